@@ -1,0 +1,8 @@
+"""Writes samples out of nothing; --help tells the flags."""
+
+import sys
+
+from gpt2_sampler.cli.generate import main
+
+if __name__ == "__main__":
+    sys.exit(main())

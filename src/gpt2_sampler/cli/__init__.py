@@ -1,0 +1,1 @@
+"""The commands: flags -> the rest of the package -> the terminal."""

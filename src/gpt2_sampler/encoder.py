@@ -1,0 +1,217 @@
+"""Text <-> token ids, by GPT-2's byte-level byte pair encoding (BPE).
+Knows no model and no terminal.
+
+Text is split into words. A word's symbols are first its UTF-8 bytes; then neighbours are merged,
+always the pair that was learned first (the lowest rank), until no two neighbours are such a pair.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import regex
+
+from gpt2_sampler.errors import CheckpointError
+
+ENCODER_NAME = "encoder.json"
+MERGES_NAME = "vocab.bpe"
+END_OF_TEXT = "<|endoftext|>"
+REPLACEMENT = "\ufffd"
+
+# Letters first, as the commonest: no other alternative can begin where they match.
+WORD = regex.compile(r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+# All but U+DC80..U+DCFF, in which Python keeps bytes that were no UTF-8 (surrogateescape).
+LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+SHORT_WORD = 64  # bytes; in longer words a heap finds the next pair sooner than a scan
+MAX_CACHED_WORDS = 2**15  # 5 MB of English; short words only, so never above some 30 MB
+GONE = " "  # in place of a symbol that was merged into its neighbour; part of no pair
+
+T = TypeVar("T")
+
+
+def _byte_symbols() -> list[str]:
+    """byte -> the visible character that stands for it in OpenAI's files."""
+    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    stand_ins = iter(range(0x100, 0x200))
+    return [chr(byte if byte in visible else next(stand_ins)) for byte in range(256)]
+
+
+BYTE_SYMBOLS = _byte_symbols()
+BYTE_OF_SYMBOL = {ord(symbol): byte for byte, symbol in enumerate(BYTE_SYMBOLS)}
+SPACE_SYMBOL = BYTE_SYMBOLS[ord(" ")]
+
+
+def _byte_level(text: str) -> list[str]:
+    """The symbols of the text's UTF-8 bytes. A lone surrogate counts as U+FFFD."""
+    raw = LONE_SURROGATE.sub(REPLACEMENT, text).encode("utf-8", "surrogateescape")
+    return [BYTE_SYMBOLS[byte] for byte in raw]
+
+
+UNKNOWN_SYMBOL = "".join(_byte_level(REPLACEMENT))
+
+
+class _WordIds(dict[str, Sequence[int]]):
+    """word -> its token ids, merged when first asked for. Short words are remembered."""
+
+    def __init__(self, encoder: dict[str, int], merges: Sequence[str]) -> None:
+        super().__init__()
+        self._encoder = encoder
+        self._ranks = dict(zip(merges, range(len(merges)), strict=True))
+
+    def __missing__(self, word: str) -> Sequence[int]:
+        symbols = _byte_level(word)
+        if len(symbols) > SHORT_WORD:
+            return [self._encoder[symbol] for symbol in self._merge_long(symbols)]
+        if len(self) >= MAX_CACHED_WORDS:
+            self.clear()
+        ids = self[word] = tuple([self._encoder[symbol] for symbol in self._merge_short(symbols)])
+        return ids
+
+    def _merge_short(self, symbols: list[str]) -> list[str]:
+        """Scans for the lowest rank each time: quadratic, fast while there is little to scan."""
+        rank, never = self._ranks.get, len(self._ranks)
+        ranks = [rank(f"{left} {right}", never) for left, right in pairwise(symbols)]
+        while ranks and (lowest := min(ranks)) != never:
+            at = ranks.index(lowest)
+            del ranks[at]
+            symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+            if at > 0:
+                ranks[at - 1] = rank(f"{symbols[at - 1]} {symbols[at]}", never)
+            if at < len(ranks):
+                ranks[at] = rank(f"{symbols[at]} {symbols[at + 1]}", never)
+        return symbols
+
+    def _merge_long(self, symbols: list[str]) -> list[str]:
+        """The same in n log n: a heap of pairs over a doubly linked list of symbols."""
+        size, rank = len(symbols), self._ranks.get
+        symbols = [*symbols, GONE]  # at index size, and at -1, so that all have neighbours
+        after, before = [*range(1, size + 1), size], [*range(-1, size)]
+        heap: list[int] = []  # rank * size + index of the left symbol
+
+        def push(left: int, right: int) -> None:
+            if (found := rank(f"{symbols[left]} {symbols[right]}")) is not None:
+                heappush(heap, found * size + left)
+
+        for left, right in pairwise(range(size)):
+            push(left, right)
+        while heap:
+            lowest, left = divmod(heappop(heap), size)
+            right = after[left]
+            if rank(f"{symbols[left]} {symbols[right]}") != lowest:
+                continue  # one of the two was merged since
+            symbols[left] += symbols[right]
+            symbols[right] = GONE
+            after[left] = right = after[right]
+            before[right] = left
+            push(before[left], left)
+            push(left, right)
+        return [symbol for symbol in symbols if symbol != GONE]
+
+
+def _invert(encoder: dict[str, int]) -> dict[int, str]:
+    ids = encoder.values() if isinstance(encoder, dict) else ()
+    if set(map(type, ids)) != {int} or min(ids) < 0 or len(set(ids)) != len(ids):
+        raise CheckpointError(f"{ENCODER_NAME} must give each token a number of its own, from 0 up")
+    return dict(zip(ids, encoder, strict=True))
+
+
+def _learned_ids(encoder: dict[str, int], merges: Sequence[str]) -> list[int]:
+    """The ids of what bytes and merges make. All others are special tokens."""
+    for merge in merges:
+        if merge.count(" ") != 1:
+            raise CheckpointError(f"{MERGES_NAME} must hold two symbols a line, not {merge[:40]!r}")
+    made = [merge.replace(" ", "") for merge in merges]
+    try:
+        return [encoder[symbol] for symbol in chain(BYTE_SYMBOLS, made)]
+    except KeyError as error:
+        symbol = error.args[0][:40]
+        raise CheckpointError(f"{ENCODER_NAME} lacks {symbol!r} of {MERGES_NAME}") from None
+
+
+def _special_symbol(text: str) -> str:
+    if text.startswith(SPACE_SYMBOL):  # not special: special tokens are written as plain text
+        raise CheckpointError(f"{MERGES_NAME} lacks the merge for {text!r} of {ENCODER_NAME}")
+    return "".join(_byte_level(text))
+
+
+class Encoder:
+    """A vocabulary, symbol -> token id, and its merges "left right", the first learned first.
+
+    Raises CheckpointError if the two do not fit each other.
+    """
+
+    def __init__(self, encoder: dict[str, int], merges: Sequence[str]) -> None:
+        self._symbols = _invert(encoder)
+        self._words = _WordIds(encoder, merges)
+        self.n_vocab = max(self._symbols) + 1
+        self.end_of_text = encoder.get(END_OF_TEXT)
+        for token in self._symbols.keys() - _learned_ids(encoder, merges):
+            self._symbols[token] = _special_symbol(self._symbols[token])
+
+    def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
+        """special_tokens: "<|endoftext|>" is one token, not the characters it is written in."""
+        end = self.end_of_text
+        if end is None or not special_tokens:
+            return self._encode_ordinary(text)
+        first, *others = map(self._encode_ordinary, text.split(END_OF_TEXT))
+        return first + [token for ids in others for token in (end, *ids)]
+
+    def _encode_ordinary(self, text: str) -> list[int]:
+        return list(chain.from_iterable(map(self._words.__getitem__, WORD.findall(text))))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Bytes that are no UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """An id of no token gives U+FFFD: a model whose n_vocab was rounded up can choose one."""
+        symbols = "".join([self._symbols.get(token, UNKNOWN_SYMBOL) for token in ids])
+        return symbols.translate(BYTE_OF_SYMBOL).encode("latin-1")
+
+
+class StreamDecoder:
+    """Decodes token by token. All that it gave, joined, is what decode() gives for all tokens."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> str:
+        """The characters that are complete with this token, perhaps none."""
+        return self._utf8.decode(self._encoder.decode_bytes([token]))
+
+    def finish(self) -> str:
+        """U+FFFD for a character that is still incomplete, else nothing."""
+        return self._utf8.decode(b"", final=True)
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """Reads FOLDER/encoder.json and vocab.bpe. Raises CheckpointError that names the file."""
+    encoder = _read(folder / ENCODER_NAME, json.loads)
+    merges = _read(folder / MERGES_NAME, _parse_merges)
+    try:
+        return Encoder(encoder, merges)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (in {folder}); download the model again") from None
+
+
+def _parse_merges(text: str) -> list[str]:
+    lines = text.removesuffix("\n").split("\n")
+    return lines[1:] if lines[0].startswith("#version") else lines
+
+
+def _read(path: Path, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; download the model again") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); download it again") from None
