@@ -59,27 +59,33 @@ class Bundle:
                 "download the model again"
             )
 
-    def bytes_of(self, name: str) -> np.ndarray:
-        """The tensor's bytes, checked against the checksum that TensorFlow stored with them."""
-        entry = self.entries[name]
-        stored = self.data[entry.offset : entry.offset + entry.size]
-        if masked_crc32c(stored) != entry.crc32c:
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The tensor, checked against the checksum that TensorFlow stored with it."""
+        array = self.mapped(name)
+        if masked_crc32c(array.reshape(-1).view(np.uint8)) != self.entries[name].crc32c:
             raise CheckpointError(
                 f"{self.data_path} is damaged: the checksum of {name} is wrong; "
                 "download the model again"
             )
-        return stored
+        return array
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def mapped(self, name: str) -> np.ndarray:
+        """The tensor as it lies in the file, unchecked."""
         entry = self.entries[name]
-        return self.bytes_of(name).view(entry.dtype).reshape(entry.shape)
+        stored = self.data[entry.offset : entry.offset + entry.size]
+        return stored.view(entry.dtype).reshape(entry.shape)
+
+
+def crc32c(data: np.ndarray) -> int:  # uint8 [N]
+    crc = 0
+    for start in range(0, len(data), CHUNK):  # the library takes bytes only: copied while in cache
+        crc = google_crc32c.extend(crc, data[start : start + CHUNK].tobytes())
+    return crc
 
 
 def masked_crc32c(data: np.ndarray) -> int:
     """TensorFlow and LevelDB rotate and shift a CRC that is stored beside what it guards."""
-    crc = 0
-    for start in range(0, len(data), CHUNK):  # the library takes bytes only: copied while in cache
-        crc = google_crc32c.extend(crc, data[start : start + CHUNK].tobytes())
+    crc = crc32c(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 

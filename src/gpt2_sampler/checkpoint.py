@@ -48,6 +48,11 @@ class Checkpoint(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.hparams.variable_shapes())
 
+    def mapped(self, name: str) -> np.ndarray:
+        """The weight without a look at its checksum, which would read all of it: for who reads
+        a row now and then."""
+        return self.bundle.mapped(SCOPE + name)
+
     def verify(self) -> None:
         """Reads every weight's checksum. Raises CheckpointError that names a damaged one."""
         for name in self:

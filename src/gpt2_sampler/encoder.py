@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import chain, pairwise
@@ -23,7 +24,7 @@ from gpt2_sampler.errors import CheckpointError
 ENCODER_NAME = "encoder.json"
 MERGES_NAME = "vocab.bpe"
 END_OF_TEXT = "<|endoftext|>"
-REPLACEMENT = "\ufffd"
+UNKNOWN_SYMBOL = "ï¿½"  # the bytes of U+FFFD
 
 # Letters first, as the commonest: no other alternative can begin where they match.
 WORD = regex.compile(r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
@@ -31,7 +32,7 @@ WORD = regex.compile(r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+
 LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 SHORT_WORD = 64  # bytes; in longer words a heap finds the next pair sooner than a scan
-MAX_CACHED_WORDS = 2**15  # 5 MB of English; short words only, so never above some 30 MB
+MAX_CACHED_WORDS = 2**15  # short words only: 4 MB for English, 25 MB at the worst
 GONE = " "  # in place of a symbol that was merged into its neighbour; part of no pair
 
 T = TypeVar("T")
@@ -46,16 +47,12 @@ def _byte_symbols() -> list[str]:
 
 BYTE_SYMBOLS = _byte_symbols()
 BYTE_OF_SYMBOL = {ord(symbol): byte for byte, symbol in enumerate(BYTE_SYMBOLS)}
-SPACE_SYMBOL = BYTE_SYMBOLS[ord(" ")]
 
 
 def _byte_level(text: str) -> list[str]:
     """The symbols of the text's UTF-8 bytes. A lone surrogate counts as U+FFFD."""
-    raw = LONE_SURROGATE.sub(REPLACEMENT, text).encode("utf-8", "surrogateescape")
+    raw = LONE_SURROGATE.sub("\ufffd", text).encode("utf-8", "surrogateescape")
     return [BYTE_SYMBOLS[byte] for byte in raw]
-
-
-UNKNOWN_SYMBOL = "".join(_byte_level(REPLACEMENT))
 
 
 class _WordIds(dict[str, Sequence[int]]):
@@ -77,12 +74,12 @@ class _WordIds(dict[str, Sequence[int]]):
 
     def _merge_short(self, symbols: list[str]) -> list[str]:
         """Scans for the lowest rank each time: quadratic, fast while there is little to scan."""
-        rank, never = self._ranks.get, len(self._ranks)
+        rank, never = self._ranks.get, sys.maxsize
         ranks = [rank(f"{left} {right}", never) for left, right in pairwise(symbols)]
         while ranks and (lowest := min(ranks)) != never:
             at = ranks.index(lowest)
             del ranks[at]
-            symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+            symbols[at] += symbols.pop(at + 1)
             if at > 0:
                 ranks[at - 1] = rank(f"{symbols[at - 1]} {symbols[at]}", never)
             if at < len(ranks):
@@ -137,7 +134,7 @@ def _learned_ids(encoder: dict[str, int], merges: Sequence[str]) -> list[int]:
 
 
 def _special_symbol(text: str) -> str:
-    if text.startswith(SPACE_SYMBOL):  # not special: special tokens are written as plain text
+    if text.startswith(BYTE_SYMBOLS[ord(" ")]):  # special tokens are plain text
         raise CheckpointError(f"{MERGES_NAME} lacks the merge for {text!r} of {ENCODER_NAME}")
     return "".join(_byte_level(text))
 

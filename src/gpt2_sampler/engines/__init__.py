@@ -6,6 +6,7 @@ Knows no sampling, no text and no terminal.
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +18,6 @@ from gpt2_sampler.hparams import HParams
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "int8")
-CHUNK = 256
-"""Tokens of a long text that are read in one call: bounds memory, not speed."""
 
 
 class Engine(abc.ABC):
@@ -39,10 +38,11 @@ class Engine(abc.ABC):
         tokens: Sequence[int],
         start: int = 0,
         rows: Sequence[int] = (0,),
-        wanted: Sequence[int] = (-1,),
+        every: bool = False,
     ) -> npt.NDArray[np.float32]:
         """Reads T tokens at positions start, start + 1, ... into the cache of each of the rows,
-        which hold the same start tokens before -> logits [W, V] after the W wanted of them."""
+        which hold the same start tokens before -> the logits after the last of them [1, V], or
+        after every one [T, V]."""
 
     @abc.abstractmethod
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> npt.NDArray[np.float32]:
@@ -53,41 +53,63 @@ class Engine(abc.ABC):
         """
 
     def read(self, tokens: Sequence[int], rows: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Reads 1 to C tokens into emptied rows -> the logits after the last one [V]."""
-        self.check_length(tokens)
-        for start in range(0, len(tokens), CHUNK):
-            logits = self.prefill(tokens[start : start + CHUNK], start, rows)
-        return logits[0]
+        """Reads 1 to C tokens from the start of the rows -> the logits after the last one [V]."""
+        return self.prefill(tokens, 0, rows)[0]
 
     def logits(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Every position's logits: T tokens, at most C -> [T, V]. Empties the cache."""
-        self.check_length(tokens)
+        """Every position's logits: T tokens, at most C -> [T, V]. Empties the cache.
+
+        Raises UsageError for more tokens, or for one that is no token.
+        """
+        self.check(tokens)
         self.reset(1)
-        chunks = [
-            self.prefill(chunk, start, wanted=range(len(chunk)))
-            for start in range(0, len(tokens), CHUNK)
-            for chunk in [tokens[start : start + CHUNK]]
-        ]
-        empty = np.zeros([0, self.hparams.n_vocab], np.float32)
-        return np.concatenate([empty, *chunks])
+        if not len(tokens):
+            return np.zeros([0, self.hparams.n_vocab], np.float32)
+        return self.prefill(tokens, every=True)
 
-    def check_length(self, tokens: Sequence[int]) -> None:
-        if len(tokens) > self.hparams.n_ctx:
-            raise UsageError(
-                f"{len(tokens)} tokens do not fit the model's window of {self.hparams.n_ctx}"
-            )
+    def check(self, tokens: Sequence[int]) -> None:
+        h = self.hparams
+        if len(tokens) > h.n_ctx:
+            raise UsageError(f"{len(tokens)} tokens do not fit the model's window of {h.n_ctx}")
+        for token in tokens:
+            if not 0 <= token < h.n_vocab:
+                raise UsageError(f"the model has tokens 0 to {h.n_vocab - 1}, and no {token}")
 
 
-def load_engine(folder: str | Path, device: str = "auto", precision: str = "float32") -> Engine:
+def load_engine(
+    folder: str | Path,
+    device: str = "auto",
+    precision: str = "float32",
+    threads: int | None = None,
+) -> Engine:
     """The model in a folder, ready to run. Vocabulary files are not read.
 
-    device is one of DEVICES, precision one of PRECISIONS.
+    device is one of DEVICES: "auto" takes a GPU where there is one. precision is one of
+    PRECISIONS; int8 is for the CPU. threads is the number of CPU threads, by default one for
+    each physical core.
     Raises UsageError for another value, CheckpointError for a folder that holds no whole model,
     EngineError where the device is not to be had.
     """
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-    from gpt2_sampler.engines.tensorflow import TensorFlowEngine
+    if device == "gpu" or (device == "auto" and precision == "float32" and has_gpu()):
+        from gpt2_sampler.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(Path(folder), device)
+        return TensorFlowEngine(Path(folder), "gpu")
+    from gpt2_sampler.engines.litert import LiteRTEngine
+
+    return LiteRTEngine(Path(folder), precision, threads or physical_cores())
+
+
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver shows a GPU, found without TensorFlow, whose import takes seconds."""
+    return Path("/proc/driver/nvidia/gpus").is_dir() and any(
+        Path("/proc/driver/nvidia/gpus").iterdir()
+    )
+
+
+def physical_cores() -> int:
+    import psutil
+
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1

@@ -53,9 +53,9 @@ class TensorFlowEngine(Engine):
         tokens: Sequence[int],
         start: int = 0,
         rows: Sequence[int] = (0,),
-        wanted: Sequence[int] = (-1,),
+        every: bool = False,
     ) -> npt.NDArray[np.float32]:
-        places = np.arange(len(tokens))[list(wanted)]
+        places = np.arange(len(tokens))[0 if every else -1 :]
         with tf.device(self.device):
             return self._prefill(ids(tokens), start, ids(rows), ids(places)).numpy()
 

@@ -1,0 +1,160 @@
+"""A model's weights -> the transformer as a LiteRT model. Knows no files.
+
+The mathematics of model.py, written for the kernels that run it on a CPU; a test holds every
+logit of the two together. Axis letters as in model.py. What differs:
+
+- Embedding is left to the caller, who gives x, a token's two embeddings added up, less their mean.
+- Everything else written to the residual stream has its mean taken out in the weights
+  (LN(x) = LN(x - mean x)), so that layer norm needs no mean.
+- Layer norm's bias is folded into the bias of what follows, 1 / sqrt(K) into the query's weights.
+  Its gain stays: it evens out the range of values that int8 has to span.
+- The cache lies as [B, H, K, S], so that the kernels run along S. One token's attention is
+  products and sums, which read the cache once where a matrix product would first repack it.
+- The new keys and values never join the past's: only the sums over them do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from gpt2_sampler.engines.flatbuffer import DYNAMIC, Array, File, Graph
+from gpt2_sampler.hparams import HParams
+
+LN_EPSILON = 1e-5
+INT8_TOP = 127
+NORM_BEFORE = {"wte": "ln_f", "c_attn": "ln_1", "c_fc": "ln_2"}
+
+
+def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> File:
+    """One function, "forward", for N tokens that are read together: one of each of B texts, or
+    T of one text. With P = N caches, or P = 1 that all of them share:
+
+    x [N, E], past_mask [P, 1, 1, S], mask [1, 1, N, N] of who looks at whom among them, wanted
+    [W] of the N, keys and values "k0", "v0", ... [P, H, K, S]
+    -> logits [W, V], new [2 L x N, H, K, 1], each layer's key and value in turn.
+
+    It is one function for both uses because LiteRT packs the weights anew for each: two would
+    double the memory and the time to start.
+    """
+    file = File()
+    Builder(file, weights, hparams, precision).forward()
+    return file
+
+
+class Builder:
+    """precision is "float32" or "int8"."""
+
+    def __init__(
+        self, file: File, weights: Mapping[str, Array], hparams: HParams, precision: str
+    ) -> None:
+        self.graph = Graph(file, "forward")
+        self.file = file
+        self.weights = weights
+        self.hparams = hparams
+        self.precision = precision
+
+    def forward(self) -> None:
+        g, h = self.graph, self.hparams
+        x = g.input("x", [DYNAMIC, h.n_embd])
+        past_mask = g.input("past_mask", [DYNAMIC, 1, 1, DYNAMIC])
+        mask = g.input("mask", [1, 1, DYNAMIC, DYNAMIC])
+        wanted = g.input("wanted", [DYNAMIC], "int32")
+        new = []
+        for layer in range(h.n_layer):
+            shape = [DYNAMIC, h.n_head, h.head_size, DYNAMIC]
+            past = g.input(f"k{layer}", shape), g.input(f"v{layer}", shape)
+            normed = self.norm(x, f"h{layer}/ln_1")
+            attended, key, value = self.attention(normed, f"h{layer}/attn", past, past_mask, mask)
+            x = g.add(x, attended)
+            x = g.add(x, self.mlp(self.norm(x, f"h{layer}/ln_2"), f"h{layer}/mlp"))
+            new += [key, value]
+        g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), "wte"))
+        g.output("new", g.concatenate(new, [DYNAMIC, h.n_head, h.head_size, 1]))
+
+    def attention(
+        self, x: int, name: str, past: tuple[int, int], past_mask: int, mask: int
+    ) -> tuple[int, int, int]:
+        """x [N, E], past [P, H, K, S] -> [N, E], the new keys and values [N, H, K, 1]"""
+        g, h = self.graph, self.hparams
+        qkv = self.dense(x, f"{name}/c_attn")
+        thirds = g.reshape(qkv, [DYNAMIC, 3 * h.n_head, h.head_size, 1])
+        query, key, value = g.split(thirds, 3, axis=1)  # [N, H, K, 1]
+
+        def by_head(x: int) -> int:  # [N, H, K, 1] -> [1, H, N, K], and [N, H, 1, 1] likewise
+            return g.transpose(x, [3, 1, 0, 2])
+
+        # Along S: one product and one sum for each token. Among the N: matrix products by head.
+        scores = g.add(g.sum(g.multiply(past[0], query), axis=2), past_mask)  # [N, H, 1, S]
+        new_scores = g.add(g.matmul(by_head(query), by_head(key), transpose_b=True), mask)
+        new_top = g.transpose(g.max(new_scores, axis=3), [2, 1, 0, 3])
+        top = g.maximum(g.max(scores, axis=3), new_top)  # [N, H, 1, 1]
+        weights = g.exp(g.subtract(scores, top))
+        new_weights = g.exp(g.subtract(new_scores, by_head(top)))  # [1, H, N, N]
+        new_total = g.transpose(g.sum(new_weights, axis=3), [2, 1, 0, 3])
+        total = g.add(g.sum(weights, axis=3), new_total)
+
+        attended = g.sum(g.multiply(past[1], weights), axis=3)  # [N, H, K, 1]
+        new_attended = g.matmul(new_weights, by_head(value))  # [1, H, N, K]
+        attended = g.add(attended, g.transpose(new_attended, [2, 1, 3, 0]))
+        merged = g.reshape(g.divide(attended, total), [DYNAMIC, h.n_embd])
+        return self.dense(merged, f"{name}/c_proj"), key, value
+
+    def mlp(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
+        return self.dense(self.graph.gelu(self.dense(x, f"{name}/c_fc")), f"{name}/c_proj")
+
+    def norm(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
+        """Layer norm of what has mean 0, without its bias."""
+        g = self.graph
+        epsilon = g.constant(np.full([1, 1], LN_EPSILON, np.float32))
+        variance = g.mean(g.multiply(x, x), axis=1)
+        scaled = g.multiply(x, g.rsqrt(g.add(variance, epsilon)))
+        return g.multiply(scaled, g.constant(self.weights[f"{name}/g"][None]))
+
+    def dense(self, x: int, name: str) -> int:  # [N, I] -> [N, O]
+        shape = unfolded(self.weights, name).shape
+        if self.precision == "float32":
+            buffer = self.file.buffer(4 * math.prod(shape), lambda: self.folded(name))
+            weight = self.graph.weight(shape, buffer)
+        else:
+            quantized, scales = quantize(self.folded(name))
+            buffer = self.file.buffer(quantized.nbytes, lambda: quantized)
+            weight = self.graph.weight(shape, buffer, scales)
+        bias = self.graph.constant(self.folded_bias(name).astype(np.float32))
+        return self.graph.dense(x, weight, bias)
+
+    def folded(self, name: str) -> Array:  # -> [O, I]
+        matrix = unfolded(self.weights, name)
+        if name.endswith("c_attn"):
+            return matrix * self.query_scale()[:, None]
+        return matrix - matrix.mean(axis=0) if name.endswith("c_proj") else matrix
+
+    def folded_bias(self, name: str) -> Array:  # -> [O]
+        matrix = unfolded(self.weights, name)
+        kind = name.split("/")[-1]
+        bias = np.zeros(len(matrix), np.float32) if name == "wte" else self.weights[f"{name}/b"]
+        if kind in NORM_BEFORE:
+            layer = name.split("/")[0]
+            norm = NORM_BEFORE[kind] if name == "wte" else f"{layer}/{NORM_BEFORE[kind]}"
+            bias = bias + matrix @ self.weights[f"{norm}/b"]
+        if kind == "c_attn":
+            return bias * self.query_scale()
+        return bias - bias.mean() if kind == "c_proj" else bias
+
+    def query_scale(self) -> Array:  # [3 E]
+        """1 / sqrt(K) for the query, 1 for the key and the value."""
+        scale = np.ones([3, self.hparams.n_embd], np.float32)
+        scale[0] /= math.sqrt(self.hparams.head_size)
+        return scale.reshape(-1)
+
+
+def unfolded(weights: Mapping[str, Array], name: str) -> Array:  # -> [O, I]
+    return weights["wte"] if name == "wte" else weights[f"{name}/w"][0].T
+
+
+def quantize(matrix: Array) -> tuple[Array, Array]:
+    """[O, I] -> int8 [O, I], scales [O]: each output's largest weight becomes 127."""
+    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-30) / INT8_TOP
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales

@@ -1,0 +1,148 @@
+"""A model folder -> an engine that runs its exported LiteRT model on a CPU.
+
+Never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+
+from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.engines import Engine
+from gpt2_sampler.engines.export import exported
+
+STEP = 128
+"""Slots by which the cache grows and shrinks: attention costs what is there, a change copies it."""
+BROADCAST = 1 << 24
+"""Numbers in the largest tensor of reading tokens after others: one cache times the tokens."""
+MASKED = np.float32(-1e10)
+
+Floats = npt.NDArray[np.float32]
+
+
+class LiteRTEngine(Engine):
+    """While decoding, the cache is the model's own input, 2 L of [B, H, K, S], written in place.
+    A prefill gives the inputs another shape, so for that time the cache is held outside."""
+
+    def __init__(self, folder: Path, precision: str, threads: int) -> None:
+        checkpoint = Checkpoint(folder)
+        self.hparams = checkpoint.hparams
+        self.wte, self.wpe = checkpoint.mapped("wte"), checkpoint.mapped("wpe")
+        path = exported(folder, checkpoint, precision)
+        self.interpreter = Interpreter(str(path), num_threads=threads)
+        self.inputs = {d["name"]: d["index"] for d in self.interpreter.get_input_details()}
+        outputs = self.interpreter.get_output_details()
+        self.logits_index, self.new_index = (output["index"] for output in outputs)
+        self.cache_names = [
+            f"{kind}{layer}" for layer in range(self.hparams.n_layer) for kind in "kv"
+        ]
+        self.reset(1)
+
+    def reset(self, rows: int) -> None:
+        h = self.hparams
+        self.rows = rows
+        self.slots = 0  # S
+        self.held: Floats | None = np.empty([2 * h.n_layer, rows, h.n_head, h.head_size, 0], "f4")
+
+    def prefill(
+        self,
+        tokens: Sequence[int],
+        start: int = 0,
+        rows: Sequence[int] = (0,),
+        every: bool = False,
+    ) -> Floats:
+        most = max(1, BROADCAST // (start * self.hparams.n_embd)) if start else len(tokens)
+        logits = [
+            self._read(tokens[first : first + most], start + first, list(rows), every)
+            for first in range(0, len(tokens), most)
+        ]
+        return np.concatenate(logits) if every else logits[-1]
+
+    def _read(self, tokens: Sequence[int], start: int, rows: list[int], every: bool) -> Floats:
+        order = np.arange(len(tokens))
+        end = start + len(tokens)
+        self._hold(max(self._slots_for(end), self.slots))
+        assert self.held is not None
+        self._allocate(len(tokens), 1, max(start, 1), len(tokens) if every else 1)
+        for name, layer in zip(self.cache_names, self.held, strict=True):
+            self._view(name)[0] = layer[rows[0], :, :, :start] if start else 0
+        self._view("past_mask")[...] = 0 if start else MASKED
+        self._see_each_other(order <= order[:, None])
+        self._view("wanted")[...] = order if every else order[-1]
+        logits, new = self._run(tokens, start + order)
+        self.held[:, rows, :, :, start:end] = new.transpose(0, 2, 3, 1)[:, None]
+        return logits
+
+    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
+        at = np.asarray(positions)
+        self._place(self._slots_for(int(at.max()) + 1))
+        valid = np.arange(self.slots) < at[:, None]
+        self._view("past_mask")[:, 0, 0] = np.where(valid, np.float32(0), MASKED)
+        logits, new = self._run(tokens, at)
+        if self.rows == 1:  # a plain slice is several times faster to write
+            for name, columns in zip(self.cache_names, new, strict=True):
+                self._view(name)[0, :, :, at[0]] = columns[0]
+        else:
+            rows = np.arange(self.rows)
+            for name, columns in zip(self.cache_names, new, strict=True):
+                self._view(name)[rows, :, :, at] = columns
+        return logits
+
+    def _run(self, tokens: Sequence[int], positions: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """N tokens at N positions -> logits [W, V], new keys and values [2 L, N, H, K]."""
+        x = self.wte[np.asarray(tokens)] + self.wpe[positions]
+        self._view("x")[...] = x - x.mean(axis=-1, keepdims=True)
+        self.interpreter.invoke()
+        logits = self.interpreter.get_tensor(self.logits_index)
+        new = self.interpreter.get_tensor(self.new_index)
+        return logits, new.reshape(len(self.cache_names), len(x), *new.shape[1:3])
+
+    def _hold(self, slots: int) -> None:
+        """Takes the cache out of the model, with room for so many slots."""
+        old = [self._view(n) for n in self.cache_names] if self.held is None else self.held
+        if self.held is not None and self.slots == slots:
+            return
+        # One array, so that the system gives it in huge pages. New slots are 0: rubbish may be
+        # no number, which stays none times a weight of 0.
+        self.held = np.zeros([len(old), *old[0].shape[:3], slots], np.float32)
+        kept = min(self.slots, slots)
+        for layer, old_layer in zip(self.held, old, strict=True):
+            layer[..., :kept] = old_layer[..., :kept]
+        self.slots = slots
+
+    def _place(self, slots: int) -> None:
+        """Puts the cache into the model's inputs, with room for so many slots."""
+        if self.held is None and self.slots == slots:
+            return
+        self._hold(slots)
+        assert self.held is not None
+        self._allocate(self.rows, self.rows, slots, self.rows)
+        for name, layer in zip(self.cache_names, self.held, strict=True):
+            self._view(name)[...] = layer
+        self.held = None
+        self._see_each_other(np.eye(self.rows, dtype=bool))
+        self._view("wanted")[...] = np.arange(self.rows)
+
+    def _see_each_other(self, who: npt.NDArray[np.bool_]) -> None:  # [N, N]
+        self._view("mask")[...] = np.where(who, np.float32(0), MASKED)
+
+    def _slots_for(self, used: int) -> int:
+        return min(-(-used // STEP) * STEP, self.hparams.n_ctx)
+
+    def _allocate(self, n: int, caches: int, slots: int, wanted: int) -> None:
+        h = self.hparams
+        shapes = dict.fromkeys(self.cache_names, (caches, h.n_head, h.head_size, slots))
+        shapes |= {"x": (n, h.n_embd), "mask": (1, 1, n, n), "past_mask": (caches, 1, 1, slots)}
+        shapes["wanted"] = (wanted,)
+        for name, shape in shapes.items():
+            self.interpreter.resize_tensor_input(self.inputs[name], shape)
+        self.interpreter.allocate_tensors()
+
+    def _view(self, name: str) -> Floats:
+        """An input's memory. Not to be kept: LiteRT refuses to run while a view is held."""
+        return self.interpreter.tensor(self.inputs[name])()
