@@ -239,12 +239,6 @@ class Graph:
             Op.SPLIT, [self.constant(np.array(axis, np.int32)), x], [shape] * parts, options
         )
 
-    def concatenate(self, xs: Sequence[int], shape: Shape) -> int:
-        """Along the first axis."""
-        options = schema.ConcatenationOptionsT()
-        options.axis = 0
-        return self.add_op(Op.CONCATENATION, xs, [shape], options)[0]
-
     def gather(self, x: int, indices: int) -> int:
         """Rows of x."""
         shape = (*self.shapes[indices], *self.shapes[x][1:])

@@ -34,7 +34,7 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
 
     x [N, E], past_mask [P, 1, 1, S], mask [1, 1, N, N] of who looks at whom among them, wanted
     [W] of the N, keys and values "k0", "v0", ... [P, H, K, S]
-    -> logits [W, V], new [2 L x N, H, K, 1], each layer's key and value in turn.
+    -> "new_k0", "new_v0", ... [N, H, K, 1], logits [W, V].
 
     It is one function for both uses because LiteRT packs the weights anew for each: two would
     double the memory and the time to start.
@@ -62,7 +62,6 @@ class Builder:
         past_mask = g.input("past_mask", [DYNAMIC, 1, 1, DYNAMIC])
         mask = g.input("mask", [1, 1, DYNAMIC, DYNAMIC])
         wanted = g.input("wanted", [DYNAMIC], "int32")
-        new = []
         for layer in range(h.n_layer):
             shape = [DYNAMIC, h.n_head, h.head_size, DYNAMIC]
             past = g.input(f"k{layer}", shape), g.input(f"v{layer}", shape)
@@ -70,9 +69,9 @@ class Builder:
             attended, key, value = self.attention(normed, f"h{layer}/attn", past, past_mask, mask)
             x = g.add(x, attended)
             x = g.add(x, self.mlp(self.norm(x, f"h{layer}/ln_2"), f"h{layer}/mlp"))
-            new += [key, value]
+            g.output(f"new_k{layer}", key)
+            g.output(f"new_v{layer}", value)
         g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), "wte"))
-        g.output("new", g.concatenate(new, [DYNAMIC, h.n_head, h.head_size, 1]))
 
     def attention(
         self, x: int, name: str, past: tuple[int, int], past_mask: int, mask: int

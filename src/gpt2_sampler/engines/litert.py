@@ -36,11 +36,12 @@ class LiteRTEngine(Engine):
         path = exported(folder, checkpoint, precision)
         self.interpreter = Interpreter(str(path), num_threads=threads)
         self.inputs = {d["name"]: d["index"] for d in self.interpreter.get_input_details()}
+        layers = range(self.hparams.n_layer)
+        self.cache_names = [f"{kind}{layer}" for layer in layers for kind in "kv"]
         outputs = self.interpreter.get_output_details()
-        self.logits_index, self.new_index = (output["index"] for output in outputs)
-        self.cache_names = [
-            f"{kind}{layer}" for layer in range(self.hparams.n_layer) for kind in "kv"
-        ]
+        *self.new_indices, self.logits_index = (output["index"] for output in outputs)
+        # The largest cache first: LiteRT keeps the room, and growing does not move everything.
+        self._allocate(1, 1, self.hparams.n_ctx, 1)
         self.reset(1)
 
     def reset(self, rows: int) -> None:
@@ -74,33 +75,28 @@ class LiteRTEngine(Engine):
         self._view("past_mask")[...] = 0 if start else MASKED
         self._see_each_other(order <= order[:, None])
         self._view("wanted")[...] = order if every else order[-1]
-        logits, new = self._run(tokens, start + order)
-        self.held[:, rows, :, :, start:end] = new.transpose(0, 2, 3, 1)[:, None]
-        return logits
+        self._run(tokens, start + order)
+        for layer, new in zip(self.held, self.new_indices, strict=True):
+            layer[rows, :, :, start:end] = self._tensor(new)[..., 0].transpose(1, 2, 0)
+        return self.interpreter.get_tensor(self.logits_index)
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
         at = np.asarray(positions)
         self._place(self._slots_for(int(at.max()) + 1))
         valid = np.arange(self.slots) < at[:, None]
         self._view("past_mask")[:, 0, 0] = np.where(valid, np.float32(0), MASKED)
-        logits, new = self._run(tokens, at)
-        if self.rows == 1:  # a plain slice is several times faster to write
-            for name, columns in zip(self.cache_names, new, strict=True):
-                self._view(name)[0, :, :, at[0]] = columns[0]
-        else:
-            rows = np.arange(self.rows)
-            for name, columns in zip(self.cache_names, new, strict=True):
-                self._view(name)[rows, :, :, at] = columns
-        return logits
+        self._run(tokens, at)
+        # One row is written through a slice, which is several times faster.
+        rows, slot = (0, at[0]) if self.rows == 1 else (np.arange(self.rows), at)
+        for name, new in zip(self.cache_names, self.new_indices, strict=True):
+            self._view(name)[rows, :, :, slot] = self._tensor(new)[rows, ..., 0]
+        return self.interpreter.get_tensor(self.logits_index)
 
-    def _run(self, tokens: Sequence[int], positions: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """N tokens at N positions -> logits [W, V], new keys and values [2 L, N, H, K]."""
+    def _run(self, tokens: Sequence[int], positions: npt.NDArray[np.intp]) -> None:
+        """Reads N tokens at N positions; the other inputs are in place."""
         x = self.wte[np.asarray(tokens)] + self.wpe[positions]
         self._view("x")[...] = x - x.mean(axis=-1, keepdims=True)
         self.interpreter.invoke()
-        logits = self.interpreter.get_tensor(self.logits_index)
-        new = self.interpreter.get_tensor(self.new_index)
-        return logits, new.reshape(len(self.cache_names), len(x), *new.shape[1:3])
 
     def _hold(self, slots: int) -> None:
         """Takes the cache out of the model, with room for so many slots."""
@@ -144,5 +140,8 @@ class LiteRTEngine(Engine):
         self.interpreter.allocate_tensors()
 
     def _view(self, name: str) -> Floats:
-        """An input's memory. Not to be kept: LiteRT refuses to run while a view is held."""
-        return self.interpreter.tensor(self.inputs[name])()
+        return self._tensor(self.inputs[name])
+
+    def _tensor(self, index: int) -> Floats:
+        """A tensor's memory. Not to be kept: LiteRT refuses to run while such a view is held."""
+        return self.interpreter.tensor(index)()
