@@ -1,0 +1,35 @@
+"""Metadata and what a wheel holds; the settings of the tools are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+PACKAGE = HERE / "src" / "gpt2_sampler"
+VERSION = re.search(r'__version__ = "(.+)"', (PACKAGE / "__init__.py").read_text("utf-8"))[1]
+
+setup(
+    name="gpt2-sampler",
+    version=VERSION,
+    description="Sample from GPT-2 on the command line: fast on a CPU, streaming, offline",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
+    extras_require={"hf": ["safetensors>=0.4", "tokenizers>=0.15"]},
+    # Stated, not discovered: discovery would ship the two scripts as top-level modules. The demo
+    # model lies in the checkout where people look for it and in the wheel inside the package.
+    packages=["gpt2_sampler", "gpt2_sampler.cli", "gpt2_sampler.engines", "gpt2_sampler.demo"],
+    package_dir={"": "src", "gpt2_sampler.demo": "models/demo"},
+    package_data={"gpt2_sampler.demo": ["*"]},
+    include_package_data=False,
+    entry_points={
+        "console_scripts": [
+            "gpt2-generate = gpt2_sampler.cli.generate:main",
+            "gpt2-interactive = gpt2_sampler.cli.interactive:main",
+            "gpt2-download = gpt2_sampler.cli.download:main",
+        ]
+    },
+)

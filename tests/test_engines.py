@@ -1,0 +1,188 @@
+"""Every engine gives OpenAI's logits, however the text is read, and each engine the others'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpt2_sampler import load_engine
+from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.engines import Engine
+from gpt2_sampler.engines.litert import STEP, LiteRTEngine
+from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.hparams import HParams
+from tests.checkpoints import PARITY_EXPECTED, copy_of_parity, random_checkpoint
+
+CLOSE = 1e-4
+EXPECTED = np.load(PARITY_EXPECTED)
+TOKENS, LOGITS = EXPECTED["tokens"], EXPECTED["logits"]
+TEXTS, LENGTH = TOKENS.shape
+
+
+def tensorflow_engine(folder: Path) -> Engine:
+    from gpt2_sampler.engines.tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine(folder, "cpu")
+
+
+@pytest.fixture(scope="module", params=["litert", "tensorflow"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder = copy_of_parity(tmp_path_factory.mktemp("parity"))
+    return load_engine(folder, "cpu") if request.param == "litert" else tensorflow_engine(folder)
+
+
+def pieces(sizes: list[int]) -> Iterator[slice]:
+    start = 0
+    for size in sizes:
+        yield slice(start, start + size)
+        start += size
+
+
+def assert_close(logits: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("text", range(TEXTS))
+def test_read_at_once_every_logit_is_openais(engine: Engine, text: int) -> None:
+    logits = engine.logits(TOKENS[text].tolist())
+    assert logits.dtype == np.float32
+    assert_close(logits, LOGITS[text])
+
+
+def test_read_token_by_token_every_logit_is_openais(engine: Engine) -> None:
+    engine.reset(TEXTS)
+    for at in range(LENGTH):
+        assert_close(engine.decode(TOKENS[:, at].tolist(), [at] * TEXTS), LOGITS[:, at])
+
+
+@pytest.mark.parametrize("sizes", [[5, 1, 11, 20], [1, 36], [36, 1], [4, 6, 27], [1] * 37])
+def test_reading_in_pieces_changes_nothing(engine: Engine, sizes: list[int]) -> None:
+    engine.reset(1)
+    for piece in pieces(sizes):
+        logits = engine.prefill(TOKENS[0, piece].tolist(), piece.start, every=True)
+        assert_close(logits, LOGITS[0, piece])
+
+
+def test_rows_share_what_was_read_for_them(engine: Engine) -> None:
+    engine.reset(3)
+    engine.prefill(TOKENS[1, :9].tolist(), rows=[0, 1, 2])
+    engine.prefill(TOKENS[1, 9:14].tolist(), start=9, rows=[0, 2])
+    logits = engine.decode(TOKENS[1, [14, 9, 14]].tolist(), [14, 9, 14])
+    assert_close(logits, LOGITS[1, [14, 9, 14]])
+
+
+def test_rows_may_stand_at_different_places(engine: Engine) -> None:
+    engine.reset(TEXTS)
+    lengths = [3, 17, 8]
+    for row, length in enumerate(lengths):
+        engine.prefill(TOKENS[row, :length].tolist(), rows=[row])
+    for step in range(13):
+        at = [length + step for length in lengths]
+        rows = range(TEXTS)
+        assert_close(engine.decode(TOKENS[rows, at].tolist(), at), LOGITS[rows, at])
+
+
+def test_a_row_can_be_cut_back_and_go_on_otherwise(engine: Engine) -> None:
+    engine.reset(1)
+    engine.prefill(TOKENS[0, :20].tolist())
+    engine.prefill(TOKENS[2, :10].tolist())
+    assert_close(engine.decode([int(TOKENS[2, 10])], [10])[0], LOGITS[2, 10])
+
+
+def test_only_the_last_logits_come_unless_all_are_wanted(engine: Engine) -> None:
+    engine.reset(1)
+    assert_close(engine.prefill(TOKENS[0, :7].tolist()), LOGITS[0, 6:7])
+    assert_close(engine.read(TOKENS[0, :7].tolist(), [0]), LOGITS[0, 6])
+
+
+def test_no_tokens_have_no_logits(engine: Engine) -> None:
+    assert engine.logits([]).shape == (0, 211)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [([0] * 38, "38 tokens do not fit the model's window of 37"), ([211], "no 211"), ([-1], "-1")],
+)
+def test_impossible_tokens_are_refused(engine: Engine, tokens: list[int], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        engine.logits(tokens)
+
+
+def test_another_length_is_not_traced_again(tmp_path: Path) -> None:
+    engine = tensorflow_engine(copy_of_parity(tmp_path))
+    engine.reset(2)
+    for length in (1, 2, 17, 30):
+        engine.prefill([5] * length, rows=[0, 1])
+        engine.decode([3, 4], [length, length - 1])
+    assert engine._prefill.experimental_get_tracing_count() == 1  # type: ignore[attr-defined]
+    assert engine._decode.experimental_get_tracing_count() == 1  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A window of several growth steps of the cache."""
+    hparams = HParams(n_vocab=101, n_ctx=2 * STEP + 45, n_embd=22, n_head=2, n_layer=3)
+    return random_checkpoint(tmp_path_factory.mktemp("long"), hparams)
+
+
+def test_the_cache_grows_and_shrinks_without_a_trace(long_model: Path) -> None:
+    engine, plain = load_engine(long_model, "cpu"), tensorflow_engine(long_model)
+    random = np.random.default_rng(0)
+    window = engine.hparams.n_ctx
+    texts = random.integers(101, size=[2, window]).tolist()
+    expected = np.stack([plain.logits(text) for text in texts])
+    engine.reset(2)
+    for positions in ([*range(window)], [*range(7)], [*range(STEP + 9)]):
+        for at in positions:
+            logits = engine.decode([text[at] for text in texts], [at, at])
+            assert_close(logits, expected[:, at])
+
+
+def test_long_pieces_after_a_long_past_are_read_in_parts(
+    long_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load_engine(long_model, "cpu")
+    text = np.random.default_rng(1).integers(101, size=engine.hparams.n_ctx).tolist()
+    whole = engine.logits(text)
+    monkeypatch.setattr("gpt2_sampler.engines.litert.BROADCAST", 22 * 100 * 7)
+    engine.reset(1)
+    engine.prefill(text[:100])
+    assert_close(engine.prefill(text[100:], start=100, every=True), whole[100:])
+
+
+def test_int8_stays_near_float32(long_model: Path) -> None:
+    text = np.random.default_rng(2).integers(101, size=97).tolist()
+    exact = load_engine(long_model, "cpu").logits(text)
+    near = load_engine(long_model, "cpu", "int8").logits(text)
+    assert not np.array_equal(near, exact)
+    assert np.abs(near - exact).mean() < 0.1 * np.abs(exact).mean()
+
+
+def test_a_cpu_is_served_by_litert_at_either_precision(long_model: Path) -> None:
+    for precision in ("float32", "int8"):
+        assert isinstance(load_engine(long_model, "auto", precision), LiteRTEngine)
+
+
+def test_a_gpu_that_is_not_there_is_said_in_one_line(long_model: Path) -> None:
+    with pytest.raises(EngineError, match="no GPU on this machine"):
+        load_engine(long_model, "gpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"device": "tpu"}, "device must be one of auto, cpu, gpu, not 'tpu'"),
+        ({"precision": "int4"}, "precision must be one of float32, int8, not 'int4'"),
+    ],
+)
+def test_unknown_choices_are_refused(long_model: Path, options: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        load_engine(long_model, **options)  # type: ignore[arg-type]
+
+
+def test_a_folder_may_be_given_as_text(long_model: Path) -> None:
+    engine = load_engine(str(long_model), "cpu")
+    assert engine.hparams == Checkpoint(long_model).hparams
