@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,8 +28,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    import shutil
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Path(shutil.copytree(original, tmp_path / "model"))
 
@@ -55,7 +54,7 @@ def test_other_weights_make_it_stale(folder: Path, tmp_path: Path) -> None:
     load_engine(folder, "cpu")
     other = random_checkpoint(tmp_path / "other", seed=1)
     for path in other.iterdir():
-        os.replace(path, folder / path.name)
+        path.replace(folder / path.name)
     from gpt2_sampler.engines.tensorflow import TensorFlowEngine
 
     np.testing.assert_allclose(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,42 +56,19 @@ def main(
     """
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.random.set_seed(seed)
-    out_folder, work_folder = Path(out), Path(work)
-    out_folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
     hparams = HParams(n_vocab, n_ctx, n_embd, n_head, n_layer)
     train, held_out = split(Path(corpus).read_text(encoding="utf-8"))
-    if not (out_folder / "vocab.bpe").exists():
-        train_vocabulary(train, n_vocab, out_folder)
-    train_ids = encode(train, out_folder)
-    held_out_ids = encode(held_out, out_folder)
-    held_out_bytes = sum(len(document.encode()) for document in held_out)
+    if not (folder / "vocab.bpe").exists():
+        train_vocabulary(train, n_vocab, folder)
+    train_ids, held_out_ids = encode(train, folder), encode(held_out, folder)
     print(f"{len(train_ids):,} tokens to train on, {len(held_out_ids):,} held out")
+    bits = 1 / (math.log(2) * sum(len(document.encode()) for document in held_out))
 
     weights = initial_weights(hparams, seed)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, alpha=0.02, warmup_target=learning_rate, warmup_steps=max(1, steps // 50)
-    )
-    optimizer = keras.optimizers.Muon(
-        schedule,
-        weight_decay=weight_decay,
-        adam_weight_decay=weight_decay,
-        adam_beta_2=0.99,
-        exclude_layers=["wte", "wpe"],
-    )
-    optimizer.exclude_from_weight_decay(var_names=["_g$", "_b$", "wpe"])
     variables = list(weights.values())
-    optimizer.build(variables)
-    step = tf.Variable(0, dtype=tf.int64)
-    best = tf.Variable(math.inf)
-    state = tf.train.Checkpoint(
-        **{variable.name: variable.value for variable in variables},
-        optimizer=[variable.value for variable in optimizer.variables],
-        step=step,
-        best=best,
-    )
-    manager = tf.train.CheckpointManager(state, str(work_folder), max_to_keep=1)
-    if manager.restore_or_initialize():
-        print(f"going on from step {int(step)}")
+    optimizer = new_optimizer(variables, steps, learning_rate, weight_decay)
 
     @tf.function
     def train_step(batch: tf.Tensor) -> tf.Tensor:
@@ -108,31 +84,59 @@ def main(
     def score_step(batch: tf.Tensor) -> tf.Tensor:
         return token_losses(params(weights), hparams, batch, 0.0)
 
-    bits = 1 / (math.log(2) * held_out_bytes)
-    running: list[float] = []
-    started = time.time()
+    step = tf.Variable(0, dtype=tf.int64)
+    best = tf.Variable(math.inf)
+    state = tf.train.Checkpoint(
+        **{variable.name: variable.value for variable in variables},
+        optimizer=[variable.value for variable in optimizer.variables],
+        step=step,
+        best=best,
+    )
+    manager = tf.train.CheckpointManager(state, work, max_to_keep=1)
+    if manager.restore_or_initialize():
+        print(f"going on from step {int(step)}")
+
+    losses: list[float] = []
     with tqdm(total=steps, initial=int(step), unit="step") as bar:
         for batch in batches(train_ids, batch_size, n_ctx, seed, int(step)):
             if int(step) >= steps:
                 break
-            running.append(float(train_step(tf.constant(batch))))
+            losses.append(float(train_step(tf.constant(batch))))
             step.assign_add(1)
             bar.update()
             if int(step) % evaluate_every and int(step) != steps:
                 continue
             nats = score(score_step, held_out_ids, n_ctx, batch_size)
-            note = ""
+            bar.write(
+                f"step {int(step)}: train {np.mean(losses):.4f} nats a token, held out "
+                f"{nats / len(held_out_ids):.4f}, {nats * bits:.4f} bits a byte"
+                f"{', saved' if nats < float(best) else ''}"
+            )
             if nats < float(best):
                 best.assign(nats)
-                save_checkpoint(out_folder, hparams, stored(weights, hparams))
-                note = ", saved"
-            bar.write(
-                f"step {int(step)}: train {np.mean(running):.4f} nats a token, held out "
-                f"{nats / len(held_out_ids):.4f}, {nats * bits:.4f} bits a byte, "
-                f"{time.time() - started:.0f} s{note}"
-            )
-            running.clear()
+                save_checkpoint(folder, hparams, stored(weights, hparams))
+            losses.clear()
             manager.save()
+
+
+def new_optimizer(
+    variables: list[keras.Variable], steps: int, learning_rate: float, weight_decay: float
+) -> keras.optimizers.Optimizer:
+    """Muon for the matrices (Liu et al. 2025, "Muon is Scalable for LLM Training"), AdamW for the
+    rest; a short warm-up, then a cosine down to a fiftieth."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, alpha=0.02, warmup_target=learning_rate, warmup_steps=max(1, steps // 50)
+    )
+    optimizer = keras.optimizers.Muon(
+        schedule,
+        weight_decay=weight_decay,
+        adam_weight_decay=weight_decay,
+        adam_beta_2=0.99,
+        exclude_layers=["wte", "wpe"],
+    )
+    optimizer.exclude_from_weight_decay(var_names=["_g$", "_b$", "wpe"])
+    optimizer.build(variables)
+    return optimizer
 
 
 def split(text: str) -> tuple[list[str], list[str]]:
@@ -178,8 +182,8 @@ def initial_weights(hparams: HParams, seed: int) -> dict[str, keras.Variable]:
     write to the residual stream narrowed by the root of their number. Matrices [I, O]."""
     random = np.random.default_rng(seed)
     weights = {}
-    for name, shape in hparams.variable_shapes().items():
-        shape = shape[-2:]
+    for name, stored_shape in hparams.variable_shapes().items():
+        shape = stored_shape[-2:]
         if name.endswith("/g"):
             value = np.ones(shape)
         elif name.endswith("/b"):

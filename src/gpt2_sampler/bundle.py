@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -163,7 +164,7 @@ def entry(message: bytes) -> Entry:
     )
 
 
-def proto(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def proto(message: bytes) -> Iterator[tuple[int, Any]]:
     """A protocol buffer message -> its fields' numbers and values."""
     at = 0
     while at < len(message):

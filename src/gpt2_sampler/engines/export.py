@@ -77,6 +77,11 @@ def is_current(path: Path, key: bytes) -> bool:
     return False
 
 
+def prepare(folder: Path, precision: str) -> Path:
+    """Makes a model folder's file beforehand, so that the first sample does not wait."""
+    return exported(folder, Checkpoint(folder), precision)
+
+
 def write(path: Path, checkpoint: Checkpoint, precision: str, key: bytes) -> None:
     """Under a temporary name first. Raises OSError."""
     from gpt2_sampler.engines.graph import build
@@ -91,7 +96,7 @@ def write(path: Path, checkpoint: Checkpoint, precision: str, key: bytes) -> Non
             crc = crc32c(np.memmap(temporary, np.uint8, mode="r"))
             file.write(key + crc.to_bytes(CRC_SIZE, "little"))
         Path(temporary).chmod(0o644)  # mkstemp's files are the owner's alone
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

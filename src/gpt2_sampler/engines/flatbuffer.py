@@ -75,7 +75,7 @@ class File:
         file.write(self.packed())
         for buffer, make in self.weights:
             file.write(b"\0" * (buffer.offset - file.tell()))
-            file.write(memoryview(np.ascontiguousarray(make())).cast("B"))
+            file.write(np.ascontiguousarray(make()).data)
         file.write(b"\0" * (at - file.tell()))
 
     def packed(self) -> bytes:

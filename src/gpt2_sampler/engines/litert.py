@@ -132,9 +132,13 @@ class LiteRTEngine(Engine):
 
     def _allocate(self, n: int, caches: int, slots: int, wanted: int) -> None:
         h = self.hparams
-        shapes = dict.fromkeys(self.cache_names, (caches, h.n_head, h.head_size, slots))
-        shapes |= {"x": (n, h.n_embd), "mask": (1, 1, n, n), "past_mask": (caches, 1, 1, slots)}
-        shapes["wanted"] = (wanted,)
+        shapes: dict[str, tuple[int, ...]] = {
+            "x": (n, h.n_embd),
+            "mask": (1, 1, n, n),
+            "past_mask": (caches, 1, 1, slots),
+            "wanted": (wanted,),
+        }
+        shapes |= dict.fromkeys(self.cache_names, (caches, h.n_head, h.head_size, slots))
         for name, shape in shapes.items():
             self.interpreter.resize_tensor_input(self.inputs[name], shape)
         self.interpreter.allocate_tensors()

@@ -1,0 +1,162 @@
+"""What is imported when, in which order modules may know each other, and what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import DEMO, ROOT
+
+PACKAGE = ROOT / "src" / "gpt2_sampler"
+GENERATE = ROOT / "src" / "generate_unconditional_samples.py"
+INTERACTIVE = ROOT / "src" / "interactive_conditional_samples.py"
+DOWNLOAD = ROOT / "download_model.py"
+HEAVY = {"tensorflow", "keras", "torch", "transformers", "safetensors", "tokenizers"}
+
+
+def imported_by(*words: str, stdin: str = "") -> tuple[set[str], subprocess.CompletedProcess[str]]:
+    """The top-level modules that a run of Python imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        check=False,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}, done
+
+
+def test_importing_the_package_is_cheap() -> None:
+    modules, done = imported_by("-c", "import gpt2_sampler")
+    assert done.returncode == 0
+    assert not modules & (HEAVY | {"ai_edge_litert", "requests", "prompt_toolkit", "fire"})
+
+
+@pytest.mark.parametrize("script", [GENERATE, INTERACTIVE, DOWNLOAD])
+@pytest.mark.parametrize("words", [["--help"], ["--", "--help"]])
+def test_help_is_cheap(script: Path, words: list[str]) -> None:
+    modules, done = imported_by(str(script), *words)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: {script.name}")
+    assert not modules & (HEAVY | {"ai_edge_litert", "prompt_toolkit"})
+
+
+@pytest.mark.parametrize("script", [GENERATE, INTERACTIVE])
+@pytest.mark.parametrize(
+    "words", [["--topk", "40"], ["--model_name", "345M", "--models_dir", "nowhere"], ["--top_p=0"]]
+)
+def test_a_mistake_is_cheap(script: Path, words: list[str]) -> None:
+    modules, done = imported_by(str(script), *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert not modules & (HEAVY | {"ai_edge_litert"})
+
+
+def test_sampling_on_a_cpu_loads_no_tensorflow() -> None:
+    words = [str(GENERATE), "--model_name=demo", "--nsamples=1", "--length=3", "--device=cpu"]
+    modules, done = imported_by(*words)
+    assert done.returncode == 0
+    assert "ai_edge_litert" in modules
+    assert not modules & HEAVY
+
+
+def imports(path: Path, *, top: bool = False) -> set[str]:
+    """The modules that a file imports, all of them or only those it imports when it is imported;
+    the package's own without "gpt2_sampler."."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in tree.body if top else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= below & OWN or {node.module}
+    return {name.removeprefix("gpt2_sampler.") for name in found}
+
+
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+    if path.parent != PACKAGE or path.name != "__init__.py"
+}
+OWN = {f"gpt2_sampler.{name}" for name in FILES}
+
+
+def who_imports(library: str) -> set[str]:
+    return {
+        name
+        for name, path in FILES.items()
+        if any(module.split(".")[0] == library for module in imports(path))
+    }
+
+
+def test_modules_import_each_other_one_way() -> None:
+    graph = {name: imports(path, top=True) & set(FILES) for name, path in FILES.items()}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_only_the_commands_know_a_terminal() -> None:
+    for name, path in FILES.items():
+        if name.split(".")[0] != "cli":
+            assert "cli" not in {module.split(".")[0] for module in imports(path)}, name
+    assert who_imports("fire") == {"cli.flags"}
+    assert {name.split(".")[0] for name in who_imports("prompt_toolkit")} == {"cli"}
+
+
+def test_heavy_libraries_stay_where_they_belong() -> None:
+    assert who_imports("tensorflow") == {"model", "engines.tensorflow", "bundle"}
+    assert who_imports("ai_edge_litert") == {"engines.litert", "engines.flatbuffer"}
+
+
+def test_the_model_knows_tensors_only_and_the_loop_engines_only() -> None:
+    own = set(FILES)
+    assert imports(FILES["model"]) & own == {"hparams"}
+    assert imports(FILES["sample"]) & own == {"engines"}
+    assert imports(FILES["encoder"]) & own == {"errors"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_a_wheel_holds_one_package_and_the_demo_model(wheel: Path) -> None:
+    names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
+    assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
+    demo = {name.split("/")[-1] for name in names if name.startswith("gpt2_sampler/demo/")}
+    assert demo == {path.name for path in DEMO.iterdir() if path.is_file()}
+
+
+def test_installed_it_samples_from_any_folder(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    program = (
+        "import sys; from gpt2_sampler.cli.generate import main;"
+        "sys.argv = ['gpt2-generate', '--nsamples', '1', '--length', '20', '--seed', '1'];"
+        "sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(tmp_path / "site"),
+            "XDG_DATA_HOME": str(tmp_path / "data"),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{'=' * 40} SAMPLE 1 {'=' * 40}\n")
+    assert "gpt2-download 117M" in done.stderr

@@ -1,0 +1,96 @@
+"""The README's commands do what it says, run as they are printed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETUP = re.compile(r"python3 -m venv \S+ && \S+/pip install -q -r (\S+) && ")
+RULE = "=" * 40
+
+
+def commands() -> list[str]:
+    """Every line of the README's shell blocks that runs something, continuations joined."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def here(command: str) -> str:
+    """With the Python that runs the tests, whose environment is set up."""
+    command = SETUP.sub("", command).replace(".venv/bin/python", sys.executable)
+    return re.sub(r"\bpython3\b", sys.executable, command)
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", here(command)], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a user has: the files that git knows, nothing else."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    names = listed.stdout.split("\0") if listed.returncode == 0 else []
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def test_the_first_two_commands_set_everything_up_by_themselves() -> None:
+    first, second = [command for command in commands() if SETUP.match(command)][:2]
+    for command in (first, second):
+        matched = SETUP.match(command)
+        assert matched is not None and (ROOT / matched[1]).exists()
+    assert here(second) == f"{sys.executable} -m pytest"
+
+
+def test_the_first_command_prints_a_sample(clone: Path) -> None:
+    done = run(commands()[0], clone)
+    assert done.returncode == 0, done.stderr
+    head, text = done.stdout.split("\n", 1)
+    assert head == f"{RULE} SAMPLE 1 {RULE}"
+    assert len(text.split()) > 50
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.endswith("| tee samples")])
+def test_tee_writes_samples_and_nothing_else(clone: Path, command: str) -> None:
+    done = run(command, clone)
+    assert done.returncode == 0, done.stderr
+    written = (clone / "samples").read_text(encoding="utf-8")
+    assert written == done.stdout
+    assert re.findall(r"^=+ SAMPLE (\d+) =+$", written, re.MULTILINE) == ["1", "2"]
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if "printf" in c])
+def test_a_prompt_through_a_pipe_is_answered(clone: Path, command: str) -> None:
+    done = run(command, clone)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{RULE} SAMPLE 1 {RULE}\n")
+    assert done.stdout.endswith(f"\n{RULE}{RULE}\n")
+
+
+def test_every_flag_of_the_help_is_in_the_readme() -> None:
+    for script in ("generate_unconditional_samples", "interactive_conditional_samples"):
+        shown = run(f"python3 src/{script}.py --help", ROOT).stdout
+        for flag in re.findall(r"^  --(\w+)", shown, re.MULTILINE):
+            assert f"`--{flag}" in README, flag
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    for name in re.findall(r"\]\(([\w/.-]+)\)", README):
+        assert (ROOT / name).exists(), name
