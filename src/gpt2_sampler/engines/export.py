@@ -21,8 +21,8 @@ from gpt2_sampler.bundle import crc32c
 from gpt2_sampler.checkpoint import Checkpoint
 from gpt2_sampler.errors import EngineError
 
-VERSION = 1
-"""Of the exporter: raised whenever the same checkpoint would give another file."""
+EXPORTER = ("graph.py", "flatbuffer.py")
+"""The sources that decide what an exported file holds: their content is the exporter's version."""
 FOLDER = "litert"
 KEY_SIZE, CRC_SIZE = 32, 4  # bytes, at the file's end: what it was made of, and its checksum
 
@@ -35,7 +35,7 @@ def exported(folder: Path, checkpoint: Checkpoint, precision: str) -> Path:
 
     Raises EngineError where it can be written nowhere.
     """
-    key = hashlib.sha256(f"{checkpoint.fingerprint} {precision} {VERSION}".encode()).digest()
+    key = key_of(checkpoint, precision)
     places = list(candidates(folder, checkpoint, precision))
     for path in places:
         if is_current(path, key):
@@ -54,6 +54,13 @@ def exported(folder: Path, checkpoint: Checkpoint, precision: str) -> Path:
         f"the model cannot be prepared for this machine: neither {places[0].parent} nor "
         f"{places[-1].parent} can be written ({problem}); set XDG_CACHE_HOME to a folder that can"
     )
+
+
+def key_of(checkpoint: Checkpoint, precision: str) -> bytes:
+    digest = hashlib.sha256(f"{checkpoint.fingerprint} {precision}".encode())
+    for name in EXPORTER:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.digest()
 
 
 def candidates(folder: Path, checkpoint: Checkpoint, precision: str) -> Iterator[Path]:
