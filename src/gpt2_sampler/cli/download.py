@@ -1,0 +1,182 @@
+"""A model's name -> its files on this machine: the command gpt2-download."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.cli import terminal
+from gpt2_sampler.cli.flags import flag, parse
+from gpt2_sampler.download import (
+    BASE_URL_VARIABLE,
+    download,
+    faults,
+    files_of,
+    import_files,
+    overview,
+)
+from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.mirror import Watch
+from gpt2_sampler.models import find_model, models_folder
+from gpt2_sampler.released import DEFAULT
+
+
+@dataclasses.dataclass(frozen=True)
+class DownloadSettings:
+    """Fetches a GPT-2 model and checks every byte. Without a name: 117M.
+
+    Known are 117M (also called 124M), 345M (355M), 774M and 1558M. What an interrupted run has
+    fetched is kept. Proxies are taken from HTTPS_PROXY.
+    """
+
+    name: str | None = flag(None, "the model, also without --name", "NAME")
+    list: bool = flag(False, "show the models there are, and which are here, on stdout")
+    verify: bool = flag(False, "read every byte of NAME, or of every model that is here")
+    models_dir: str | None = flag(
+        None, "where models are; without it ./models, or else your data folder", "DIR"
+    )
+    base_url: tuple[str, ...] = flag(
+        (),
+        "fetch URL/NAME/FILE; several, tried in order, by repeating it or with commas; also the "
+        f"environment variable {BASE_URL_VARIABLE}",
+        "URL",
+    )
+    from_dir: str | None = flag(
+        None, "or --from: fetch nothing, take files that were fetched by hand into DIR", "DIR"
+    )
+    quiet: bool = flag(False, "no progress bar and no notices")
+    no_export: bool = flag(False, "do not prepare the model for this machine afterwards")
+
+    def __post_init__(self) -> None:
+        if self.list and (self.verify or self.from_dir):
+            raise UsageError("--list takes neither --verify nor --from")
+        if self.verify and self.from_dir:
+            raise UsageError("--verify and --from exclude each other; --from verifies too")
+
+
+class Bar(Watch):
+    """One progress bar for all files, where stderr is a terminal; lines above it."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.bar: tqdm | None = None
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            tqdm.write(line, file=sys.stderr)
+
+    def start(self, total: int, done: int) -> None:
+        self.bar = tqdm(
+            total=total,
+            initial=done,
+            unit="B",
+            unit_scale=True,
+            disable=True if self.quiet else None,
+            file=sys.stderr,
+        )
+
+    def moved(self, done: int) -> None:
+        if self.bar is not None and not self.bar.disable:
+            self.bar.update(done - self.bar.n)
+
+    def finish(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def run(argv: Sequence[str], program: str) -> None:
+    words = [re.sub(r"^--from(?==|$)", "--from_dir", word) for word in argv]
+    settings = parse(DownloadSettings, words, program, positional="name")
+    if settings.list:
+        show_list(settings)
+    elif settings.verify:
+        verify(settings)
+    else:
+        bring(settings)
+
+
+def bring(settings: DownloadSettings) -> None:
+    bar, name = Bar(settings.quiet), settings.name or DEFAULT
+    try:
+        if settings.from_dir:
+            folder = import_files(name, settings.from_dir, settings.models_dir, bar)
+        else:
+            folder = download(name, settings.models_dir, settings.base_url, watch=bar)
+    except (KeyboardInterrupt, SystemExit):
+        terminal.notice("stopped; what is here is kept, the same command goes on from there")
+        raise
+    if not settings.no_export:
+        export(folder, bar)
+    bar.say(f"{folder.name} is whole; next: {sampling_command(folder, settings.models_dir)}")
+
+
+def export(folder: Path, watch: Watch) -> None:
+    """Prepares the model for this machine; without it the first sampling does."""
+    watch.say(f"preparing {folder.name} for this machine, once; this can take a minute")
+    try:
+        from gpt2_sampler.engines.export import exported
+
+        exported(folder, Checkpoint(folder), "float32")
+    except Exception as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        terminal.notice(f"the model is whole but was not prepared ({first}); sampling will try")
+
+
+def sampling_command(folder: Path, models_dir: str | None) -> str:
+    from_checkout = sys.argv[0].endswith(".py")
+    program = (
+        "python3 src/interactive_conditional_samples.py" if from_checkout else "gpt2-interactive"
+    )
+    where = f" --models_dir {models_dir}" if models_dir else ""
+    return f"{program} --model_name {folder.name}{where} --top_k 40"
+
+
+def show_list(settings: DownloadSettings) -> None:
+    rows = [("name", "parameters", "download", "memory", "here")]
+    for found in overview(settings.models_dir):
+        model = found.model
+        state = "no" if not found.folder else str(found.folder)
+        if found.folder and found.right < found.needed:
+            state += f", not whole: {found.right} of {found.needed} files"
+        rows.append(
+            (
+                " = ".join(model.names),
+                f"{model.parameters:,}",
+                f"{model.download_size / 1e9:.1f} GB",
+                f"{model.memory_size / 1e9:.1f} GB",
+                state,
+            )
+        )
+    for name, *numbers, state in rows:
+        print(f"{name:12}", *(f"{number:>13}" for number in numbers), f"  {state}")
+
+
+def verify(settings: DownloadSettings) -> None:
+    models = models_folder(settings.models_dir)
+    if settings.name:
+        folders = [find_model(settings.name, settings.models_dir)]
+    else:
+        folders = sorted(path.parent for path in models.glob("*/hparams.json"))
+    if not folders:
+        raise UsageError(f"there is no model in {models}")
+    broken = []
+    for folder in folders:
+        found = faults(folder, files_of(folder.name))
+        for file, wrong in found.items():
+            print(f"{folder / file}: {wrong or 'right'}", flush=True)
+        if any(found.values()):
+            broken.append(folder.name)
+    if broken:
+        raise DownloadError(
+            f"{', '.join(broken)}: not whole; download again to fetch what is missing or wrong"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return terminal.run(run, argv)

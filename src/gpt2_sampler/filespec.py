@@ -1,0 +1,70 @@
+"""What is known of a file -> what is wrong with the one on disk.
+
+Knows neither models nor networks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+CHUNK = 1 << 20  # bytes
+MISSING = "missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """One right content of a file: its size in bytes and, where known, its SHA-256."""
+
+    size: int
+    sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSpec:
+    """A file by name, relative to its folder, and its right contents; none listed: not known.
+
+    An optional file is fetched where it is found and not missed where it is not.
+    """
+
+    name: str
+    versions: tuple[Version, ...] = ()
+    optional: bool = False
+
+    @property
+    def hashed(self) -> bool:
+        """Whether a SHA-256 settles the content."""
+        return bool(self.versions) and all(version.sha256 for version in self.versions)
+
+    def size_problem(self, size: int) -> str | None:
+        sizes = [version.size for version in self.versions]
+        if not sizes or size in sizes:
+            return None
+        return f"{size:,} bytes, not {' or '.join(f'{right:,}' for right in sizes)}"
+
+    def sha256_problem(self, sha256: str) -> str | None:
+        if not self.hashed or sha256 in {version.sha256 for version in self.versions}:
+            return None
+        return f"SHA-256 {sha256[:12]}…, not {(self.versions[0].sha256 or '')[:12]}…"
+
+
+def problem(path: Path, spec: FileSpec, *, contents: bool = True) -> str | None:
+    """What is wrong with the file at path: MISSING, its size, its SHA-256; None if nothing.
+
+    Without contents only the size is looked at. Raises OSError where it cannot be read.
+    """
+    if not path.is_file():
+        return MISSING
+    wrong_size = spec.size_problem(path.stat().st_size)
+    if wrong_size or not contents or not spec.hashed:
+        return wrong_size
+    return spec.sha256_problem(sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
