@@ -84,11 +84,6 @@ def is_current(path: Path, key: bytes) -> bool:
     return False
 
 
-def prepare(folder: Path, precision: str) -> Path:
-    """Makes a model folder's file beforehand, so that the first sample does not wait."""
-    return exported(folder, Checkpoint(folder), precision)
-
-
 def write(path: Path, checkpoint: Checkpoint, precision: str, key: bytes) -> None:
     """Under a temporary name first. Raises OSError."""
     from gpt2_sampler.engines.graph import build
