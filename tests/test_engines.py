@@ -175,6 +175,7 @@ def test_a_gpu_that_is_not_there_is_said_in_one_line(long_model: Path) -> None:
     ("options", "says"),
     [
         ({"device": "tpu"}, "device must be one of auto, cpu, gpu, not 'tpu'"),
+        ({"device": "gpu", "precision": "int8"}, "precision int8 is for the CPU"),
         ({"precision": "int4"}, "precision must be one of float32, int8, not 'int4'"),
     ],
 )

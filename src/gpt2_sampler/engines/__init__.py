@@ -93,10 +93,13 @@ def load_engine(
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    if device == "gpu" and precision != "float32":
+        raise UsageError(f"precision {precision} is for the CPU; a GPU runs float32")
     if device == "gpu" or (device == "auto" and precision == "float32" and has_gpu()):
-        from gpt2_sampler.engines.tensorflow import TensorFlowEngine
+        from gpt2_sampler.engines.tensorflow import TensorFlowEngine, sees_gpu
 
-        return TensorFlowEngine(Path(folder), "gpu")
+        if device == "gpu" or sees_gpu():  # a driver alone does not make TensorFlow use it
+            return TensorFlowEngine(Path(folder), "gpu")
     from gpt2_sampler.engines.litert import LiteRTEngine
 
     return LiteRTEngine(Path(folder), precision, threads or physical_cores())
@@ -104,9 +107,7 @@ def load_engine(
 
 def has_gpu() -> bool:
     """Whether NVIDIA's driver shows a GPU, found without TensorFlow, whose import takes seconds."""
-    return Path("/proc/driver/nvidia/gpus").is_dir() and any(
-        Path("/proc/driver/nvidia/gpus").iterdir()
-    )
+    return any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
 def physical_cores() -> int:

@@ -28,12 +28,19 @@ NUMBER = tf.TensorSpec([], tf.int32)
 
 class TensorFlowEngine(Engine):
     """Weights and cache stay on the device. The cache has all C slots from the start, so that
-    shapes depend on the number of rows alone and a graph is traced once for it."""
+    shapes depend on the number of rows alone and a graph is traced once for it.
 
-    def __init__(self, folder: Path, device: str = "auto") -> None:
+    device is "cpu" or "gpu"; raises EngineError where that GPU is not.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
         checkpoint = Checkpoint(folder)
         self.hparams = checkpoint.hparams
-        self.device = choose_device(device)
+        if device == "gpu" and not sees_gpu():
+            raise EngineError(
+                "TensorFlow finds no GPU on this machine; leave --device out to run on the CPU"
+            )
+        self.device = f"/{device.upper()}:0"
         with tf.device(self.device):
             self.params = {name: tf.constant(array) for name, array in checkpoint.items()}
 
@@ -104,14 +111,8 @@ class TensorFlowEngine(Engine):
                 variable.scatter_nd_update(where, tf.reshape(x, [-1, self.hparams.head_size]))
 
 
-def choose_device(device: str) -> str:
-    """ "auto", "cpu" or "gpu" -> a TensorFlow device. Raises EngineError without a GPU."""
-    gpus = tf.config.list_physical_devices("GPU") if device != "cpu" else []
-    if device == "gpu" and not gpus:
-        raise EngineError(
-            "TensorFlow finds no GPU on this machine; leave --device out to run on the CPU"
-        )
-    return "/GPU:0" if gpus else "/CPU:0"
+def sees_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def ids(numbers: Sequence[int] | npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
