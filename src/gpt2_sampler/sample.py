@@ -1,4 +1,4 @@
-"""Logits -> next tokens: temperature, top-k, top-p, the draw, and the decoding loop.
+"""Logits -> next tokens: penalties, temperature, top-k, top-p, the draw, and the decoding loop.
 
 Knows arrays and engines: no layers, no text, no files.
 """
@@ -16,9 +16,9 @@ from gpt2_sampler.engines import Engine
 
 Logits = npt.NDArray[np.float32]
 """[B, V]"""
+Texts = Sequence[Sequence[int]]
+"""The tokens that each of B rows goes on from."""
 
-NUCLEUS_GUESS = 1024
-"""Tokens that most nuclei fit in; selecting so many is several times cheaper than sorting all."""
 BLOCK = 256  # tokens
 
 
@@ -29,6 +29,41 @@ class Sampling:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0  # tokens
+
+
+def penalise(logits: Logits, texts: Texts, penalty: float) -> Logits:  # [B, V] -> [B, V]
+    """Above 1 makes tokens that are in the row's text less likely, below 1 more; 1 changes nothing.
+
+    Keskar et al. 2019, "CTRL", section 4.1; a negative logit is multiplied, as dividing it would
+    raise it.
+    """
+    if penalty == 1:
+        return logits
+    changed = logits.copy()
+    for row, text in zip(changed, texts, strict=True):
+        tokens = np.asarray(text)
+        seen = row[tokens]
+        row[tokens] = np.where(seen > 0, seen / penalty, seen * penalty)
+    return changed
+
+
+def block_repeats(logits: Logits, texts: Texts, n: int) -> Logits:  # [B, V] -> [B, V]
+    """Takes out what would make n tokens in a row appear in the row's text again; 0 takes nothing.
+    A row that would have no token left keeps all."""
+    if n == 0:
+        return logits
+    kept = logits.copy()
+    for row, text in zip(kept, texts, strict=True):
+        if len(text) >= n:
+            runs = np.lib.stride_tricks.sliding_window_view(np.asarray(text), n)  # [T - n + 1, n]
+            again = (runs[:, :-1] == text[len(text) - n + 1 :]).all(axis=-1)
+            blocked = row.copy()
+            blocked[runs[again, -1]] = -np.inf
+            if blocked.max() > -np.inf:
+                row[:] = blocked
+    return kept
 
 
 def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
@@ -60,41 +95,43 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
     """
     if p >= 1:
         return logits
-    columns, candidates = finite_columns(logits)
-    goal = p * weights(candidates).sum(axis=-1, keepdims=True, dtype=np.float64)
-    best = candidates.max(axis=-1, keepdims=True)
-    for n_best in (NUCLEUS_GUESS, len(columns)):  # few rows need more than the first guess
-        top = largest(candidates, n_best)
-        mass = np.cumsum(np.exp(top - best), axis=-1, dtype=np.float64)
-        size = (mass < goal).sum(axis=-1, keepdims=True) + 1
-        if (size <= top.shape[-1]).all():
-            break
-    size = np.minimum(size, top.shape[-1])  # rounding may leave the whole mass short of its sum
-    edge = np.take_along_axis(top, size - 1, axis=-1)
-    inside, at_edge = candidates > edge, candidates == edge
-    room = size - inside.sum(axis=-1, keepdims=True)
-    if (room < at_edge.sum(axis=-1, keepdims=True)).any():
-        at_edge &= np.cumsum(at_edge, axis=-1) <= room
-    inside |= at_edge
     kept = np.full_like(logits, -np.inf)
-    kept[:, columns] = np.where(inside, candidates, -np.inf)
+    for row, kept_row in zip(logits, kept, strict=True):
+        mass = weights(row)
+        goal = p * mass.sum(dtype=np.float64)
+        # Tokens with less mass each have less than 1 - p all together: few are left to sort.
+        columns = np.flatnonzero(mass >= (goal / p - goal) / len(mass))
+        candidates = row[columns]
+        top = np.sort(candidates)[::-1]
+        sums = np.cumsum(weights(top), dtype=np.float64)
+        size = min(int(np.searchsorted(sums, goal)) + 1, len(top))  # rounding may leave no place
+        edge = top[size - 1]
+        inside = candidates > edge
+        inside[np.flatnonzero(candidates == edge)[: size - inside.sum()]] = True
+        kept_row[columns[inside]] = candidates[inside]
     return kept
 
 
 def draw(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """One token a row by inverse transform: [B, V], B numbers in [0, 1) -> [B].
+    """One token a row by inverse transform: [B, V], B numbers in [0, 1) -> [B]."""
+    allowed = (logits > -np.inf).any(axis=0)
+    if 2 * np.count_nonzero(allowed) > logits.shape[-1]:
+        return locate(logits, uniform)
+    columns = np.flatnonzero(allowed)  # after top-k a handful stands for the whole vocabulary
+    return columns[locate(logits[:, columns], uniform)]
 
-    First the block of tokens, then the token in it: a running sum over all of V is what costs.
-    """
-    columns, candidates = finite_columns(logits)
-    rows, n = candidates.shape
+
+def locate(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """First the block of tokens, then the token in it: a running sum over all of V is what costs.
+    [B, N], [B] -> [B]."""
+    rows, n = logits.shape
     mass = np.zeros([rows, -(-n // BLOCK) * BLOCK], np.float32)
-    mass[:, :n] = weights(candidates)
+    mass[:, :n] = weights(logits)
     blocks = mass.reshape(rows, -1, BLOCK)
     sums = blocks.sum(axis=-1).astype(np.float64)
     block, left = inverse(sums, uniform * sums.sum(axis=-1))
     within, _ = inverse(blocks[np.arange(rows), block].astype(np.float64), left)
-    return columns[block * BLOCK + within]
+    return block * BLOCK + within
 
 
 def inverse(
@@ -110,30 +147,18 @@ def inverse(
     return place, target - (sums - mass)[rows, place]
 
 
-def weights(logits: Logits) -> Logits:  # [B, N] -> [B, N]
+def weights(logits: Logits) -> Logits:  # [..., N] -> [..., N]
     """Probabilities before they are divided by their sum."""
     return np.exp(logits - logits.max(axis=-1, keepdims=True))
 
 
-def largest(logits: Logits, n: int) -> Logits:  # [B, N] -> [B, min(n, N)], descending
-    n = min(n, logits.shape[-1])
-    cut = logits.shape[-1] - n
-    return np.sort(np.partition(logits, cut, axis=-1)[:, cut:] if cut else logits)[:, ::-1]
-
-
-def finite_columns(logits: Logits) -> tuple[npt.NDArray[np.intp], Logits]:
-    """The tokens that any row still allows, their logits [B, number of them]: after top-k a
-    handful of columns stands for the whole vocabulary."""
-    columns = np.flatnonzero((logits > -np.inf).any(axis=0))
-    return columns, logits if len(columns) == logits.shape[-1] else logits[:, columns]
-
-
 def choose(
-    logits: Logits, sampling: Sampling, uniform: npt.NDArray[np.float64]
+    logits: Logits, texts: Texts, sampling: Sampling, uniform: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.intp]:
-    """[B, V], B numbers in [0, 1) -> B tokens."""
-    allowed = top_p(top_k(scale(logits, sampling.temperature), sampling.top_k), sampling.top_p)
-    return draw(allowed, uniform)
+    """[B, V], B texts, B numbers in [0, 1) -> B tokens."""
+    s = sampling
+    fresh = block_repeats(penalise(logits, texts, s.repetition_penalty), texts, s.no_repeat_ngram)
+    return draw(top_p(top_k(scale(fresh, s.temperature), s.top_k), s.top_p), uniform)
 
 
 class Draw(NamedTuple):
@@ -146,13 +171,20 @@ class Draw(NamedTuple):
 
 @dataclasses.dataclass
 class Row:
-    """A sample in the making: what has been read and drawn of it, and where its cache ends."""
+    """A sample in the making: its latest tokens, and where its cache ends."""
 
     sample: int
     random: np.random.Generator
-    tokens: list[int]  # the prompt and what was drawn
+    tokens: list[int]  # the latest C to 2 C of the prompt and what was drawn
     position: int  # slots of the cache that count
+    drawn: int = 0  # tokens
     slid: bool = False  # its slots no longer hold the prompt
+
+    def add(self, token: int, window: int) -> None:
+        self.tokens.append(token)
+        self.drawn += 1
+        if len(self.tokens) >= 2 * window:
+            del self.tokens[:-window]
 
 
 def generate(
@@ -163,19 +195,26 @@ def generate(
     length: int,
     rows: int = 1,
     seed: int = 0,
-    sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
+    sampling: Sampling = Sampling(),
     ends: Callable[[int, int], bool] = lambda sample, token: False,
+    drawn: int = 0,
 ) -> Iterator[Draw]:
-    """Continues the prompt (1 to C tokens) once for each number in samples, rows at a time.
+    """Continues the prompt (1 token or more) once for each number in samples, rows at a time.
 
     A sample ends after length tokens, or with the token for which ends(sample, token) is true;
     its row is then given to the next sample. Sample i draws from a random stream of its own,
     fixed by seed and i: it is the same beside any others. Text longer than the window goes on
     from the last half of the window, which is read again.
+
+    drawn says how many numbers of its stream a sample has used before, so that a sample goes on
+    where it stopped when the prompt is its text so far. Whatever stops the loop, the engine can
+    be used again.
     """
+    window = engine.hparams.n_ctx
+    start = prompt[-in_window(len(prompt), window) :]
     queue = iter(samples)
     engine.reset(rows)
-    after_prompt = engine.read(prompt, range(rows))
+    after_prompt = engine.read(start, range(rows))
     logits = np.repeat(after_prompt[None], rows, axis=0)
     active: dict[int, Row] = {}
 
@@ -183,10 +222,10 @@ def generate(
         """Gives the row to the next sample, if there is one."""
         slid = row in active and active.pop(row).slid
         for sample in queue:
-            random = np.random.default_rng([seed, sample])
-            active[row] = Row(sample, random, list(prompt), len(prompt))
+            random = np.random.Generator(np.random.PCG64([seed, sample]).advance(drawn))
+            active[row] = Row(sample, random, list(prompt[-window:]), len(start))
             if slid:
-                engine.read(prompt, [row])
+                engine.read(start, [row])
             logits[row] = after_prompt
             return True
         return False
@@ -194,19 +233,28 @@ def generate(
     undrawn = [row for row in range(rows) if begin(row)]
     while undrawn:
         uniform = np.array([active[row].random.random() for row in undrawn])
+        texts = [active[row].tokens[-window:] for row in undrawn]
         ended = []
-        for row, token in zip(undrawn, choose(logits[undrawn], sampling, uniform), strict=True):
+        tokens = choose(logits[undrawn], texts, sampling, uniform).tolist()
+        for row, token in zip(undrawn, tokens, strict=True):
             state = active[row]
-            state.tokens.append(int(token))
-            drawn = len(state.tokens) - len(prompt)
-            last = ends(state.sample, int(token)) or drawn >= length
-            yield Draw(state.sample, int(token), last)
+            state.add(token, window)
+            last = ends(state.sample, token) or state.drawn >= length
+            yield Draw(state.sample, token, last)
             if last:
                 ended.append(row)
         undrawn = [row for row in ended if begin(row)]
         if not undrawn and active:
             logits = advance(engine, active, rows)
             undrawn = list(active)
+
+
+def in_window(n_tokens: int, window: int) -> int:
+    """How many of a text's tokens the cache holds, were the text read one by one as above."""
+    if n_tokens <= window:
+        return n_tokens
+    half = max(1, window // 2)
+    return half + (n_tokens - window - 1) % (window - half + 1)
 
 
 def advance(engine: Engine, active: dict[int, Row], rows: int) -> Logits:

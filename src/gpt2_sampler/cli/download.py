@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.cli import terminal
 from gpt2_sampler.cli.flags import flag, parse
 from gpt2_sampler.download import (
@@ -122,7 +122,7 @@ def export(folder: Path, watch: Watch) -> None:
     try:
         from gpt2_sampler.engines.export import exported
 
-        exported(folder, Checkpoint(folder), "float32")
+        exported(folder, open_checkpoint(folder), "float32")
     except Exception as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         terminal.notice(f"the model is whole but was not prepared ({first}); sampling will try")

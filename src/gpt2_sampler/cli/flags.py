@@ -74,7 +74,7 @@ def named(settings: type, argv: Sequence[str], positional: str | None) -> list[s
         word = words.pop(0)
         matched = re.fullmatch(r"--([\w-]+)(?:=(.*))?", word, re.DOTALL)
         if not matched:
-            if positional is None or positional in dict(given):
+            if positional is None or positional in dict(given) or word.startswith("-"):
                 raise UsageError(unknown(settings, word))
             given.append((positional, word))
             continue
@@ -118,7 +118,7 @@ def unknown(settings: type, word: str) -> str:
         return f"{word!r} is no flag; flags are written --name value (--help lists them)"
     near = difflib.get_close_matches(name, kinds(settings), n=1, cutoff=0.5)
     hint = f"did you mean --{near[0]}?" if near else "--help lists them"
-    return f"there is no flag {word.split('=')[0]}; {hint}"
+    return f"there is no flag {word.partition('=')[0]}; {hint}"
 
 
 def help_text(settings: type, program: str, positional: str | None) -> str:

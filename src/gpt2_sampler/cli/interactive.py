@@ -3,36 +3,62 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from gpt2_sampler.cli.commands import Leave, obey
 from gpt2_sampler.cli.flags import parse
+from gpt2_sampler.cli.loading import Model, load, seeded
+from gpt2_sampler.cli.prompts import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
+from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import InteractiveSettings
-from gpt2_sampler.cli.terminal import run, show
-from gpt2_sampler.cli.writer import RULE, find, open_session
-
-QUESTION = "Model prompt >>> "
+from gpt2_sampler.cli.terminal import notice, run, show
+from gpt2_sampler.cli.writer import CLOSING, write
+from gpt2_sampler.errors import SamplerError
 
 
 def interact(argv: Sequence[str], program: str) -> None:
     settings = parse(InteractiveSettings, argv, program)
-    session = open_session(settings, find(settings))
-    length = settings.length or session.engine.hparams.n_ctx // 2
-    for prompt in prompts():
-        session.write(session.encoder.encode(prompt), length, settings.nsamples)
-        show(f"{RULE}{RULE}\n")
+    prompt = prompt_of(settings)
+    model = load(settings)
+    settings = seeded(settings)
+    if prompt is not None:
+        answer([prompt], model, settings)
+    elif sys.stdin.isatty() and (sys.stderr.isatty() or sys.stdout.isatty()):
+        converse(Session(model, settings))
+    else:
+        answer(lines(), model, settings)
 
 
-def prompts() -> Iterator[str]:
-    """A line at a time, empty ones passed over."""
+def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) -> None:
+    """Continues each prompt, with nobody there to say more."""
+    length = settings.length or model.window // 2
+    for prompt in prompts:
+        tokens = tokens_of(prompt, model)
+        for _ in write(model, settings, tokens, range(settings.nsamples), length=length):
+            pass
+        show(CLOSING)
+
+
+def converse(session: Session) -> None:
+    """Asks until the person leaves; a mistake or a failure does not end it."""
+    from gpt2_sampler.cli.editor import Editor  # takes longer to import than all the rest
+
+    editor = Editor(is_open)
     while True:
-        if sys.stdin.isatty():
-            sys.stderr.write(QUESTION)
-            sys.stderr.flush()
-        line = sys.stdin.readline()
-        if not line:
+        try:
+            typed = editor.ask(QUESTION)
+            if typed is None:
+                return
+            if typed.startswith("/") and not typed.startswith("//"):
+                obey(session, typed)
+            elif prompt := unquoted(typed):
+                session.ask(prompt)
+        except Leave:
             return
-        if line.rstrip("\r\n"):
-            yield line.rstrip("\r\n")
+        except KeyboardInterrupt:  # pressed once more than the text needed
+            continue
+        except SamplerError as error:
+            notice(f"error: {error}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

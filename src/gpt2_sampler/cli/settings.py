@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from gpt2_sampler.cli.flags import flag
+from gpt2_sampler.cli.flags import flag, kinds, reader
 from gpt2_sampler.engines import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.sample import Sampling
 
 TOP_SEED = 2**32 - 1
+ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
 @dataclasses.dataclass(frozen=True)
 class SamplingSettings:
-    """The flags that both commands have. Raises UsageError for an impossible value."""
+    """The flags that say how samples are drawn; a session can change them."""
 
-    model_name: str | None = flag(
-        None, "the model; without it 117M, or the bundled demo model where 117M is not", "NAME"
-    )
     seed: int | None = flag(
         None, "fixes the samples; without it one is chosen and shown on stderr", "N"
     )
@@ -32,6 +33,43 @@ class SamplingSettings:
     top_p: float = flag(
         1.0, "draw from the fewest tokens that have the share P of the probability; 1 from all", "P"
     )
+    repetition_penalty: float = flag(
+        1.0, "above 1 makes tokens that the text already has less likely; 1.1 is a start", "R"
+    )
+    no_repeat_ngram: int = flag(
+        0, "never the same N tokens in a row twice; 0 allows it; 4 ends most loops", "N"
+    )
+    stop: tuple[str, ...] = flag(
+        (), r"end a sample before this text (\n is a line break); can be given again", "TEXT"
+    )
+    ignore_eot: bool = flag(False, "go on after the end of a text, into another one")
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(
+            self.temperature,
+            self.top_k,
+            self.top_p,
+            self.repetition_penalty,
+            self.no_repeat_ngram,
+        )
+
+    @property
+    def stop_texts(self) -> list[str]:
+        # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
+        texts = [
+            text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in self.stop
+        ]
+        return [re.sub(r"\\[nt\\]", lambda found: ESCAPES[found[0]], text) for text in texts]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """The flags that say what to load and how to run it."""
+
+    model_name: str | None = flag(
+        None, "the model; without it 117M, or the bundled demo model where 117M is not", "NAME"
+    )
     models_dir: str | None = flag(
         None, "where models are; without it ./models, or else your data folder", "DIR"
     )
@@ -39,10 +77,16 @@ class SamplingSettings:
     precision: str = flag(
         "float32", "float32 (exact) or int8 (faster, a quarter of the memory)", "P"
     )
+    threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
+    verbose: bool = flag(False, "show what the libraries underneath have to say")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(ModelSettings, SamplingSettings):
+    """Every flag that both commands have. Raises UsageError for an impossible value."""
 
     def __post_init__(self) -> None:
-        lowest = {"seed": 0, "nsamples": 1, "batch_size": 1, "length": 1, "top_k": 0}
-        for name, low in (lowest | self.lowest()).items():
+        for name, low in self.lowest().items():
             value = getattr(self, name)
             if value is not None and value < low:
                 raise UsageError(f"--{name} must be {low} or more, not {value}")
@@ -52,22 +96,24 @@ class SamplingSettings:
             raise UsageError(f"--temperature must be 0 or more, not {self.temperature:g}")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top_p must be above 0 and at most 1, not {self.top_p:g}")
+        if not 0 < self.repetition_penalty < float("inf"):
+            value = self.repetition_penalty
+            raise UsageError(f"--repetition_penalty must be above 0, not {value:g}")
+        if "" in self.stop:
+            raise UsageError("--stop takes the text to stop at; it was empty")
         for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 value = getattr(self, name)
                 raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
 
-    def lowest(self) -> dict[str, int]:
-        """Lowest values that differ from the usual ones."""
-        return {}
-
-    @property
-    def sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_k, self.top_p)
+    def lowest(self) -> Mapping[str, int]:
+        """The lowest value of each flag that counts something."""
+        at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length", "threads"), 1)
+        return at_least_1 | dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerateSettings(SamplingSettings):
+class GenerateSettings(Settings):
     """Writes samples out of nothing, one after another, to stdout.
 
     For text that reads well, try: --top_k 40 --temperature 0.7
@@ -76,15 +122,53 @@ class GenerateSettings(SamplingSettings):
     nsamples: int = flag(0, "samples to write, 0 for no end", "N")
     length: int | None = flag(None, "tokens in a sample, by default the model's window", "N")
 
-    def lowest(self) -> dict[str, int]:
-        return {"nsamples": 0}
+    def lowest(self) -> Mapping[str, int]:
+        return {**super().lowest(), "nsamples": 0}
 
 
 @dataclasses.dataclass(frozen=True)
-class InteractiveSettings(SamplingSettings):
-    """Asks for a prompt, continues it, and asks again. Each line of a pipe is a prompt.
+class InteractiveSettings(Settings):
+    """Asks for a prompt, continues it, and asks again (/help at the prompt tells more).
+
+    Each line of a pipe is a prompt.
 
     For text that reads well, try: --top_k 40 --temperature 0.7
     """
 
     length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
+    prompt: str | None = flag(
+        None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
+    )
+    prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompt is not None and self.prompt_file is not None:
+            raise UsageError("--prompt and --prompt_file exclude each other; give one of them")
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
+    """The settings with one sampling flag set to what the word says, "" for its default.
+
+    Raises UsageError for another flag and for an impossible value.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    names = [field.name for field in dataclasses.fields(SamplingSettings)]
+    if name not in names:
+        raise UsageError(f"{name!r} cannot be set here; there are {', '.join(names)}")
+    value: Any = reader(name, kinds(type(settings))[name])(word) if word else fields[name].default
+    return dataclasses.replace(settings, **{name: value})
+
+
+def shown(settings: Settings) -> str:
+    """The sampling flags with their values, one a line."""
+    lines = []
+    for field in dataclasses.fields(SamplingSettings):
+        value = getattr(settings, field.name)
+        if isinstance(value, tuple):
+            value = "  ".join(value)
+        lines.append(f"{field.name:20}{'' if value is None else value}".rstrip())
+    return "\n".join(lines)

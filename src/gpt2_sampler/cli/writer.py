@@ -1,114 +1,105 @@
 """Drawn tokens -> samples on stdout, in order, in the layout of OpenAI's scripts.
 
-One sample at a time is shown as it is written; samples written together are shown when complete.
+Knows neither where prompts come from nor what becomes of the samples. One sample at a time is
+shown as it is written; samples written together are shown when complete.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import secrets
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Sequence
 
-from gpt2_sampler.cli.settings import TOP_SEED, SamplingSettings
-from gpt2_sampler.cli.terminal import notice, show
-from gpt2_sampler.encoder import Encoder, StreamDecoder, load_encoder
-from gpt2_sampler.engines import Engine, load_engine
-from gpt2_sampler.errors import UsageError
-from gpt2_sampler.hparams import load_hparams
-from gpt2_sampler.models import find_default, find_model
+from gpt2_sampler.cli.loading import Model
+from gpt2_sampler.cli.settings import Settings
+from gpt2_sampler.cli.terminal import aside, show
+from gpt2_sampler.cli.text import BEGINNING, SampleText, Start
+from gpt2_sampler.engines.quiet import quiet
 from gpt2_sampler.sample import generate
 
 RULE = "=" * 40
+CLOSING = f"{RULE}{RULE}\n"
+"""Ends the samples of a prompt."""
 
 
-@dataclasses.dataclass
-class Session:
-    """A loaded model and how to sample from it."""
+def write(
+    model: Model,
+    settings: Settings,
+    prompt: Sequence[int],
+    numbers: range | itertools.count[int],
+    *,
+    length: int,
+    start: Start = BEGINNING,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[SampleText]:
+    """Writes the samples with these numbers, length tokens each, after the prompt and start;
+    gives each when it is shown. Once stopped() is true, what is unfinished is shown as it is."""
+    rows = settings.batch_size
+    if isinstance(numbers, range):
+        rows = min(rows, len(numbers))
+    end_of_text = None if settings.ignore_eot else model.encoder.end_of_text
+    begun: dict[int, Sheet] = {}
 
-    settings: SamplingSettings
-    seed: int
-    encoder: Encoder
-    engine: Engine
+    def ends(number: int, token: int) -> bool:
+        if number not in begun:
+            stops = settings.stop_texts
+            begun[number] = Sheet(SampleText(number, model.encoder, stops, end_of_text, start))
+        return begun[number].text.add(token)
 
-    def write(self, prompt: Sequence[int], length: int, nsamples: int) -> None:
-        """Continues the prompt nsamples times, or without end for 0, and writes each sample."""
-        samples = range(nsamples) if nsamples else itertools.count()
-        rows = min(self.settings.batch_size, nsamples or self.settings.batch_size)
-        texts: dict[int, Text] = {}
-        complete: dict[int, str] = {}
-        shown = 0  # samples
-        for sample, token, last in generate(
-            self.engine,
-            prompt,
-            samples,
-            length=length,
-            rows=rows,
-            seed=self.seed,
-            sampling=self.settings.sampling,
-            ends=lambda _, token: token == self.encoder.end_of_text,
-        ):
-            if sample not in texts:
-                texts[sample] = Text(self.encoder)
-                if rows == 1:
-                    show(header(sample))
-            piece = texts[sample].push(token, last)
-            if rows == 1:
-                show(f"{piece}\n" if last else piece)
-            elif last:
-                complete[sample] = texts[sample].written
-                while shown in complete:
-                    show(f"{header(shown)}{complete.pop(shown)}\n")
-                    shown += 1
-            if last:
-                del texts[sample]
-
-
-class Text:
-    """A sample's tokens -> its text."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.end_of_text = encoder.end_of_text
-        self.decoder = StreamDecoder(encoder)
-        self.written = ""
-
-    def push(self, token: int, last: bool) -> str:
-        """What the token adds: whole characters only, whatever is left with the last one."""
-        piece = "" if token == self.end_of_text else self.decoder.push(token)
+    draws = generate(
+        model.engine,
+        [*prompt, *start.tokens],
+        numbers,
+        length=length,
+        rows=rows,
+        seed=settings.seed or 0,
+        sampling=settings.sampling,
+        ends=ends,
+        drawn=start.draws,
+    )
+    with quiet(settings.verbose):  # libraries have more to say when they first run
+        first_draw = list(itertools.islice(draws, 1))
+    for number, _, last in itertools.chain(first_draw, draws):
+        if rows == 1:
+            begun[number].show()
         if last:
-            piece += self.decoder.finish()
-        self.written += piece
-        return piece
+            begun[number].end("length reached")
+        while begun and (first := next(iter(begun.values()))).text.ended:
+            first.close()
+            yield begun.pop(first.text.number).text
+        if stopped():
+            break
+    for sheet in begun.values():
+        sheet.end("stopped")
+        sheet.close()
+        yield sheet.text
 
 
-def header(sample: int) -> str:
-    return f"{RULE} SAMPLE {sample + 1} {RULE}\n"
+class Sheet:
+    """A sample on its way to stdout."""
+
+    def __init__(self, text: SampleText) -> None:
+        self.text = text
+        self.header = header(text.number)
+        self.began = self.ended = time.monotonic()
+
+    def show(self) -> None:
+        show(self.header + self.text.take())
+        self.header = ""
+
+    def end(self, why: str) -> None:
+        self.text.end(why)
+        self.ended = time.monotonic()
+
+    def close(self) -> None:
+        self.show()
+        show("\n")
+        n_tokens = len(self.text.tokens)
+        remark = f"{n_tokens} token{'s' * (n_tokens != 1)}"
+        if n_tokens > 1 and self.ended > self.began:  # the first one came before the clock
+            remark += f", {(n_tokens - 1) / (self.ended - self.began):.1f} tokens/s"
+        aside(f"[{remark}, {self.text.ended}]")
 
 
-def find(settings: SamplingSettings) -> Path:
-    """The folder of the model asked for; says so if it is not the one that was meant."""
-    if settings.model_name is not None:
-        return find_model(settings.model_name, settings.models_dir)
-    folder, remark = find_default(settings.models_dir)
-    if remark:
-        notice(remark)
-    return folder
-
-
-def open_session(settings: SamplingSettings, folder: Path) -> Session:
-    check_length(settings, folder)
-    seed = settings.seed
-    if seed is None:
-        seed = secrets.randbelow(TOP_SEED + 1)
-        notice(f"seed {seed}")
-    encoder = load_encoder(folder)
-    engine = load_engine(folder, settings.device, settings.precision)
-    return Session(settings, seed, encoder, engine)
-
-
-def check_length(settings: SamplingSettings, folder: Path) -> None:
-    window = load_hparams(folder).n_ctx
-    if settings.length is not None and settings.length > window:
-        raise UsageError(f"--length must be at most the window of {window}, not {settings.length}")
+def header(number: int) -> str:
+    return f"{RULE} SAMPLE {number + 1} {RULE}\n"

@@ -1,0 +1,110 @@
+"""A line that starts with a slash -> what it does to the session. Knows no model."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from gpt2_sampler.cli.loading import seeded
+from gpt2_sampler.cli.session import Session
+from gpt2_sampler.cli.settings import changed, shown
+from gpt2_sampler.cli.terminal import notice
+from gpt2_sampler.errors import UsageError
+
+REMINDER = 60  # characters
+
+
+class Leave(Exception):
+    """The person is done."""
+
+
+class Command(NamedTuple):
+    usage: str
+    help: str
+    obey: Callable[[Session, str], None]
+    """Takes the words after the command's name."""
+
+
+def obey(session: Session, line: str) -> None:
+    """Raises UsageError for what no command is or does, Leave when the session is over."""
+    name, _, words = line.removeprefix("/").strip().partition(" ")
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean /{near[0]}?" if near else "/help lists them"
+        raise UsageError(
+            f"there is no command /{name}; {hint} (a prompt that starts with a slash needs two)"
+        )
+    COMMANDS[name].obey(session, words.strip())
+
+
+def set_flag(session: Session, words: str) -> None:
+    name, _, word = words.partition(" ")
+    session.settings = seeded(changed(session.settings, name.lstrip("-"), word.strip()))
+
+
+def more(session: Session, words: str) -> None:
+    if words and not words.isdecimal():
+        raise UsageError(f"/more takes the number of a sample, not {words!r}")
+    session.more(int(words) - 1 if words else None)
+
+
+def undo(session: Session) -> None:
+    text = " ".join(session.undo().split())
+    notice(f"back to the text that ends: {text[-REMINDER:]}" if text else "back at the start")
+
+
+def save(session: Session, words: str) -> None:
+    if not words:
+        raise UsageError("/save takes the name of a file")
+    path = Path(words).expanduser()
+    if path.exists():
+        raise UsageError(f"{path} is there already; give another name")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(session.transcript(), encoding="utf-8", errors="replace")
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    notice(f"saved in {path}")
+
+
+def leave() -> None:
+    raise Leave
+
+
+def help_text() -> str:
+    width = max(len(command.usage) for command in COMMANDS.values()) + 2
+    lines = [f"{command.usage:{width}}{command.help}" for command in COMMANDS.values()]
+    return "\n".join([*lines, "", KEYS])
+
+
+KEYS = '''\
+Anything else is a prompt; // begins one that starts with a slash. Several lines are one prompt
+between """ and """, with a backslash at the end of each, or pasted. Ctrl-C stops a text or clears
+the line, twice it leaves; so does Ctrl-D.'''
+
+COMMANDS = {
+    command.usage.split()[0].removeprefix("/"): command
+    for command in (
+        Command(
+            "/set FLAG VALUE",
+            "changes a flag: /set top_k 40; without a value, back to its default",
+            set_flag,
+        ),
+        Command("/show", "shows the flags", lambda session, _: notice(shown(session.settings))),
+        Command("/retry", "the same again, a new draw", lambda session, _: session.retry()),
+        Command(
+            "/more [SAMPLE]", "goes on where the last text, or sample SAMPLE of it, stopped", more
+        ),
+        Command("/undo", "takes back the last text", lambda session, _: undo(session)),
+        Command("/seed N", "the same as /set seed N", lambda s, n: set_flag(s, f"seed {n}")),
+        Command("/save FILE", "writes the session so far to a file", save),
+        Command("/help", "shows this", lambda session, _: notice(help_text())),
+        Command("/quit", "leaves", lambda session, _: leave()),
+    )
+}

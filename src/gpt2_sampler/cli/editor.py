@@ -1,0 +1,91 @@
+"""Keys at a terminal -> what was typed, with line editing and history. Knows no prompts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+import platformdirs
+from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import create_output
+
+from gpt2_sampler.cli.terminal import aside
+
+# Without it terminals that do not answer a question of their own get a warning printed.
+os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
+
+
+class Editor:
+    """Asks questions on the terminal, on stdout only where stderr is none."""
+
+    def __init__(self, is_open: Callable[[str], bool]) -> None:
+        """is_open says of what is typed so far whether Enter begins another line of it."""
+        keys = KeyBindings()
+
+        @keys.add("enter")
+        def enter(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if is_open(buffer.text):
+                buffer.newline(copy_margin=False)
+            else:
+                buffer.validate_and_handle()
+
+        @keys.add("c-@")  # what becomes of a Ctrl-D that was typed while text was coming
+        def end(event: KeyPressEvent) -> None:
+            if not event.current_buffer.text:
+                event.app.exit(exception=EOFError)
+
+        self._session: PromptSession[str] = PromptSession(
+            history=history(),
+            key_bindings=keys,
+            multiline=True,  # so that a paste may hold line breaks
+            prompt_continuation="... ",
+            enable_suspend=True,
+            output=create_output(sys.stderr if sys.stderr.isatty() else sys.stdout),
+            reserve_space_for_menu=0,
+        )
+
+    def ask(self, question: str) -> str | None:
+        """What was typed; None when the person leaves, with Ctrl-D or with Ctrl-C twice."""
+        # With a style the space at its end is really written: programs may wait for it.
+        styled = FormattedText([("bold ansidefault", question)])
+        cleared = False
+        while True:
+            try:
+                return self._session.prompt(styled)
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                if cleared and not self._session.default_buffer.text:
+                    return None
+                cleared = True
+                aside("Ctrl-C again leaves")
+
+
+def history() -> History:
+    """Kept between runs, if the state folder can be written."""
+    try:
+        path = platformdirs.user_state_path("gpt2-sampler", ensure_exists=True) / "history"
+        path.touch(mode=0o600)
+        return KeptHistory(path)
+    except OSError:
+        return InMemoryHistory()
+
+
+class KeptHistory(FileHistory):
+    """A file that fails, or holds or is given what is no text, must not end the session."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            return list(super().load_history_strings())
+        except OSError:
+            return []
+
+    def store_string(self, string: str) -> None:
+        with contextlib.suppress(OSError):
+            super().store_string(string.encode("utf-8", "replace").decode())

@@ -1,0 +1,73 @@
+"""Flags, files and lines -> prompts, and prompts -> tokens. Knows no samples and no keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpt2_sampler.cli.loading import Model
+from gpt2_sampler.cli.settings import InteractiveSettings
+from gpt2_sampler.cli.terminal import aside, notice
+from gpt2_sampler.errors import UsageError
+
+QUESTION = "Model prompt >>> "
+QUOTES = '"""'
+
+
+def prompt_of(settings: InteractiveSettings) -> str | None:
+    """The one prompt that the flags give, without its last line break; None if they give none.
+
+    Raises UsageError if it cannot be read or is empty.
+    """
+    if settings.prompt is not None:
+        prompt = sys.stdin.read() if settings.prompt == "-" else settings.prompt
+    elif settings.prompt_file is not None:
+        prompt = read(Path(settings.prompt_file).expanduser())
+    else:
+        return None
+    prompt = prompt.removesuffix("\n")
+    if not prompt:
+        raise UsageError("the prompt is empty; give it at least a word")
+    return prompt
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"--prompt_file {path} cannot be read ({error.strerror})") from None
+
+
+def lines() -> Iterator[str]:
+    """Each line of stdin; empty ones are passed over."""
+    for line in iter(sys.stdin.readline, ""):
+        if prompt := line.rstrip("\r\n"):
+            yield prompt
+
+
+def is_open(typed: str) -> bool:
+    """Whether what was typed goes on in the next line."""
+    if typed.startswith(QUOTES):
+        return not typed[len(QUOTES) :].rstrip().endswith(QUOTES)
+    return typed.endswith("\\")
+
+
+def unquoted(typed: str) -> str:
+    """What was typed -> the prompt that is meant: without the quotes around several lines, the
+    backslashes at the ends of lines, or the first of two slashes."""
+    if typed.startswith(QUOTES):
+        inside = typed.rstrip()[len(QUOTES) : -len(QUOTES)]
+        return inside.removeprefix("\n").removesuffix("\n")
+    return typed.removeprefix("/").replace("\\\n", "\n")
+
+
+def tokens_of(prompt: str, model: Model) -> list[int]:
+    """The prompt's tokens, the last of them where they are more than the window."""
+    if prompt.endswith(" "):
+        aside("the prompt ends in a space; text is better without: words begin with their space")
+    tokens, window = model.encoder.encode(prompt), model.window
+    if len(tokens) > window:
+        left_out = len(tokens) - window
+        notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")
+    return tokens[-window:]

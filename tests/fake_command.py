@@ -1,0 +1,67 @@
+"""Runs the real commands with a fake engine, so that a test knows what they must print.
+
+    python tests/fake_command.py gpt2-interactive --models_dir DIR --model_name fake
+
+BOOK is the text that the engine knows by heart, "|" in it the end of a text; without it, it
+writes a hash of what it was given. DELAY is what a token takes, in seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpt2_sampler.cli import generate, interactive, loading
+from gpt2_sampler.encoder import BYTE_SYMBOLS, END_OF_TEXT
+from gpt2_sampler.engines import Engine
+from gpt2_sampler.hparams import HParams, load_hparams
+from tests.fake_engine import Book, FakeEngine, Floats
+
+MAIN = {"gpt2-generate": generate.main, "gpt2-interactive": interactive.main}
+
+
+def make_folder(folder: Path, n_ctx: int = 97) -> Path:
+    """A model folder without weights, whose tokens are bytes -> the folder."""
+    folder.mkdir(parents=True)
+    symbols = [*BYTE_SYMBOLS, END_OF_TEXT]
+    encoder = {symbol: token for token, symbol in enumerate(symbols)}
+    (folder / "encoder.json").write_text(json.dumps(encoder), encoding="utf-8")
+    (folder / "vocab.bpe").write_text("#version: 0.2\n", encoding="utf-8")
+    HParams(len(symbols), n_ctx, n_embd=2, n_head=1, n_layer=1).save(folder)
+    return folder
+
+
+def tokens_of(book: bytes) -> list[int]:
+    return [256 if byte == ord("|") else byte for byte in book]
+
+
+def fake_engine(folder: str | Path, *_: object) -> Engine:
+    """Stands in for load_engine, its chatter included."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"chatter of a native library\n")
+    hparams = load_hparams(Path(folder))
+    book = os.environ.get("BOOK")
+    if book is None:
+        return SlowEngine(hparams.n_vocab, hparams.n_ctx)
+    return SlowBook(tokens_of(os.fsencode(book)), hparams.n_vocab, hparams.n_ctx)
+
+
+class SlowEngine(FakeEngine):
+    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
+        time.sleep(float(os.environ.get("DELAY", "0")))
+        return super().decode(tokens, positions)
+
+
+class SlowBook(SlowEngine, Book):
+    pass
+
+
+if __name__ == "__main__":
+    sys.argv = sys.argv[1:]
+    loading.load_engine = fake_engine  # type: ignore[assignment]
+    sys.exit(MAIN[sys.argv[0]]())
