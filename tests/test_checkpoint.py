@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gpt2_sampler.bundle import Bundle
-from gpt2_sampler.checkpoint import Checkpoint, save_checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint, save_checkpoint
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.hparams import load_hparams
 from tests.checkpoints import PARITY, PRIMES, copy_of_parity, random_checkpoint, random_weights
@@ -32,7 +32,7 @@ def test_tensorflow_reads_the_same_arrays() -> None:
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(PARITY))
-    checkpoint = Checkpoint(PARITY)
+    checkpoint = open_checkpoint(PARITY)
     assert {f"model/{name}" for name in checkpoint} == set(reader.get_variable_to_shape_map())
     for name, array in checkpoint.items():
         np.testing.assert_array_equal(array, reader.get_tensor(f"model/{name}"))
@@ -43,7 +43,7 @@ def test_many_variables_span_several_blocks_of_the_index(tmp_path: Path) -> None
     weights = random_weights(deep)
     save_checkpoint(tmp_path, deep, weights)
     assert (tmp_path / "model.ckpt.index").stat().st_size > 4096
-    for name, array in Checkpoint(tmp_path).items():
+    for name, array in open_checkpoint(tmp_path).items():
         np.testing.assert_array_equal(array, weights[name])
 
 
@@ -56,14 +56,14 @@ def test_what_is_saved_has_the_names_that_openai_gave(tmp_path: Path) -> None:
 def test_a_path_from_another_machine_does_not_matter(folder: Path) -> None:
     for path in ("/home/someone/run/model.ckpt", r"C:\\run\\model.ckpt"):
         (folder / "checkpoint").write_text(f'model_checkpoint_path: "{path}"\n')
-        Checkpoint(folder).verify()
+        open_checkpoint(folder).verify()
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "hparams.json", "model.ckpt.index", DATA])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match="is missing; download the model again") as error:
-        Checkpoint(folder)
+        open_checkpoint(folder)
     assert str(folder / name) in str(error.value)
 
 
@@ -72,7 +72,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 def test_a_file_cut_short_is_named(folder: Path, name: str, kept: int) -> None:
     rewrite(folder / name, lambda content: content[:kept])
     with pytest.raises(CheckpointError) as error:
-        Checkpoint(folder)
+        open_checkpoint(folder)
     assert str(folder / name) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_the_index_is_found(folder: Path, at: int) -> None:
 
     rewrite(folder / "model.ckpt.index", flip)
     with pytest.raises(CheckpointError, match=r"model\.ckpt\.index"):
-        Checkpoint(folder)
+        open_checkpoint(folder)
 
 
 def test_a_flipped_bit_in_a_weight_is_found_when_it_is_read(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_flipped_bit_in_a_weight_is_found_when_it_is_read(folder: Path) -> Non
         return content
 
     rewrite(folder / DATA, flip)
-    checkpoint = Checkpoint(folder)
+    checkpoint = open_checkpoint(folder)
     assert len(checkpoint["wte"])
     with pytest.raises(CheckpointError, match=r"checksum of model/h1/mlp/c_fc/w is wrong"):
         checkpoint.verify()
@@ -116,13 +116,13 @@ def test_shapes_that_do_not_fit_hparams_are_named(
 ) -> None:
     dataclasses.replace(load_hparams(folder), **change).save(folder)
     with pytest.raises(CheckpointError) as error:
-        Checkpoint(folder)
+        open_checkpoint(folder)
     assert says in str(error.value)
 
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path, folder: Path) -> None:
     there = shutil.copytree(folder, tmp_path / "there")
-    assert Checkpoint(there).fingerprint == Checkpoint(folder).fingerprint
+    assert open_checkpoint(there).fingerprint == Checkpoint(folder).fingerprint
     one = random_checkpoint(tmp_path / "one", seed=1)
     two = random_checkpoint(tmp_path / "two", seed=2)
-    assert Checkpoint(one).fingerprint != Checkpoint(two).fingerprint
+    assert open_checkpoint(one).fingerprint != Checkpoint(two).fingerprint

@@ -19,7 +19,7 @@ from urllib3.util.retry import Retry
 
 from gpt2_sampler import download as downloading
 from gpt2_sampler import mirror
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.cli import download as command
 from gpt2_sampler.client import Network
 from gpt2_sampler.download import download, import_files
@@ -92,7 +92,7 @@ def test_a_model_of_ones_own_arrives_whole(server: MisbehavingServer, models: st
     assert folder == Path(models) / "own"
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     assert same(folder, server.folder / "own")
-    Checkpoint(folder).verify()
+    open_checkpoint(folder).verify()
 
 
 FAULTS: dict[str, Fault] = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpt2_sampler import load_engine
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.engines.litert import STEP, LiteRTEngine
 from gpt2_sampler.errors import EngineError, UsageError
@@ -186,4 +186,4 @@ def test_unknown_choices_are_refused(long_model: Path, options: dict[str, str], 
 
 def test_a_folder_may_be_given_as_text(long_model: Path) -> None:
     engine = load_engine(str(long_model), "cpu")
-    assert engine.hparams == Checkpoint(long_model).hparams
+    assert engine.hparams == open_checkpoint(long_model).hparams

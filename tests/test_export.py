@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gpt2_sampler import load_engine
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.engines import export
 from gpt2_sampler.errors import EngineError
 from tests.checkpoints import PRIMES, ROOT, random_checkpoint, random_weights
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, original: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def exported(folder: Path) -> Path:
-    return export.exported(folder, Checkpoint(folder), "float32")
+    return export.exported(folder, open_checkpoint(folder), "float32")
 
 
 def test_the_file_lies_in_the_models_folder_and_is_made_once(folder: Path) -> None:
@@ -126,7 +126,7 @@ import logging, sys, time, zlib
 sys.path.insert(0, {str(ROOT / "src")!r})
 from gpt2_sampler import load_engine
 import gpt2_sampler.engines.litert
-logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(message)s")
 time.sleep(max(0, {time.time() + 3} - time.time()))
 print(zlib.crc32(load_engine({str(folder)!r}, "cpu").logits({TEXT}).tobytes()))
 """

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpt2_sampler import released
 from gpt2_sampler.bundle import masked_crc32c, read_index
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.client import NETWORK, Network, SourceError
 from gpt2_sampler.errors import CheckpointError, DownloadError, UsageError
 from gpt2_sampler.filespec import MISSING, FileSpec, problem
@@ -81,7 +81,7 @@ def import_files(
 
 def opened(folder: Path) -> Path:
     """Raises CheckpointError where files that are right one by one are no model together."""
-    Checkpoint(folder)
+    open_checkpoint(folder)
     return folder
 
 

@@ -142,14 +142,23 @@ def _special_symbol(text: str) -> str:
 class Encoder:
     """A vocabulary, symbol -> token id, and its merges "left right", the first learned first.
 
-    Raises CheckpointError if the two do not fit each other.
+    start_of_text and end_of_text are the ids of what a text begins after and ends with, None
+    where the vocabulary lacks them. Raises CheckpointError if the two do not fit each other.
     """
 
-    def __init__(self, encoder: dict[str, int], merges: Sequence[str]) -> None:
+    def __init__(
+        self,
+        encoder: dict[str, int],
+        merges: Sequence[str],
+        end_of_text: str = END_OF_TEXT,
+        start_of_text: str | None = None,
+    ) -> None:
         self._symbols = _invert(encoder)
         self._words = _WordIds(encoder, merges)
         self.n_vocab = max(self._symbols) + 1
-        self.end_of_text = encoder.get(END_OF_TEXT)
+        self._end_text = end_of_text
+        self.end_of_text = encoder.get(end_of_text)
+        self.start_of_text = encoder.get(start_of_text or end_of_text, self.end_of_text)
         for token in self._symbols.keys() - _learned_ids(encoder, merges):
             self._symbols[token] = _special_symbol(self._symbols[token])
 
@@ -158,7 +167,7 @@ class Encoder:
         end = self.end_of_text
         if end is None or not special_tokens:
             return self._encode_ordinary(text)
-        first, *others = map(self._encode_ordinary, text.split(END_OF_TEXT))
+        first, *others = map(self._encode_ordinary, text.split(self._end_text))
         return first + [token for ids in others for token in (end, *ids)]
 
     def _encode_ordinary(self, text: str) -> list[int]:
@@ -172,6 +181,11 @@ class Encoder:
         """An id of no token gives U+FFFD: a model whose n_vocab was rounded up can choose one."""
         symbols = "".join([self._symbols.get(token, UNKNOWN_SYMBOL) for token in ids])
         return symbols.translate(BYTE_OF_SYMBOL).encode("latin-1")
+
+    def stream(self, before: Sequence[int] = ()) -> StreamDecoder:
+        """Decodes one token after another. What stands before them makes no difference here: it
+        does in vocabularies whose spaces lie between tokens."""
+        return StreamDecoder(self)
 
 
 class StreamDecoder:
@@ -193,14 +207,14 @@ class StreamDecoder:
 def load_encoder(folder: Path) -> Encoder:
     """Reads FOLDER/encoder.json and vocab.bpe. Raises CheckpointError that names the file."""
     encoder = _read(folder / ENCODER_NAME, json.loads)
-    merges = _read(folder / MERGES_NAME, _parse_merges)
+    merges = _read(folder / MERGES_NAME, parse_merges)
     try:
         return Encoder(encoder, merges)
     except CheckpointError as error:
         raise CheckpointError(f"{error} (in {folder}); download the model again") from None
 
 
-def _parse_merges(text: str) -> list[str]:
+def parse_merges(text: str) -> list[str]:
     lines = text.removesuffix("\n").split("\n")
     return lines[1:] if lines[0].startswith("#version") else lines
 

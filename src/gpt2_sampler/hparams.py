@@ -1,21 +1,28 @@
-"""hparams.json -> the five numbers that fix a GPT-2's shape. Knows no weights."""
+"""hparams.json -> the numbers and choices that fix a GPT-2's mathematics. Knows no weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError
 
 FILE_NAME = "hparams.json"
+ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu", "silu", "tanh")
+SWITCHES = ("scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_embeddings")
 
 
 @dataclasses.dataclass(frozen=True)
 class HParams:
-    """A GPT-2's shape. Letters as in model.py: V, C, E, H, L.
+    """A GPT-2's shape and mathematics. Letters as in model.py: V, C, E, H, L.
 
-    Raises CheckpointError for a number that no GPT-2 has.
+    The fields with a default have Hugging Face's names; OpenAI's files lack them, as all that
+    OpenAI trained has the defaults. n_inner is 4 E where None; without tie_word_embeddings the
+    logits have a matrix of their own, "lm_head", in place of "wte".
+    Raises CheckpointError for what no GPT-2 has.
     """
 
     n_vocab: int
@@ -23,24 +30,59 @@ class HParams:
     n_embd: int
     n_head: int
     n_layer: int
+    n_inner: int | None = None
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = 1e-5
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    tie_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if type(value) is not int or value < 1:
+        for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer", "n_inner"):
+            value = getattr(self, name)
+            if (type(value) is not int or value < 1) and not (name == "n_inner" and value is None):
                 raise CheckpointError(f"{name} must be a whole number above 0, not {value!r}")
         if self.n_embd % self.n_head:
             raise CheckpointError(
                 f"n_embd must be a multiple of n_head, not {self.n_embd} for {self.n_head} heads"
             )
+        if self.activation_function not in ACTIVATIONS:
+            raise CheckpointError(
+                f"activation_function must be one of {', '.join(ACTIVATIONS)}, "
+                f"not {self.activation_function!r}"
+            )
+        epsilon = self.layer_norm_epsilon
+        if type(epsilon) not in (int, float) or not 0 < epsilon < 1:
+            raise CheckpointError(
+                f"layer_norm_epsilon must be a number between 0 and 1, not {epsilon!r}"
+            )
+        for name in SWITCHES:
+            if type(getattr(self, name)) is not bool:
+                raise CheckpointError(f"{name} must be true or false, not {getattr(self, name)!r}")
 
     @property
     def head_size(self) -> int:
         """K = E / H."""
         return self.n_embd // self.n_head
 
+    @property
+    def inner_size(self) -> int:
+        """Numbers in the middle of a layer's perceptron."""
+        return self.n_inner or 4 * self.n_embd
+
+    @property
+    def unembedding(self) -> str:
+        """The name of the matrix [V, E] that makes logits."""
+        return "wte" if self.tie_word_embeddings else "lm_head"
+
+    def attention_scale(self, layer: int) -> float:
+        """What the scores of a layer are multiplied by."""
+        scale = 1 / math.sqrt(self.head_size) if self.scale_attn_weights else 1.0
+        return scale / (layer + 1) if self.scale_attn_by_inverse_layer_idx else scale
+
     def variable_shapes(self) -> dict[str, tuple[int, ...]]:
         """OpenAI's name of every weight, without the leading "model/" -> its shape."""
-        e = self.n_embd
+        e, inner = self.n_embd, self.inner_size
 
         def norm(name: str) -> dict[str, tuple[int, ...]]:
             return {f"{name}/g": (e,), f"{name}/b": (e,)}
@@ -55,27 +97,60 @@ class HParams:
             shapes |= dense(f"{h}/attn/c_attn", e, 3 * e)
             shapes |= dense(f"{h}/attn/c_proj", e, e)
             shapes |= norm(f"{h}/ln_2")
-            shapes |= dense(f"{h}/mlp/c_fc", e, 4 * e)
-            shapes |= dense(f"{h}/mlp/c_proj", 4 * e, e)
-        return shapes | norm("ln_f")
+            shapes |= dense(f"{h}/mlp/c_fc", e, inner)
+            shapes |= dense(f"{h}/mlp/c_proj", inner, e)
+        shapes |= norm("ln_f")
+        return shapes | {self.unembedding: (self.n_vocab, e)}
 
     def save(self, folder: Path) -> None:
-        text = json.dumps(dataclasses.asdict(self), indent=2)
-        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+        """Writes what OpenAI writes, and beyond it only what differs from OpenAI's choices."""
+        fields = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        (folder / FILE_NAME).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
 def load_hparams(folder: Path) -> HParams:
     """Reads FOLDER/hparams.json. Raises CheckpointError that names the file."""
     path = folder / FILE_NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        names = [field.name for field in dataclasses.fields(HParams)]
-        return HParams(**{name: fields[name] for name in names})
+        given = json.loads(path.read_text(encoding="utf-8"))
+        return HParams(
+            **{
+                field.name: given[field.name]
+                for field in dataclasses.fields(HParams)
+                if field.default is dataclasses.MISSING or field.name in given
+            }
+        )
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; download the model again") from None
     except KeyError as error:
         raise CheckpointError(f"{path} has no {error.args[0]}; download the model again") from None
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); download it again") from None
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def require_shapes(
+    path: Path,
+    found: Mapping[str, tuple[str, tuple[int, ...]]],
+    wanted: Mapping[str, tuple[int, ...]],
+    dtypes: Collection[str],
+    settings: str,
+) -> None:
+    """Raises CheckpointError unless every wanted tensor was found, by what name it is stored,
+    with its shape and one of the dtypes. path is where, settings the file that calls for them."""
+    for name, shape in wanted.items():
+        if name not in found:
+            raise CheckpointError(
+                f"{path} has no {name}, which {settings} calls for; download the model again"
+            )
+        dtype, found_shape = found[name]
+        if found_shape != shape or dtype not in dtypes:
+            raise CheckpointError(
+                f"{path}: {name} is {dtype} {list(found_shape)}, {settings} calls for "
+                f"{' or '.join(dtypes)} {list(shape)}; download the model again"
+            )

@@ -12,8 +12,7 @@ on Vaswani et al. 2017; GELU is the tanh approximation of Hendrycks and Gimpel 2
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -23,7 +22,14 @@ Params = Mapping[str, tf.Tensor]
 KeysValues = tuple[tf.Tensor, tf.Tensor]
 """One layer's keys and values, each [B, H, S, K]."""
 
-LN_EPSILON = 1e-5
+ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "gelu_new": lambda x: tf.nn.gelu(x, approximate=True),
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "quick_gelu": lambda x: x * tf.sigmoid(1.702 * x),
+    "relu": tf.nn.relu,
+    "silu": tf.nn.silu,
+    "tanh": tf.tanh,
+}
 MASKED = -1e10
 """Added to a score that must not count; far below any real score, and finite, so that a row
 in which nothing counts yet is no NaN."""
@@ -45,7 +51,7 @@ def prefill(
     positions = start + tf.range(tf.shape(tokens)[0])
     valid = tf.range(slots(past)) < start
     x, new = transform(params, hparams, tokens[None], positions[None], past, valid[None])
-    return unembed(params, tf.gather(x[0], wanted)), new
+    return unembed(params, hparams, tf.gather(x[0], wanted)), new
 
 
 def decode(
@@ -62,7 +68,7 @@ def decode(
     """
     valid = tf.range(slots(past))[None] < positions[:, None]
     x, new = transform(params, hparams, tokens[:, None], positions[:, None], past, valid)
-    return unembed(params, x[:, 0]), new
+    return unembed(params, hparams, x[:, 0]), new
 
 
 def transform(
@@ -80,13 +86,12 @@ def transform(
     new = []
     for layer in range(hparams.n_layer):
         h = f"h{layer}"
-        a, keys_values = attention(
-            params, f"{h}/attn", layer_norm(params, f"{h}/ln_1", x), hparams, past[layer], mask
-        )
+        normed = layer_norm(params, hparams, f"{h}/ln_1", x)
+        a, keys_values = attention(params, hparams, layer, normed, past[layer], mask)
         x += a
-        x += mlp(params, f"{h}/mlp", layer_norm(params, f"{h}/ln_2", x))
+        x += mlp(params, hparams, f"{h}/mlp", layer_norm(params, hparams, f"{h}/ln_2", x))
         new.append(keys_values)
-    return layer_norm(params, "ln_f", x), new
+    return layer_norm(params, hparams, "ln_f", x), new
 
 
 def slots(past: Sequence[KeysValues]) -> tf.Tensor:
@@ -105,36 +110,37 @@ def attention_mask(valid: tf.Tensor, n_tokens: tf.Tensor) -> tf.Tensor:
 
 def attention(
     params: Params,
-    name: str,
-    x: tf.Tensor,
     hparams: HParams,
+    layer: int,
+    x: tf.Tensor,
     past: KeysValues,
     mask: tf.Tensor,
 ) -> tuple[tf.Tensor, KeysValues]:
     """x [B, T, E], past [B, H, S, K], mask [B, 1, T, S + T] -> [B, T, E], new [B, H, T, K]"""
-    shape = tf.shape(x)
+    name, shape = f"h{layer}/attn", tf.shape(x)
     heads = [shape[0], shape[1], 3, hparams.n_head, hparams.head_size]
     qkv = tf.reshape(dense(params, f"{name}/c_attn", x), heads)
     query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
     keys = tf.concat([past[0], key], axis=2)
     values = tf.concat([past[1], value], axis=2)
-    scores = tf.matmul(query, keys, transpose_b=True) / math.sqrt(hparams.head_size)
+    scores = tf.matmul(query, keys, transpose_b=True) * hparams.attention_scale(layer)
     weighted = tf.matmul(tf.nn.softmax(scores + mask), values)  # [B, H, T, K]
     merged = tf.reshape(tf.transpose(weighted, [0, 2, 1, 3]), shape)
     return dense(params, f"{name}/c_proj", merged), (key, value)
 
 
-def mlp(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:  # [B, T, E] -> [B, T, E]
-    return dense(params, f"{name}/c_proj", gelu(dense(params, f"{name}/c_fc", x)))
+def mlp(  # [B, T, E] -> [B, T, E]
+    params: Params, hparams: HParams, name: str, x: tf.Tensor
+) -> tf.Tensor:
+    activation = ACTIVATIONS[hparams.activation_function]
+    return dense(params, f"{name}/c_proj", activation(dense(params, f"{name}/c_fc", x)))
 
 
-def gelu(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.gelu(x, approximate=True)
-
-
-def layer_norm(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:  # [..., E] -> [..., E]
+def layer_norm(  # [..., E] -> [..., E]
+    params: Params, hparams: HParams, name: str, x: tf.Tensor
+) -> tf.Tensor:
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
-    scaled = (x - mean) * tf.math.rsqrt(variance + LN_EPSILON)
+    scaled = (x - mean) * tf.math.rsqrt(variance + hparams.layer_norm_epsilon)
     return scaled * params[f"{name}/g"] + params[f"{name}/b"]
 
 
@@ -145,5 +151,5 @@ def dense(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:  # [..., I] -> 
     return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], weights.shape[-1:]], axis=0))
 
 
-def unembed(params: Params, x: tf.Tensor) -> tf.Tensor:  # [N, E] -> [N, V]
-    return tf.matmul(x, params["wte"], transpose_b=True)
+def unembed(params: Params, hparams: HParams, x: tf.Tensor) -> tf.Tensor:  # [N, E] -> [N, V]
+    return tf.matmul(x, params[hparams.unembedding], transpose_b=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -102,6 +103,8 @@ def run(argv: Sequence[str], program: str) -> None:
 
 
 def bring(settings: DownloadSettings) -> None:
+    if settings.quiet:
+        logging.getLogger("gpt2_sampler").setLevel(logging.WARNING)
     bar, name = Bar(settings.quiet), settings.name or DEFAULT
     try:
         if settings.from_dir:
@@ -112,13 +115,12 @@ def bring(settings: DownloadSettings) -> None:
         terminal.notice("stopped; what is here is kept, the same command goes on from there")
         raise
     if not settings.no_export:
-        export(folder, bar)
+        export(folder)
     bar.say(f"{folder.name} is whole; next: {sampling_command(folder, settings.models_dir)}")
 
 
-def export(folder: Path, watch: Watch) -> None:
+def export(folder: Path) -> None:
     """Prepares the model for this machine; without it the first sampling does."""
-    watch.say(f"preparing {folder.name} for this machine, once; this can take a minute")
     try:
         from gpt2_sampler.engines.export import exported
 

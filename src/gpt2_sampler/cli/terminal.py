@@ -6,6 +6,7 @@ Knows no samples: stdout carries them, everything else goes to stderr.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     ends as that signal ends one, so that a shell's loop around it ends too."""
     program, *words = sys.argv if argv is None else ["", *argv]
     prepare_streams()
+    pass_on_logs()
     signal.signal(signal.SIGTERM, terminate)
     try:
         command(words, Path(program).name)
@@ -98,6 +100,20 @@ def prepare_streams() -> None:
             encoding=None if chosen else "utf-8",
             errors="surrogateescape" if stream is sys.stdin else "replace",
         )
+
+
+class Notices(logging.Handler):
+    """What the package logs is for the person."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        notice(record.getMessage())
+
+
+def pass_on_logs() -> None:
+    log = logging.getLogger("gpt2_sampler")
+    log.handlers = [Notices()]
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def notice(text: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import tempfile
 import time
@@ -25,6 +26,9 @@ EXPORTER = ("graph.py", "flatbuffer.py")
 """The sources that decide what an exported file holds: their content is the exporter's version."""
 FOLDER = "litert"
 KEY_SIZE, CRC_SIZE = 32, 4  # bytes, at the file's end: what it was made of, and its checksum
+
+NOTICEABLE = 1 << 27
+"""Bytes of weights: fewer are written before a line about it could be read."""
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +92,9 @@ def write(path: Path, checkpoint: Checkpoint, precision: str, key: bytes) -> Non
     """Under a temporary name first. Raises OSError."""
     from gpt2_sampler.engines.graph import build
 
-    log.info("preparing the model for this machine (%s, once) ...", precision)
+    size = 4 * sum(map(math.prod, checkpoint.hparams.variable_shapes().values()))
+    level = logging.INFO if size > NOTICEABLE else logging.DEBUG
+    log.log(level, "preparing the model for this machine, once (%s) ...", precision)
     started = time.monotonic()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".making-", suffix=".tflite")
     try:
@@ -102,4 +108,4 @@ def write(path: Path, checkpoint: Checkpoint, precision: str, key: bytes) -> Non
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    log.info("prepared in %.1f s: %s", time.monotonic() - started, path)
+    log.log(level, "prepared in %.1f s", time.monotonic() - started)

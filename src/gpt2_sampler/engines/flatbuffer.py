@@ -195,9 +195,18 @@ class Graph:
     def exp(self, x: int) -> int:
         return self.unary(Op.EXP, x, schema.ExpOptionsT())
 
-    def gelu(self, x: int) -> int:
+    def relu(self, x: int) -> int:
+        return self.unary(Op.RELU, x)
+
+    def tanh(self, x: int) -> int:
+        return self.unary(Op.TANH, x)
+
+    def sigmoid(self, x: int) -> int:
+        return self.unary(Op.LOGISTIC, x)
+
+    def gelu(self, x: int, approximate: bool) -> int:
         options = schema.GeluOptionsT()
-        options.approximate = True
+        options.approximate = approximate
         return self.unary(Op.GELU, x, options)
 
     def reduce(self, op: int, x: int, axis: int) -> int:

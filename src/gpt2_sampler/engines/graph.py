@@ -6,8 +6,8 @@ logit of the two together. Axis letters as in model.py. What differs:
 - Embedding is left to the caller, who gives x, a token's two embeddings added up, less their mean.
 - Everything else written to the residual stream has its mean taken out in the weights
   (LN(x) = LN(x - mean x)), so that layer norm needs no mean.
-- Layer norm's bias is folded into the bias of what follows, 1 / sqrt(K) into the query's weights.
-  Its gain stays: it evens out the range of values that int8 has to span.
+- Layer norm's bias is folded into the bias of what follows, the scale of attention into the
+  query's weights. The norm's gain stays: it evens out the range of values that int8 has to span.
 - The cache lies as [B, H, K, S], so that the kernels run along S. One token's attention is
   products and sums, which read the cache once where a matrix product would first repack it.
 - The new keys and values never join the past's: only the sums over them do.
@@ -16,16 +16,24 @@ logit of the two together. Axis letters as in model.py. What differs:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from gpt2_sampler.engines.flatbuffer import DYNAMIC, Array, File, Graph
 from gpt2_sampler.hparams import HParams
 
-LN_EPSILON = 1e-5
 INT8_TOP = 127
-NORM_BEFORE = {"wte": "ln_f", "c_attn": "ln_1", "c_fc": "ln_2"}
+NORM_BEFORE = {"c_attn": "ln_1", "c_fc": "ln_2"}
+
+ACTIVATIONS: Mapping[str, Callable[[Graph, int], int]] = {
+    "gelu_new": lambda g, x: g.gelu(x, approximate=True),
+    "gelu": lambda g, x: g.gelu(x, approximate=False),
+    "quick_gelu": lambda g, x: g.multiply(x, g.sigmoid(g.multiply(x, scalar(g, 1.702)))),
+    "relu": lambda g, x: g.relu(x),
+    "silu": lambda g, x: g.multiply(x, g.sigmoid(x)),
+    "tanh": lambda g, x: g.tanh(x),
+}
 
 
 def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> File:
@@ -71,7 +79,7 @@ class Builder:
             x = g.add(x, self.mlp(self.norm(x, f"h{layer}/ln_2"), f"h{layer}/mlp"))
             g.output(f"new_k{layer}", key)
             g.output(f"new_v{layer}", value)
-        g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), "wte"))
+        g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), h.unembedding))
 
     def attention(
         self, x: int, name: str, past: tuple[int, int], past_mask: int, mask: int
@@ -102,13 +110,14 @@ class Builder:
         return self.dense(merged, f"{name}/c_proj"), key, value
 
     def mlp(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
-        return self.dense(self.graph.gelu(self.dense(x, f"{name}/c_fc")), f"{name}/c_proj")
+        activation = ACTIVATIONS[self.hparams.activation_function]
+        return self.dense(activation(self.graph, self.dense(x, f"{name}/c_fc")), f"{name}/c_proj")
 
     def norm(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
         """Layer norm of what has mean 0, without its bias."""
         g = self.graph
-        epsilon = g.constant(np.full([1, 1], LN_EPSILON, np.float32))
         variance = g.mean(g.multiply(x, x), axis=1)
+        epsilon = scalar(g, self.hparams.layer_norm_epsilon)
         scaled = g.multiply(x, g.rsqrt(g.add(variance, epsilon)))
         return g.multiply(scaled, g.constant(self.weights[f"{name}/g"][None]))
 
@@ -127,30 +136,35 @@ class Builder:
     def folded(self, name: str) -> Array:  # -> [O, I]
         matrix = unfolded(self.weights, name)
         if name.endswith("c_attn"):
-            return matrix * self.query_scale()[:, None]
+            return matrix * self.query_scale(name)[:, None]
         return matrix - matrix.mean(axis=0) if name.endswith("c_proj") else matrix
 
     def folded_bias(self, name: str) -> Array:  # -> [O]
         matrix = unfolded(self.weights, name)
-        kind = name.split("/")[-1]
-        bias = np.zeros(len(matrix), np.float32) if name == "wte" else self.weights[f"{name}/b"]
+        if name == self.hparams.unembedding:
+            return matrix @ self.weights["ln_f/b"]
+        layer, _, kind = name.split("/")
+        bias = self.weights[f"{name}/b"]
         if kind in NORM_BEFORE:
-            layer = name.split("/")[0]
-            norm = NORM_BEFORE[kind] if name == "wte" else f"{layer}/{NORM_BEFORE[kind]}"
-            bias = bias + matrix @ self.weights[f"{norm}/b"]
+            bias = bias + matrix @ self.weights[f"{layer}/{NORM_BEFORE[kind]}/b"]
         if kind == "c_attn":
-            return bias * self.query_scale()
+            return bias * self.query_scale(name)
         return bias - bias.mean() if kind == "c_proj" else bias
 
-    def query_scale(self) -> Array:  # [3 E]
-        """1 / sqrt(K) for the query, 1 for the key and the value."""
+    def query_scale(self, name: str) -> Array:  # [3 E]
+        """The attention's scale for the query, 1 for the key and the value."""
+        layer = int(name.split("/")[0].removeprefix("h"))
         scale = np.ones([3, self.hparams.n_embd], np.float32)
-        scale[0] /= math.sqrt(self.hparams.head_size)
+        scale[0] = self.hparams.attention_scale(layer)
         return scale.reshape(-1)
 
 
+def scalar(graph: Graph, value: float) -> int:  # [1, 1]
+    return graph.constant(np.full([1, 1], value, np.float32))
+
+
 def unfolded(weights: Mapping[str, Array], name: str) -> Array:  # -> [O, I]
-    return weights["wte"] if name == "wte" else weights[f"{name}/w"][0].T
+    return weights[name] if name in ("wte", "lm_head") else weights[f"{name}/w"][0].T
 
 
 def quantize(matrix: Array) -> tuple[Array, Array]:

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.engines.export import exported
+from gpt2_sampler.errors import EngineError
 
 STEP = 128
 """Slots by which the cache grows and shrinks: attention costs what is there, a change copies it."""
@@ -30,7 +31,7 @@ class LiteRTEngine(Engine):
     A prefill gives the inputs another shape, so for that time the cache is held outside."""
 
     def __init__(self, folder: Path, precision: str, threads: int) -> None:
-        checkpoint = Checkpoint(folder)
+        checkpoint = open_checkpoint(folder)
         self.hparams = checkpoint.hparams
         self.wte, self.wpe = checkpoint.mapped("wte"), checkpoint.mapped("wpe")
         path = exported(folder, checkpoint, precision)
@@ -139,9 +140,15 @@ class LiteRTEngine(Engine):
             "wanted": (wanted,),
         }
         shapes |= dict.fromkeys(self.cache_names, (caches, h.n_head, h.head_size, slots))
-        for name, shape in shapes.items():
-            self.interpreter.resize_tensor_input(self.inputs[name], shape)
-        self.interpreter.allocate_tensors()
+        try:
+            for name, shape in shapes.items():
+                self.interpreter.resize_tensor_input(self.inputs[name], shape)
+            self.interpreter.allocate_tensors()
+        except (MemoryError, RuntimeError) as error:
+            raise EngineError(
+                f"LiteRT has no room for {caches} x {slots} tokens ({error}); "
+                "try a smaller --batch_size, a shorter --length or --precision int8"
+            ) from None
 
     def _view(self, name: str) -> Floats:
         return self._tensor(self.inputs[name])

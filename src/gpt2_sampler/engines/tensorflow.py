@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.checkpoint import Checkpoint
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.errors import EngineError
 
@@ -34,7 +34,7 @@ class TensorFlowEngine(Engine):
     """
 
     def __init__(self, folder: Path, device: str) -> None:
-        checkpoint = Checkpoint(folder)
+        checkpoint = open_checkpoint(folder)
         self.hparams = checkpoint.hparams
         if device == "gpu" and not sees_gpu():
             raise EngineError(

@@ -1,0 +1,142 @@
+"""Hugging Face's tokenizer.json or BERT's vocab.txt -> text <-> token ids, through the library
+tokenizers. Knows no model and no folder.
+
+Unlike in OpenAI's vocabulary spaces are not part of tokens here: they are put between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gpt2_sampler.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+CONTINUES = "##"
+SHOWN_AS = {"[CLS]": "\n", "[SEP]": "\n", "[MASK]": "", "[PAD]": ""}
+"""Chinese GPT-2 models are trained on lines between such tokens."""
+CLOSING, OPENING = ".,!?;:%)]}'", "([{$#'"
+UNSPACED = (
+    (0x2010, 0x2027), (0x2E80, 0x2FFF), (0x3000, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x20000, 0x323AF),
+)  # fmt: skip
+"""First and last code points of scripts without spaces, and of their punctuation."""
+INCOMPLETE = "\ufffd"
+
+
+class Stream(Protocol):
+    def push(self, token: int) -> str: ...
+
+    def finish(self) -> str: ...
+
+
+class Subwords:
+    """A vocabulary of Hugging Face's, with the methods of Encoder."""
+
+    def __init__(self, tokenizer: Tokenizer, end: int | None, start: int | None) -> None:
+        tokenizer.encode_special_tokens = True  # special tokens typed in a text are text
+        self.tokenizer = tokenizer
+        self.pieces = {token: piece for piece, token in tokenizer.get_vocab().items()}
+        if not self.pieces:
+            raise CheckpointError("it has no tokens")
+        self.n_vocab = max(self.pieces) + 1
+        self.end_of_text = end
+        self.start_of_text = end if start is None else start
+
+    def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
+        """special_tokens: the end-of-text token's name in the text is that token."""
+        # A lone surrogate counts as U+FFFD; the library refuses it.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if not special_tokens or self.end_of_text is None:
+            return self.tokenizer.encode(text, add_special_tokens=False).ids
+        first, *others = map(self.encode, text.split(self.pieces[self.end_of_text]))
+        return first + [token for ids in others for token in (self.end_of_text, *ids)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        stream = self.stream()
+        return "".join([stream.push(token) for token in ids]) + stream.finish()
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        return self.decode(ids).encode()
+
+    def stream(self, before: Sequence[int] = ()) -> Stream:
+        """Decodes one token after another; before are those that the text stands after."""
+        return LibraryStream(self.tokenizer, before)
+
+
+class LibraryStream:
+    """Decodes through the library, which says only what a whole text is: what a token adds is
+    the difference that it makes to the text of the few before it."""
+
+    def __init__(self, tokenizer: Tokenizer, before: Sequence[int]) -> None:
+        self.tokenizer = tokenizer
+        self.shown = list(before[-8:])  # tokens
+        self.waiting: list[int] = []  # tokens of a character that is incomplete
+
+    def push(self, token: int) -> str:
+        self.waiting.append(token)
+        return self._difference(complete=True)
+
+    def finish(self) -> str:
+        return self._difference(complete=False) if self.waiting else ""
+
+    def _difference(self, complete: bool) -> str:
+        old = self._decode(self.shown)
+        new = self._decode([*self.shown, *self.waiting])
+        if complete and new.endswith(INCOMPLETE) and len(self.waiting) < 4:
+            return ""
+        self.shown, self.waiting = [*self.shown[-8:], *self.waiting], []
+        return new[len(old) :]
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False)
+
+
+class WordPieces(Subwords):
+    """BERT's: "##" joins a piece to the one before; no spaces around Chinese characters."""
+
+    def stream(self, before: Sequence[int] = ()) -> Stream:
+        return PieceStream(self.pieces, before)
+
+
+class PieceStream:
+    def __init__(self, pieces: dict[int, str], before: Sequence[int]) -> None:
+        self.pieces = pieces
+        self.last = ""
+        for token in before[-1:]:
+            self.push(token)
+
+    def push(self, token: int) -> str:
+        piece = self.pieces.get(token, INCOMPLETE)
+        text = SHOWN_AS.get(piece, piece.removeprefix(CONTINUES) or piece)
+        joined = (piece.startswith(CONTINUES) and piece != CONTINUES) or not spaced(self.last, text)
+        self.last = text or self.last
+        return text if joined else f" {text}"
+
+    def finish(self) -> str:
+        return ""
+
+
+def spaced(left: str, right: str) -> bool:
+    """Whether a space is written between two words."""
+    if not left or not right or left[-1].isspace() or right[0].isspace():
+        return False
+    if right[0] in CLOSING or left[-1] in OPENING:
+        return False
+    return not (unspaced(left[-1]) or unspaced(right[0]))
+
+
+def unspaced(character: str) -> bool:
+    return any(first <= ord(character) <= last for first, last in UNSPACED)
+
+
+def word_piece_tokenizer(vocabulary: dict[str, int], **normalizing: Any) -> Tokenizer:
+    """BERT's, from piece -> id; normalizing as in the library's BertNormalizer."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(**normalizing)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
