@@ -114,10 +114,10 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
 
 def draw(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """One token a row by inverse transform: [B, V], B numbers in [0, 1) -> [B]."""
-    allowed = (logits > -np.inf).any(axis=0)
-    if 2 * np.count_nonzero(allowed) > logits.shape[-1]:
+    columns = np.flatnonzero((logits > -np.inf).any(axis=0))
+    if 2 * len(columns) > logits.shape[-1]:
         return locate(logits, uniform)
-    columns = np.flatnonzero(allowed)  # after top-k a handful stands for the whole vocabulary
+    # After top-k a handful stands for the whole vocabulary.
     return columns[locate(logits[:, columns], uniform)]
 
 
@@ -125,6 +125,9 @@ def locate(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.i
     """First the block of tokens, then the token in it: a running sum over all of V is what costs.
     [B, N], [B] -> [B]."""
     rows, n = logits.shape
+    if n <= BLOCK:
+        mass = weights(logits).astype(np.float64)
+        return inverse(mass, uniform * mass.sum(axis=-1))[0]
     mass = np.zeros([rows, -(-n // BLOCK) * BLOCK], np.float32)
     mass[:, :n] = weights(logits)
     blocks = mass.reshape(rows, -1, BLOCK)
@@ -235,7 +238,8 @@ def generate(
         uniform = np.array([active[row].random.random() for row in undrawn])
         texts = [active[row].tokens[-window:] for row in undrawn]
         ended = []
-        tokens = choose(logits[undrawn], texts, sampling, uniform).tolist()
+        of_undrawn = logits if undrawn == [*range(rows)] else logits[undrawn]
+        tokens = choose(of_undrawn, texts, sampling, uniform).tolist()
         for row, token in zip(undrawn, tokens, strict=True):
             state = active[row]
             state.add(token, window)
@@ -246,7 +250,7 @@ def generate(
         undrawn = [row for row in ended if begin(row)]
         if not undrawn and active:
             logits = advance(engine, active, rows)
-            undrawn = list(active)
+            undrawn = sorted(active)
 
 
 def in_window(n_tokens: int, window: int) -> int:
