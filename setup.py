@@ -18,7 +18,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={"hf": ["safetensors>=0.4", "tokenizers>=0.15"]},
+    extras_require={"hf": ["tokenizers>=0.15"]},
     # Stated, not discovered: discovery would ship the two scripts as top-level modules. The demo
     # model lies in the checkout where people look for it and in the wheel inside the package.
     packages=["gpt2_sampler", "gpt2_sampler.cli", "gpt2_sampler.engines", "gpt2_sampler.demo"],
@@ -30,6 +30,7 @@ setup(
             "gpt2-generate = gpt2_sampler.cli.generate:main",
             "gpt2-interactive = gpt2_sampler.cli.interactive:main",
             "gpt2-download = gpt2_sampler.cli.download:main",
+            "gpt2-convert = gpt2_sampler.cli.convert:main",
         ]
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,12 +60,21 @@ def test_a_path_from_another_machine_does_not_matter(folder: Path) -> None:
         open_checkpoint(folder).verify()
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "hparams.json", "model.ckpt.index", DATA])
+@pytest.mark.parametrize("name", ["checkpoint", "model.ckpt.index", DATA])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match="is missing; download the model again") as error:
         open_checkpoint(folder)
     assert str(folder / name) in str(error.value)
+
+
+def test_missing_hyperparameters_say_what_to_copy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "hparams.json").unlink()
+    with pytest.raises(CheckpointError, match=r"hparams.json is missing, .* copy hparams.json"):
+        open_checkpoint(folder)
 
 
 @pytest.mark.parametrize("name", ["model.ckpt.index", DATA])
@@ -112,7 +122,7 @@ def test_a_flipped_bit_in_a_weight_is_found_when_it_is_read(folder: Path) -> Non
     ],
 )
 def test_shapes_that_do_not_fit_hparams_are_named(
-    folder: Path, change: dict[str, int], says: str
+    folder: Path, change: dict[str, Any], says: str
 ) -> None:
     dataclasses.replace(load_hparams(folder), **change).save(folder)
     with pytest.raises(CheckpointError) as error:
@@ -122,7 +132,7 @@ def test_shapes_that_do_not_fit_hparams_are_named(
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path, folder: Path) -> None:
     there = shutil.copytree(folder, tmp_path / "there")
-    assert open_checkpoint(there).fingerprint == Checkpoint(folder).fingerprint
+    assert open_checkpoint(there).fingerprint == open_checkpoint(folder).fingerprint
     one = random_checkpoint(tmp_path / "one", seed=1)
     two = random_checkpoint(tmp_path / "two", seed=2)
-    assert open_checkpoint(one).fingerprint != Checkpoint(two).fingerprint
+    assert open_checkpoint(one).fingerprint != open_checkpoint(two).fingerprint

@@ -257,7 +257,7 @@ def test_what_fails_says_what_to_do(server: MisbehavingServer, models: str) -> N
     assert not (Path(models) / "117N").exists()
 
 
-@pytest.mark.parametrize("name", ["117N", "117", "gpt", "hf:gpt2", ""])
+@pytest.mark.parametrize("name", ["117N", "117", "gpt", ""])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError, match=r"117M = 124M, 345M = 355M, 774M, 1558M") as caught:
         download(name)

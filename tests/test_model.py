@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from gpt2_sampler import model
+from gpt2_sampler.engines import graph
+from gpt2_sampler.hparams import ACTIVATIONS
 from tests.checkpoints import PRIMES, random_weights
 
 H = PRIMES
@@ -42,17 +46,35 @@ def plain_attention(x: np.ndarray, name: str) -> np.ndarray:  # [T, E] -> [T, E]
     return out @ WEIGHTS[f"{name}/c_proj/w"][0] + WEIGHTS[f"{name}/c_proj/b"]
 
 
-def test_gelu_is_the_tanh_approximation() -> None:
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("gelu_new", lambda x: x / 2 * (1 + np.tanh(0.7978845608 * (x + 0.044715 * x**3)))),
+        ("gelu", lambda x: x / 2 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))),
+        ("quick_gelu", lambda x: x * sigmoid(1.702 * x)),
+        ("relu", lambda x: np.maximum(x, 0)),
+        ("silu", lambda x: x * sigmoid(x)),
+        ("tanh", np.tanh),
+    ],
+)
+def test_activations(name: str, formula: Callable[[np.ndarray], np.ndarray]) -> None:
     x = x_of(7, 11)
-    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-    close(model.gelu(tf.constant(x)), 0.5 * x * (1 + np.tanh(inner)))
+    close(model.ACTIVATIONS[name](tf.constant(x)), formula(x))
+
+
+def test_there_is_a_formula_for_every_activation_a_model_may_have() -> None:
+    assert set(model.ACTIVATIONS) == set(graph.ACTIVATIONS) == set(ACTIVATIONS)
 
 
 def test_layer_norm_is_over_the_last_axis() -> None:
     x = x_of(3, 5, H.n_embd)
     scaled = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     expected = scaled * WEIGHTS["ln_f/g"] + WEIGHTS["ln_f/b"]
-    close(model.layer_norm(WEIGHTS, "ln_f", tf.constant(x)), expected)
+    close(model.layer_norm(WEIGHTS, H, "ln_f", tf.constant(x)), expected)
 
 
 def test_attention_looks_back_only() -> None:
@@ -60,7 +82,7 @@ def test_attention_looks_back_only() -> None:
     nothing = tf.zeros([2, H.n_head, 0, H.head_size])
     mask = model.attention_mask(tf.zeros([2, 0], tf.bool), tf.constant(13))
     given = tf.constant(x)
-    out, (keys, _) = model.attention(WEIGHTS, "h1/attn", given, H, (nothing, nothing), mask)
+    out, (keys, _) = model.attention(WEIGHTS, H, 1, given, (nothing, nothing), mask)
     assert keys.shape == (2, H.n_head, 13, H.head_size)
     for row in range(2):
         close(out[row], plain_attention(x[row], "h1/attn"))

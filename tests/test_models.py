@@ -42,6 +42,24 @@ def test_who_names_none_gets_the_default_or_the_demo_with_a_notice(models: Path)
     assert find_default() == (Path("models/117M"), None)
 
 
+def test_a_path_will_do_for_a_name(models: Path) -> None:
+    run = models.parent / "checkpoint" / "run1"
+    run.mkdir(parents=True)
+    (run / "model-1000.index").touch()
+    assert find_model("checkpoint/run1") == Path("checkpoint/run1")
+    assert find_model(str(run)) == run
+    for name in ("model-1000", "model-1000.index"):
+        assert find_model(f"checkpoint/run1/{name}") == Path("checkpoint/run1") / name
+
+
+def test_a_model_of_a_hub_is_found_with_and_without_its_prefix(models: Path) -> None:
+    (models / "uer" / "gpt2").mkdir(parents=True)
+    for name in ("hf:uer/gpt2", "uer/gpt2"):
+        assert find_model(name) == Path("models/uer/gpt2")
+    with pytest.raises(UsageError, match="download it with: gpt2-download hf:uer/other"):
+        find_model("hf:uer/other")
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gpt2_sampler.bundle import Bundle, write_bundle
+from gpt2_sampler.bundle import Bundle, MatrixRows, write_bundle
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
@@ -35,7 +35,7 @@ class Tensors(Protocol):
     def read(self, name: str) -> Floats:
         """Checked, where the kind has checksums."""
 
-    def rows(self, name: str) -> Floats | Rows:
+    def rows(self, name: str) -> MatrixRows | Rows:
         """To take some rows from, unchecked."""
 
     def digest(self) -> bytes:
@@ -69,9 +69,9 @@ class Checkpoint(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.hparams.variable_shapes())
 
-    def mapped(self, name: str) -> Floats | Rows:
-        """The weight without a look at its checksum, which would read all of it: for who reads
-        a row now and then."""
+    def rows_of(self, name: str) -> MatrixRows | Rows:
+        """A matrix of which rows are read when asked for, without a look at the checksum, which
+        would read all of it."""
         return self.tensors.rows(name)
 
     def verify(self) -> None:
@@ -101,8 +101,8 @@ class OpenAITensors:
     def read(self, name: str) -> Floats:
         return self.bundle[SCOPE + name]
 
-    def rows(self, name: str) -> Floats:
-        return self.bundle.mapped(SCOPE + name)
+    def rows(self, name: str) -> MatrixRows:
+        return self.bundle.rows(SCOPE + name)
 
     def digest(self) -> bytes:
         content = hashlib.sha256(self.bundle.index_path.read_bytes())  # has every weight's CRC
@@ -111,15 +111,17 @@ class OpenAITensors:
 
 
 def open_checkpoint(
-    path: str | Path, step: str | None = None, models_dir: str | None = None
+    path: str | Path | Checkpoint, step: str | None = None, models_dir: str | None = None
 ) -> Checkpoint:
     """The model at path: OpenAI's folder, a fine-tuning run's, one checkpoint's prefix or one of
-    its files, or Hugging Face's folder.
+    its files, or Hugging Face's folder. What is open already is given back.
 
     step chooses a run's checkpoint, "latest" or a number. A run's hyperparameters, where it has
     none itself, are those of the model it started from, which is looked for in models_dir.
     Raises CheckpointError, UsageError for a step that is not there.
     """
+    if isinstance(path, Checkpoint):
+        return path
     path = Path(path).expanduser()
     if path.name in (CONFIG_NAME, WEIGHTS_NAME):
         path = path.parent

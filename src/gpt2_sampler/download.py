@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler import released
+from gpt2_sampler import hub, released
 from gpt2_sampler.bundle import masked_crc32c, read_index
 from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.client import NETWORK, Network, SourceError
 from gpt2_sampler.errors import CheckpointError, DownloadError, UsageError
 from gpt2_sampler.filespec import MISSING, FileSpec, problem
 from gpt2_sampler.mirror import SILENT, Watch, fault, fetch_folder, import_folder
-from gpt2_sampler.models import download_command, models_folder
+from gpt2_sampler.models import HUB, download_command, models_folder
 from gpt2_sampler.released import RELEASED, aliases, canonical
 
 BASE_URL_VARIABLE = "GPT2_SAMPLER_BASE_URL"
@@ -41,9 +41,12 @@ def download(
 ) -> Path:
     """Brings a model to models/NAME -> its folder, or that of an alias which is whole already.
 
-    A name that OpenAI did not release is looked for where base_urls or the environment say.
+    hf:OWNER/NAME comes from a Hugging Face hub to models/OWNER/NAME. Another name that OpenAI
+    did not release is looked for where base_urls or the environment say.
     Raises UsageError for a name or address that cannot be, DownloadError for the rest.
     """
+    if name.startswith(HUB):
+        return download_from_hub(name, models_dir, base_urls, network, watch)
     bases = base_urls_of(base_urls)
     name = folder_name(name, own=bases != [released.BASE_URL])
     folder, files = models_folder(models_dir) / name, files_of(name)
@@ -56,6 +59,23 @@ def download(
         fetch_folder(folder, files, sources, checks=CHECKS, network=network, watch=watch)
     except SourceError as error:
         raise DownloadError(f"{error}. {remedies(name, sources[0], files)}") from None
+    except OSError as error:
+        raise not_written(folder, error) from None
+    return opened(folder)
+
+
+def download_from_hub(
+    name: str, models_dir: str | None, base_urls: Sequence[str], network: Network, watch: Watch
+) -> Path:
+    plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network)
+    folder = models_folder(models_dir) / plan.folder
+    watch.say(f"fetching {name} from {plan.source} into {folder}")
+    try:
+        fetch_folder(
+            folder, plan.files, [plan.source], checks=CHECKS, network=plan.network, watch=watch
+        )
+    except SourceError as error:
+        raise DownloadError(f"{error}. What is here is kept: run it again to go on") from None
     except OSError as error:
         raise not_written(folder, error) from None
     return opened(folder)

@@ -4,6 +4,7 @@ SamplerError            a failure: exit code 1
 ├── UsageError          a mistake in what was asked for: exit code 2
 ├── CheckpointError     a model file is missing, damaged or does not fit the others
 ├── EngineError         the model cannot be run on this machine as asked
+│   └── OutOfMemory     nor with so many texts at once, perhaps with fewer
 └── DownloadError       a model could not be fetched
 
 A message says what is wrong, with which value, and what to do next.
@@ -23,6 +24,10 @@ class CheckpointError(SamplerError):
 
 
 class EngineError(SamplerError):
+    pass
+
+
+class OutOfMemory(EngineError):
     pass
 
 

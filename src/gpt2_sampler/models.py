@@ -12,6 +12,8 @@ from gpt2_sampler.errors import UsageError
 from gpt2_sampler.released import DEFAULT, RELEASED, aliases, canonical
 
 DEMO = "demo"
+HUB = "hf:"
+"""Before the name of a model on a Hugging Face hub, OWNER/NAME; its folder is named so too."""
 
 
 def models_folder(models_dir: str | None = None) -> Path:
@@ -32,17 +34,22 @@ def demo_folder() -> Path:
 
 def find_model(name: str, models_dir: str | None = None) -> Path:
     """The folder of the model of that name. Either of two names of the same weights will do.
+    A name can also be a path: of a folder, or of one checkpoint in it.
 
     Raises UsageError that says how to get the model where it is not there.
     """
     models = models_folder(models_dir)
-    for candidate in (name, *aliases(name)):
+    folder_name = name.removeprefix(HUB)
+    for candidate in (folder_name, *aliases(name)):
         if name and (models / candidate).is_dir():
             return models / candidate
     if name == DEMO:
         return demo_folder()
+    path = Path(name).expanduser()
+    if name and (path.exists() or path.with_name(f"{path.name}.index").exists()):
+        return path
     known = {DEMO, *RELEASED, *(path.name for path in models.glob("*") if path.is_dir())}
-    if canonical(name):
+    if canonical(name) or name.startswith(HUB):
         remedy = f"download it with: {download_command(name)}"
         if models_dir is not None:
             remedy += f" --models_dir {models_dir}"

@@ -37,6 +37,11 @@ def find_prefix(path: Path, step: str | None = None) -> Path:
         if named and (named.with_name(named.name + INDEX).exists() or not steps):
             return named
         if not steps:
+            if not any((path / name).exists() for name in (FILE_NAME, "model.ckpt.index")):
+                raise CheckpointError(
+                    f"{path} holds no model: neither OpenAI's (checkpoint, {FILE_NAME}, ...) nor "
+                    "Hugging Face's (config.json, ...)"
+                )
             raise CheckpointError(f"{path / STATE_FILE} is missing; download the model again")
         return steps[max(steps)]
     if not str(step).isdigit() or int(str(step)) not in steps:

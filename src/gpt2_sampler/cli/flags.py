@@ -36,7 +36,8 @@ def flag(default: Any, help_text: str, value: str = "") -> Any:
 def parse(
     settings: type[Settings], argv: Sequence[str], program: str, positional: str | None = None
 ) -> Settings:
-    """The settings that the words ask for; a word without a flag goes to the positional field.
+    """The settings that the words ask for; a word without a flag goes to the positional field,
+    more than one where that is a tuple.
 
     Raises UsageError for an unknown flag, a word too many or a value of the wrong kind; what
     the settings class raises passes through. Prints help and raises SystemExit(0) if asked to.
@@ -74,7 +75,8 @@ def named(settings: type, argv: Sequence[str], positional: str | None) -> list[s
         word = words.pop(0)
         matched = re.fullmatch(r"--([\w-]+)(?:=(.*))?", word, re.DOTALL)
         if not matched:
-            if positional is None or positional in dict(given) or word.startswith("-"):
+            full = positional in dict(given) and kind_of[positional] is not tuple
+            if positional is None or full or word.startswith("-"):
                 raise UsageError(unknown(settings, word))
             given.append((positional, word))
             continue

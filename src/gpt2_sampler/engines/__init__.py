@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gpt2_sampler.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.hparams import HParams
 
@@ -77,17 +78,17 @@ class Engine(abc.ABC):
 
 
 def load_engine(
-    folder: str | Path,
+    model: str | Path | Checkpoint,
     device: str = "auto",
     precision: str = "float32",
     threads: int | None = None,
 ) -> Engine:
-    """The model in a folder, ready to run. Vocabulary files are not read.
+    """The model at a path, ready to run. Vocabulary files are not read.
 
     device is one of DEVICES: "auto" takes a GPU where there is one. precision is one of
     PRECISIONS; int8 is for the CPU. threads is the number of CPU threads, by default one for
     each physical core.
-    Raises UsageError for another value, CheckpointError for a folder that holds no whole model,
+    Raises UsageError for another value, CheckpointError where there is no whole model,
     EngineError where the device is not to be had.
     """
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
@@ -95,14 +96,15 @@ def load_engine(
             raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     if device == "gpu" and precision != "float32":
         raise UsageError(f"precision {precision} is for the CPU; a GPU runs float32")
+    checkpoint = open_checkpoint(model)
     if device == "gpu" or (device == "auto" and precision == "float32" and has_gpu()):
         from gpt2_sampler.engines.tensorflow import TensorFlowEngine, sees_gpu
 
         if device == "gpu" or sees_gpu():  # a driver alone does not make TensorFlow use it
-            return TensorFlowEngine(Path(folder), "gpu")
+            return TensorFlowEngine(checkpoint, "gpu")
     from gpt2_sampler.engines.litert import LiteRTEngine
 
-    return LiteRTEngine(Path(folder), precision, threads or physical_cores())
+    return LiteRTEngine(checkpoint, precision, threads or physical_cores())
 
 
 def has_gpu() -> bool:

@@ -153,7 +153,7 @@ class Builder:
 
     def query_scale(self, name: str) -> Array:  # [3 E]
         """The attention's scale for the query, 1 for the key and the value."""
-        layer = int(name.split("/")[0].removeprefix("h"))
+        layer = int(name.split("/", 1)[0].removeprefix("h"))
         scale = np.ones([3, self.hparams.n_embd], np.float32)
         scale[0] = self.hparams.attention_scale(layer)
         return scale.reshape(-1)

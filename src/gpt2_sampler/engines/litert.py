@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from gpt2_sampler.checkpoint import open_checkpoint
+from gpt2_sampler.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.engines.export import exported
-from gpt2_sampler.errors import EngineError
+from gpt2_sampler.errors import OutOfMemory
 
 STEP = 128
 """Slots by which the cache grows and shrinks: attention costs what is there, a change copies it."""
@@ -30,11 +30,11 @@ class LiteRTEngine(Engine):
     """While decoding, the cache is the model's own input, 2 L of [B, H, K, S], written in place.
     A prefill gives the inputs another shape, so for that time the cache is held outside."""
 
-    def __init__(self, folder: Path, precision: str, threads: int) -> None:
-        checkpoint = open_checkpoint(folder)
+    def __init__(self, model: Path | Checkpoint, precision: str, threads: int) -> None:
+        checkpoint = open_checkpoint(model)
         self.hparams = checkpoint.hparams
-        self.wte, self.wpe = checkpoint.mapped("wte"), checkpoint.mapped("wpe")
-        path = exported(folder, checkpoint, precision)
+        self.wte, self.wpe = checkpoint.rows_of("wte"), checkpoint.rows_of("wpe")
+        path = exported(checkpoint.folder, checkpoint, precision)
         self.interpreter = Interpreter(str(path), num_threads=threads)
         self.inputs = {d["name"]: d["index"] for d in self.interpreter.get_input_details()}
         layers = range(self.hparams.n_layer)
@@ -84,8 +84,11 @@ class LiteRTEngine(Engine):
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
         at = np.asarray(positions)
         self._place(self._slots_for(int(at.max()) + 1))
-        valid = np.arange(self.slots) < at[:, None]
-        self._view("past_mask")[:, 0, 0] = np.where(valid, np.float32(0), MASKED)
+        mask = self._view("past_mask")
+        mask[...] = MASKED
+        for row, position in enumerate(positions):
+            mask[row, ..., :position] = 0
+        del mask
         self._run(tokens, at)
         # One row is written through a slice, which is several times faster.
         rows, slot = (0, at[0]) if self.rows == 1 else (np.arange(self.rows), at)
@@ -145,7 +148,7 @@ class LiteRTEngine(Engine):
                 self.interpreter.resize_tensor_input(self.inputs[name], shape)
             self.interpreter.allocate_tensors()
         except (MemoryError, RuntimeError) as error:
-            raise EngineError(
+            raise OutOfMemory(
                 f"LiteRT has no room for {caches} x {slots} tokens ({error}); "
                 "try a smaller --batch_size, a shorter --length or --precision int8"
             ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.checkpoint import open_checkpoint
+from gpt2_sampler.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.errors import EngineError
 
@@ -33,8 +33,8 @@ class TensorFlowEngine(Engine):
     device is "cpu" or "gpu"; raises EngineError where that GPU is not.
     """
 
-    def __init__(self, folder: Path, device: str) -> None:
-        checkpoint = open_checkpoint(folder)
+    def __init__(self, model: Path | Checkpoint, device: str) -> None:
+        checkpoint = open_checkpoint(model)
         self.hparams = checkpoint.hparams
         if device == "gpu" and not sees_gpu():
             raise EngineError(

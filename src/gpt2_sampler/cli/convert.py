@@ -1,0 +1,69 @@
+"""A model's name or path -> a new folder in the other layout: the command gpt2-convert."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpt2_sampler.checkpoint import open_checkpoint
+from gpt2_sampler.cli.flags import flag, parse
+from gpt2_sampler.cli.terminal import notice, run
+from gpt2_sampler.convert import KINDS, convert
+from gpt2_sampler.engines.quiet import quiet
+from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.hparams import HParams
+from gpt2_sampler.huggingface import CONFIG_NAME
+from gpt2_sampler.models import find_model
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertSettings:
+    """gpt2-convert SOURCE TARGET writes the model SOURCE, a name or a path of any kind, to the
+    new folder TARGET, and checks that it gives the same logits. Nothing is ever overwritten.
+    """
+
+    paths: tuple[str, ...] = flag((), "SOURCE and TARGET, also without --paths", "PATH")
+    to: str | None = flag(
+        None, "openai or huggingface; without it, the one that SOURCE is not", "KIND"
+    )
+    checkpoint: str | None = flag(
+        None, "of a fine-tuning run: latest, or the number of a step", "STEP"
+    )
+    models_dir: str | None = flag(
+        None, "where models are; without it ./models, or else your data folder", "DIR"
+    )
+    verbose: bool = flag(False, "show what the libraries underneath have to say")
+
+    def __post_init__(self) -> None:
+        if len(self.paths) != 2:
+            raise UsageError(f"type SOURCE and TARGET, two names; there were {len(self.paths)}")
+        if self.to not in (None, *KINDS):
+            raise UsageError(f"--to must be one of {', '.join(KINDS)}, not {self.to!r}")
+
+
+def run_convert(argv: Sequence[str], program: str) -> None:
+    settings = parse(ConvertSettings, argv, program, positional="paths")
+    name, target = settings.paths
+    path = find_model(name, settings.models_dir)
+    source = open_checkpoint(path, settings.checkpoint, settings.models_dir)
+    other = "openai" if (source.folder / CONFIG_NAME).is_file() else "huggingface"
+    kind = settings.to or other
+    notice(f"converting {path} to {target}, a folder as {kind}'s")
+    try:
+        with quiet(settings.verbose):
+            convert(source, Path(target).expanduser(), kind)
+    except OSError as error:
+        raise SamplerError(f"{target} cannot be written ({error.strerror or error})") from None
+    if kind == "openai" and beyond_openai(source.hparams):
+        notice("OpenAI's own code cannot run it: it differs in more than its size")
+    notice(f"done; every logit of {target} agrees with {path}'s")
+
+
+def beyond_openai(hparams: HParams) -> bool:
+    h = hparams
+    return h != HParams(h.n_vocab, h.n_ctx, h.n_embd, h.n_head, h.n_layer)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(run_convert, argv)

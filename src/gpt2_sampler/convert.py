@@ -1,0 +1,127 @@
+"""A model of any kind -> a new folder as OpenAI's or as Hugging Face's, which gives its logits.
+
+Knows folders and files; how either kind stores weights is known elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gpt2_sampler.checkpoint import Checkpoint, save_checkpoint
+from gpt2_sampler.encoder import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder, parse_merges
+from gpt2_sampler.engines import load_engine
+from gpt2_sampler.engines.export import FOLDER as EXPORTS
+from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.huggingface import save_huggingface
+from gpt2_sampler.vocabularies import (
+    ADDED_NAME,
+    BERT_NAME,
+    CONFIG_NAMES,
+    TOKENIZER_NAME,
+    VOCABULARY_MERGES_NAME,
+    VOCABULARY_NAME,
+    Vocabulary,
+    load_vocabulary,
+    plain_byte_level,
+)
+
+KINDS = ("openai", "huggingface")
+CLOSE = 1e-4  # of every logit
+COMPARED = 32  # tokens
+SAME = ("n_vocab", "start_of_text", "end_of_text")
+THEIR_FILES = (
+    TOKENIZER_NAME, VOCABULARY_NAME, VOCABULARY_MERGES_NAME, BERT_NAME, ADDED_NAME, *CONFIG_NAMES,
+)  # fmt: skip
+
+
+def convert(source: Checkpoint, target: Path, kind: str) -> None:
+    """Writes the model to target, which gets its name when it is whole and gives the same logits.
+
+    Raises UsageError where target exists, CheckpointError where the logits differ, OSError.
+    """
+    if os.path.lexists(target):
+        raise UsageError(f"{target} exists and is never overwritten; choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as temporary:
+        new = Path(temporary) / target.name
+        new.mkdir()
+        vocabulary = vocabulary_of(source)
+        if kind == "openai":
+            save_checkpoint(new, source.hparams, source)
+            files = openai_files(source.vocabulary_folder, vocabulary)
+        else:
+            end = vocabulary.end_of_text if vocabulary else None
+            save_huggingface(new, source.hparams, source, end)
+            files = huggingface_files(source.vocabulary_folder, source.hparams.n_ctx)
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+        compare(source, new)
+        if os.path.lexists(target):  # by now
+            raise UsageError(f"{target} exists and is never overwritten; choose another name")
+        shutil.rmtree(new / EXPORTS, ignore_errors=True)  # what compare left: not part of a model
+        new.rename(target)
+
+
+def compare(source: Checkpoint, converted: Path) -> None:
+    """Reads the same tokens with both. Raises CheckpointError unless every logit agrees."""
+    h = source.hparams
+    tokens = np.random.default_rng(0).integers(h.n_vocab, size=min(COMPARED, h.n_ctx)).tolist()
+    logits = [load_engine(model, "cpu").logits(tokens) for model in (source, converted)]
+    worst = float(np.abs(logits[0] - logits[1]).max())
+    if not worst <= CLOSE:  # also where it is not a number
+        raise CheckpointError(
+            f"the logits of {source.folder} and of what was made of it differ by {worst:.2g}; "
+            "nothing was kept, please report this"
+        )
+
+
+def vocabulary_of(source: Checkpoint) -> Vocabulary | None:
+    """None for a folder of weights alone."""
+    folder = source.vocabulary_folder
+    return load_vocabulary(folder) if present(folder, (ENCODER_NAME, *THEIR_FILES)) else None
+
+
+def openai_files(folder: Path, vocabulary: Vocabulary | None) -> dict[str, bytes]:
+    """encoder.json and vocab.bpe where these can say it all, else the folder's own files."""
+    pair = present(folder, (ENCODER_NAME, MERGES_NAME)) or byte_level_pair(folder)
+    if isinstance(vocabulary, Encoder) and pair:
+        encoder, merges = pair.values()
+        plain = Encoder(json.loads(encoder), parse_merges(merges.decode()))
+        if all(getattr(plain, name) == getattr(vocabulary, name) for name in SAME):
+            return {ENCODER_NAME: encoder, MERGES_NAME: merges}
+    return present(folder, THEIR_FILES)
+
+
+def byte_level_pair(folder: Path) -> dict[str, bytes]:
+    """The vocabulary and the merges of Hugging Face's files."""
+    path = folder / TOKENIZER_NAME
+    if not path.is_file():
+        return present(folder, (VOCABULARY_NAME, VOCABULARY_MERGES_NAME))
+    plain = plain_byte_level(json.loads(path.read_text(encoding="utf-8")))
+    if plain is None:
+        return {}
+    merges = "\n".join(["#version: 0.2", *plain[1], ""])
+    return {ENCODER_NAME: json.dumps(plain[0]).encode(), MERGES_NAME: merges.encode()}
+
+
+def huggingface_files(folder: Path, n_ctx: int) -> dict[str, bytes]:
+    pair = present(folder, (ENCODER_NAME, MERGES_NAME))
+    if not pair:
+        return present(folder, THEIR_FILES)
+    settings = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
+    config = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": n_ctx, **settings}
+    content = json.dumps(config, indent=2).encode() + b"\n"
+    names = (VOCABULARY_NAME, VOCABULARY_MERGES_NAME, CONFIG_NAMES[0])
+    return dict(zip(names, (*pair.values(), content), strict=True))
+
+
+def present(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """Those of the files that there are, by name."""
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}

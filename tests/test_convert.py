@@ -1,0 +1,134 @@
+"""A converted model is the same model; what was there before stays there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpt2_sampler import convert as module
+from gpt2_sampler import load_engine
+from gpt2_sampler.checkpoint import open_checkpoint
+from gpt2_sampler.cli.convert import run_convert
+from gpt2_sampler.convert import convert
+from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.vocabularies import load_vocabulary
+from tests.checkpoints import byte_vocabulary, random_checkpoint
+
+SAVED = Path(__file__).parent / "huggingface"
+TEXT = [3, 1, 4, 1, 5, 9, 2, 6]
+
+
+@pytest.fixture
+def openai(tmp_path: Path) -> Path:
+    return byte_vocabulary(random_checkpoint(tmp_path / "source"))
+
+
+def test_openai_to_hugging_face_and_back_is_bit_for_bit_the_same(
+    openai: Path, tmp_path: Path
+) -> None:
+    there, back = tmp_path / "there", tmp_path / "back"
+    convert(open_checkpoint(openai), there, "huggingface")
+    convert(open_checkpoint(there), back, "openai")
+    names = {path.name for path in there.iterdir()}
+    assert names == {
+        *("config.json", "model.safetensors", "vocab.json", "merges.txt", "tokenizer_config.json")
+    }
+    for name in ("model.ckpt.index", "model.ckpt.data-00000-of-00001", "checkpoint"):
+        assert (back / name).read_bytes() == (openai / name).read_bytes()
+    for name in ("hparams.json", "encoder.json", "vocab.bpe"):
+        assert (back / name).read_bytes() == (openai / name).read_bytes()
+    first, last = open_checkpoint(openai), open_checkpoint(there)
+    for name, array in first.items():
+        np.testing.assert_array_equal(last[name], array)
+    assert load_vocabulary(there).encode("the thing") == load_vocabulary(openai).encode("the thing")
+
+
+@pytest.mark.parametrize("kind", ["plain", "gelu", "relu", "silu", "quick_gelu", "tanh"])
+@pytest.mark.parametrize("to", ["openai", "huggingface"])
+def test_every_kind_keeps_its_logits(kind: str, to: str, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(SAVED / kind, tmp_path / kind))
+    convert(open_checkpoint(source), tmp_path / "target", to)
+    expected = load_engine(source, "cpu").logits(TEXT)
+    np.testing.assert_array_equal(load_engine(tmp_path / "target", "cpu").logits(TEXT), expected)
+    assert open_checkpoint(tmp_path / "target").hparams == open_checkpoint(source).hparams
+
+
+@pytest.mark.parametrize("form", ["vocab.txt", "tokenizer.json"])
+def test_a_vocabulary_that_openai_has_no_form_for_is_kept_as_it_is(
+    form: str, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(SAVED / "plain", tmp_path / "plain"))
+    shutil.copyfile(SAVED / "chinese" / form, source / form)
+    convert(open_checkpoint(source), tmp_path / "target", "openai")
+    opened = open_checkpoint(tmp_path / "target")
+    assert load_vocabulary(opened.vocabulary_folder).encode("春眠") == [23, 24]
+
+
+def test_names_of_the_ends_are_kept(openai: Path, tmp_path: Path) -> None:
+    convert(open_checkpoint(openai), tmp_path / "there", "huggingface")
+    settings = {"eos_token": "th"}
+    (tmp_path / "there" / "tokenizer_config.json").write_text(json.dumps(settings))
+    convert(open_checkpoint(tmp_path / "there"), tmp_path / "back", "openai")
+    assert load_vocabulary(tmp_path / "back").end_of_text == 256
+
+
+def test_a_tokenizer_json_becomes_openais_two_files(openai: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    convert(open_checkpoint(openai), tmp_path / "there", "huggingface")
+    vocabulary, merges = (str(tmp_path / "there" / name) for name in ("vocab.json", "merges.txt"))
+    tokenizer = Tokenizer(models.BPE.from_file(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(tmp_path / "there" / "tokenizer.json"))
+    Path(vocabulary).unlink()
+    convert(open_checkpoint(tmp_path / "there"), tmp_path / "back", "openai")
+    encoders = [json.loads((f / "encoder.json").read_text()) for f in (openai, tmp_path / "back")]
+    assert encoders[0] == encoders[1]
+
+
+@pytest.mark.parametrize("there", ["folder", "file", "link"])
+def test_nothing_is_overwritten(there: str, openai: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    if there == "folder":
+        target.mkdir()
+    elif there == "file":
+        target.touch()
+    else:
+        target.symlink_to("nowhere")
+    with pytest.raises(UsageError, match="exists and is never overwritten"):
+        convert(open_checkpoint(openai), target, "huggingface")
+
+
+def test_other_logits_leave_nothing(
+    openai: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSE", -1.0)
+    with pytest.raises(CheckpointError, match="the logits of"):
+        convert(open_checkpoint(openai), tmp_path / "target", "huggingface")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_the_command_chooses_the_other_kind(openai: Path, tmp_path: Path) -> None:
+    there, back = str(tmp_path / "there"), str(tmp_path / "back")
+    run_convert([str(openai), there], "gpt2-convert")
+    assert (tmp_path / "there" / "model.safetensors").exists()
+    run_convert([there, back], "gpt2-convert")
+    assert (tmp_path / "back" / "model.ckpt.index").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["demo"], "type SOURCE and TARGET, two names; there were 1"),
+        (["demo", "x", "y"], "two names; there were 3"),
+        (["demo", "x", "--to", "keras"], "--to must be one of openai, huggingface, not 'keras'"),
+        (["nothing", "x"], "there is no model 'nothing'"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_is_read(words: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        run_convert(words, "gpt2-convert")
