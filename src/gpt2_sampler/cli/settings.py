@@ -75,7 +75,7 @@ class ModelSettings:
     )
     device: str = flag("auto", "auto, cpu or gpu", "DEVICE")
     precision: str = flag(
-        "float32", "float32 (exact) or int8 (faster, a quarter of the memory)", "P"
+        "float32", "float32 (exact) or int8 (faster, in less than half the memory)", "P"
     )
     threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
     verbose: bool = flag(False, "show what the libraries underneath have to say")
