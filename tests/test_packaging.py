@@ -7,6 +7,7 @@ import graphlib
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -21,22 +22,33 @@ DOWNLOAD = ROOT / "download_model.py"
 HEAVY = {"tensorflow", "keras", "torch", "transformers", "safetensors", "tokenizers"}
 
 
-def imported_by(*words: str, stdin: str = "") -> tuple[set[str], subprocess.CompletedProcess[str]]:
-    """The top-level modules that a run of Python imports."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        check=False,
-    )
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}, done
+TELL = """
+import atexit, runpy, sys
+atexit.register(lambda path: open(path, "w").write(" ".join(sys.modules)), sys.argv[1])
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-def test_importing_the_package_is_cheap() -> None:
-    modules, done = imported_by("-c", "import gpt2_sampler")
+def imported_by(*words: str) -> tuple[set[str], subprocess.CompletedProcess[str]]:
+    """The top-level modules that were imported when a script, run with these words, ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "modules"
+        done = subprocess.run(
+            [sys.executable, "-c", TELL, str(told), *words],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            check=False,
+        )
+        return {name.split(".")[0] for name in told.read_text().split()}, done
+
+
+def test_importing_the_package_is_cheap(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import gpt2_sampler")
+    modules, done = imported_by(str(script))
     assert done.returncode == 0
     assert not modules & (HEAVY | {"ai_edge_litert", "requests", "prompt_toolkit", "fire"})
 
