@@ -19,7 +19,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tools")]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "src"))
 
 from gpt2_sampler import load_encoder, load_engine
 
@@ -28,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int = 200) -> None:
     """Reads so many windows, spread evenly over the held-out text."""
-    from train_demo import encode, split
+    from tools.train_demo import encode, split
 
     _, held_out = split(Path(corpus).read_text(encoding="utf-8"))
     ids = encode(held_out, Path(folder))

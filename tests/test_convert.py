@@ -32,8 +32,8 @@ def test_openai_to_hugging_face_and_back_is_bit_for_bit_the_same(
 ) -> None:
     there, back = tmp_path / "there", tmp_path / "back"
     convert(open_checkpoint(openai), there, "huggingface")
-    convert(open_checkpoint(there), back, "openai")
     names = {path.name for path in there.iterdir()}
+    convert(open_checkpoint(there), back, "openai")
     assert names == {
         *("config.json", "model.safetensors", "vocab.json", "merges.txt", "tokenizer_config.json")
     }

@@ -18,11 +18,11 @@ import tiktoken
 import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.vocabulary import real_vocabulary
 
 from gpt2_sampler import encoder as encoder_module
 from gpt2_sampler.encoder import Encoder, StreamDecoder, load_encoder
 from gpt2_sampler.errors import CheckpointError
+from tests.vocabulary import real_vocabulary
 
 # As OpenAI wrote it.
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from gpt2_sampler.engines import Engine
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.huggingface import save_huggingface
 from gpt2_sampler.sample import Sampling, generate
-from tests.checkpoints import PRIMES, random_weights
+from tests.checkpoints import PRIMES, ROOT, random_weights
 
 Change = Callable[[dict[str, np.ndarray]], object]
 SAVED = Path(__file__).parent / "huggingface"
@@ -60,7 +63,7 @@ def test_every_logit_and_the_greedy_tokens_are_transformers(
 def test_rows_are_those_of_the_whole_in_float32(kind: str) -> None:
     checkpoint = open_checkpoint(SAVED / kind)
     for name in ("wte", "wpe"):
-        rows = checkpoint.rows_of(name)[[3, 1]]
+        rows = checkpoint.rows_of(name)[np.array([3, 1])]
         assert rows.dtype == checkpoint[name].dtype == np.float32
         np.testing.assert_array_equal(rows, checkpoint[name][[3, 1]])
 
@@ -212,6 +215,21 @@ def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
     folder = copy_of("plain", tmp_path)
     (folder / "model.safetensors").unlink()
     refused(folder, "model.safetensors is missing")
+
+
+def test_no_library_is_needed_to_open_and_run_it(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    program = f"""
+import sys
+from gpt2_sampler import load_engine
+load_engine({str(folder)!r}, "cpu").logits([1, 2, 3])
+print([name for name in ("safetensors", "tokenizers", "tensorflow") if name in sys.modules])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 def refused(folder: Path, says: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from gpt2_sampler import generate, load_engine
+from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.encoder import Encoder, load_encoder
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.subwords import Subwords, WordPieces
@@ -187,6 +191,23 @@ def test_any_text_can_be_a_prompt(text: str) -> None:
     vocabulary = load_vocabulary(CHINESE)
     ids = vocabulary.encode(text)
     assert vocabulary.decode(ids) == streamed(vocabulary, ids)
+
+
+def test_a_chinese_model_takes_and_prints_chinese(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(CHINESE.parent / "plain" / name, tmp_path / name)
+    checkpoint = open_checkpoint(bert(tmp_path, "vocab.txt", "tokenizer_config.json"))
+    vocabulary = load_vocabulary(checkpoint.vocabulary_folder)
+    assert vocabulary.n_vocab <= checkpoint.hparams.n_vocab
+    prompt = vocabulary.encode("春眠不觉晓，")
+    draws = generate(load_engine(checkpoint, "cpu"), prompt, range(5), length=40, seed=1)
+    texts: dict[int, str] = defaultdict(str)
+    streams = {sample: vocabulary.stream(prompt) for sample in range(5)}
+    for draw in draws:
+        texts[draw.sample] += streams[draw.sample].push(draw.token)
+    written = "".join(texts.values())
+    assert any("\u4e00" <= character <= "\u9fff" for character in written)
+    assert not re.search("[\u4e00-\u9fff] [\u4e00-\u9fff]", written)
 
 
 METASPACE = Tokenizer(

@@ -229,15 +229,14 @@ def token_losses(
     x = drop(tf.gather(params["wte"], tokens) + params["wpe"][:n_tokens])
     for layer in range(hparams.n_layer):
         h = f"h{layer}"
-        normed = model.layer_norm(params, f"{h}/ln_1", x)
-        attended, _ = model.attention(
-            params, f"{h}/attn", normed, hparams, (no_slots, no_slots), mask
-        )
+        normed = model.layer_norm(params, hparams, f"{h}/ln_1", x)
+        attended, _ = model.attention(params, hparams, layer, normed, (no_slots, no_slots), mask)
         x += drop(attended)
-        x += drop(model.mlp(params, f"{h}/mlp", model.layer_norm(params, f"{h}/ln_2", x)))
-    flat = tf.reshape(model.layer_norm(params, "ln_f", x), [-1, hparams.n_embd])
+        normed = model.layer_norm(params, hparams, f"{h}/ln_2", x)
+        x += drop(model.mlp(params, hparams, f"{h}/mlp", normed))
+    flat = tf.reshape(model.layer_norm(params, hparams, "ln_f", x), [-1, hparams.n_embd])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        tf.reshape(batch[:, 1:], [-1]), model.unembed(params, flat)
+        tf.reshape(batch[:, 1:], [-1]), model.unembed(params, hparams, flat)
     )
     return tf.reshape(losses, tf.shape(tokens))
 

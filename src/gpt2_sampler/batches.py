@@ -6,7 +6,7 @@ Knows the decoding loop and when it failed, not why.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -24,11 +24,10 @@ def generate_within_memory(
     *,
     length: int,
     rows: int = 1,
-    ends: Callable[[int, int], bool] = lambda sample, token: False,
     drawn: int = 0,
     **options: Any,
 ) -> Iterator[Draw]:
-    """generate, which goes on with half the rows when there is no room for all of them.
+    """generate, with its options, which goes on with half the rows when there is no room for all.
 
     A sample that was cut short goes on alone from its last token, in its own random stream: what
     was given is never given again. Raises OutOfMemory or MemoryError where one row has no room.
@@ -48,7 +47,6 @@ def generate_within_memory(
                 del begun[draw.sample]
             yield draw
 
-    options["ends"] = ends
     while True:
         try:
             draws = generate(

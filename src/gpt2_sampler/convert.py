@@ -46,8 +46,7 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
 
     Raises UsageError where target exists, CheckpointError where the logits differ, OSError.
     """
-    if os.path.lexists(target):
-        raise UsageError(f"{target} exists and is never overwritten; choose another name")
+    require_new(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as temporary:
         new = Path(temporary) / target.name
@@ -63,10 +62,14 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
         for name, content in files.items():
             (new / name).write_bytes(content)
         compare(source, new)
-        if os.path.lexists(target):  # by now
-            raise UsageError(f"{target} exists and is never overwritten; choose another name")
+        require_new(target)  # still
         shutil.rmtree(new / EXPORTS, ignore_errors=True)  # what compare left: not part of a model
         new.rename(target)
+
+
+def require_new(target: Path) -> None:
+    if os.path.lexists(target):
+        raise UsageError(f"{target} exists and is never overwritten; choose another name")
 
 
 def compare(source: Checkpoint, converted: Path) -> None:

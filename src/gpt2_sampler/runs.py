@@ -32,22 +32,22 @@ def find_prefix(path: Path, step: str | None = None) -> Path:
             raise UsageError(f"--checkpoint chooses within a folder; {path} is one checkpoint")
         return prefix
     steps = steps_in(path)
-    if step in (None, LATEST):
-        named = latest_prefix(path)
-        if named and (named.with_name(named.name + INDEX).exists() or not steps):
-            return named
-        if not steps:
-            if not any((path / name).exists() for name in (FILE_NAME, "model.ckpt.index")):
-                raise CheckpointError(
-                    f"{path} holds no model: neither OpenAI's (checkpoint, {FILE_NAME}, ...) nor "
-                    "Hugging Face's (config.json, ...)"
-                )
-            raise CheckpointError(f"{path / STATE_FILE} is missing; download the model again")
-        return steps[max(steps)]
-    if not str(step).isdigit() or int(str(step)) not in steps:
+    if step not in (None, LATEST):
+        if str(step).isdecimal() and int(str(step)) in steps:
+            return steps[int(str(step))]
         there = ", ".join(map(str, sorted(steps))) or "no numbered ones"
         raise UsageError(f"{path} has no checkpoint {step!r}; there are {there}, and {LATEST}")
-    return steps[int(str(step))]
+    named = latest_prefix(path)
+    if steps and not (named and named.with_name(named.name + INDEX).exists()):
+        return steps[max(steps)]
+    if named:
+        return named
+    if any((path / name).exists() for name in (FILE_NAME, "model.ckpt.index")):
+        raise CheckpointError(f"{path / STATE_FILE} is missing; download the model again")
+    raise CheckpointError(
+        f"{path} holds no model: neither OpenAI's (checkpoint, {FILE_NAME}, ...) nor Hugging "
+        "Face's (config.json, ...)"
+    )
 
 
 def steps_in(folder: Path) -> dict[int, Path]:

@@ -28,7 +28,6 @@ CONFIG_NAMES = ("tokenizer_config.json", "special_tokens_map.json")
 ADDED_NAME = "added_tokens.json"
 NAMES = (ENCODER_NAME, TOKENIZER_NAME, VOCABULARY_NAME, BERT_NAME)
 """A folder with one of them has a vocabulary."""
-INSTALL = "pip install 'gpt2-sampler[hf]'"
 
 T = TypeVar("T")
 
@@ -65,7 +64,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
                 return load(path, Special(folder))
             except ImportError:
                 raise CheckpointError(
-                    f"{path} needs the package tokenizers; type: {INSTALL}"
+                    f"{path} needs the package tokenizers; type: pip install tokenizers"
                 ) from None
             except CheckpointError as error:
                 raise CheckpointError(f"the vocabulary of {folder}: {error}") from None

@@ -32,8 +32,9 @@ from gpt2_sampler.released import DEFAULT
 class DownloadSettings:
     """Fetches a GPT-2 model and checks every byte. Without a name: 117M.
 
-    Known are 117M (also called 124M), 345M (355M), 774M and 1558M. What an interrupted run has
-    fetched is kept. Proxies are taken from HTTPS_PROXY.
+    Known are 117M (also called 124M), 345M (355M), 774M and 1558M; hf:OWNER/NAME[@REVISION] is a
+    model of a Hugging Face hub, for which HF_ENDPOINT and HF_TOKEN are obeyed. What an interrupted
+    run has fetched is kept. Proxies are taken from HTTPS_PROXY.
     """
 
     name: str | None = flag(None, "the model, also without --name", "NAME")
@@ -116,7 +117,8 @@ def bring(settings: DownloadSettings) -> None:
         raise
     if not settings.no_export:
         export(folder)
-    bar.say(f"{folder.name} is whole; next: {sampling_command(folder, settings.models_dir)}")
+    name = folder.relative_to(models_folder(settings.models_dir)).as_posix()
+    bar.say(f"{name} is whole; next: {sampling_command(name, settings.models_dir)}")
 
 
 def export(folder: Path) -> None:
@@ -130,13 +132,13 @@ def export(folder: Path) -> None:
         terminal.notice(f"the model is whole but was not prepared ({first}); sampling will try")
 
 
-def sampling_command(folder: Path, models_dir: str | None) -> str:
+def sampling_command(name: str, models_dir: str | None) -> str:
     from_checkout = sys.argv[0].endswith(".py")
     program = (
         "python3 src/interactive_conditional_samples.py" if from_checkout else "gpt2-interactive"
     )
     where = f" --models_dir {models_dir}" if models_dir else ""
-    return f"{program} --model_name {folder.name}{where} --top_k 40"
+    return f"{program} --model_name {name}{where} --top_k 40"
 
 
 def show_list(settings: DownloadSettings) -> None:

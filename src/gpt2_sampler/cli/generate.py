@@ -16,7 +16,7 @@ from gpt2_sampler.errors import CheckpointError
 def generate_samples(argv: Sequence[str], program: str) -> None:
     settings = parse(GenerateSettings, argv, program)
     model = load(settings)
-    start = model.encoder.end_of_text
+    start = model.encoder.start_of_text
     if start is None:
         raise CheckpointError(
             "the vocabulary has no <|endoftext|> to start from; use the interactive script"

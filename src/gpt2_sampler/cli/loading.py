@@ -8,19 +8,20 @@ from __future__ import annotations
 import dataclasses
 import secrets
 
-from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, ModelSettings
+from gpt2_sampler.checkpoint import open_checkpoint
+from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, Settings
 from gpt2_sampler.cli.terminal import notice
-from gpt2_sampler.encoder import Encoder, load_encoder
-from gpt2_sampler.engines import Engine, load_engine
+from gpt2_sampler.engines import Engine, has_gpu, load_engine
 from gpt2_sampler.engines.quiet import quiet
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.hparams import load_hparams
+from gpt2_sampler.memory import free_memory, require_memory
 from gpt2_sampler.models import find_default, find_model
+from gpt2_sampler.vocabularies import Vocabulary, load_vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    encoder: Encoder
+    encoder: Vocabulary
     engine: Engine
 
     @property
@@ -29,22 +30,26 @@ class Model:
         return self.engine.hparams.n_ctx
 
 
-def load(settings: ModelSettings) -> Model:
+def load(settings: Settings) -> Model:
     if settings.model_name is not None:
-        folder = find_model(settings.model_name, settings.models_dir)
+        path = find_model(settings.model_name, settings.models_dir)
     else:
-        folder, remark = find_default(settings.models_dir)
+        path, remark = find_default(settings.models_dir)
         if remark:
             notice(remark)
-    encoder, hparams = load_encoder(folder), load_hparams(folder)
+    s = settings
+    checkpoint = open_checkpoint(path, s.checkpoint, s.models_dir)
+    encoder, hparams = load_vocabulary(checkpoint.vocabulary_folder), checkpoint.hparams
     if encoder.n_vocab > hparams.n_vocab:
         raise CheckpointError(
-            f"{folder}: its vocabulary has {encoder.n_vocab} tokens, its weights have "
+            f"{path}: its vocabulary has {encoder.n_vocab} tokens, its weights have "
             f"{hparams.n_vocab}; they are of two models, download one again"
         )
-    s = settings
+    if s.device == "cpu" or not has_gpu():
+        rows = min(s.batch_size, s.nsamples or s.batch_size)
+        require_memory(hparams, s.precision, rows, s.length or hparams.n_ctx, free_memory())
     with quiet(s.verbose):
-        return Model(encoder, load_engine(folder, s.device, s.precision, s.threads))
+        return Model(encoder, load_engine(checkpoint, s.device, s.precision, s.threads))
 
 
 def seeded(settings: AnySettings) -> AnySettings:

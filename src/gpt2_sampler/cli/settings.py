@@ -68,7 +68,13 @@ class ModelSettings:
     """The flags that say what to load and how to run it."""
 
     model_name: str | None = flag(
-        None, "the model; without it 117M, or the bundled demo model where 117M is not", "NAME"
+        None,
+        "the model, a name or a path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
+        "Face's; without it 117M, or the bundled demo model where 117M is not",
+        "NAME",
+    )
+    checkpoint: str | None = flag(
+        None, "of a fine-tuning run: latest, or the number of a step", "STEP"
     )
     models_dir: str | None = flag(
         None, "where models are; without it ./models, or else your data folder", "DIR"

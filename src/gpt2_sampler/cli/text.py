@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from gpt2_sampler.encoder import Encoder, StreamDecoder
+from gpt2_sampler.vocabularies import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,11 @@ class SampleText:
     def __init__(
         self,
         number: int,
-        encoder: Encoder,
+        vocabulary: Vocabulary,
         stops: Sequence[str] = (),
         end_of_text: int | None = None,
         start: Start = BEGINNING,
+        before: Sequence[int] = (),
     ) -> None:
         self.number = number
         self.start = start
@@ -43,7 +44,7 @@ class SampleText:
         self.ended = ""  # why it did
         self._stops = stops
         self._end_of_text = end_of_text
-        self._decoder = StreamDecoder(encoder)
+        self._decoder = vocabulary.stream(before)
         for token in start.tokens:  # the last may have left a character incomplete
             self._decoder.push(token)
         self._untaken, self._held = start.unsaid, ""

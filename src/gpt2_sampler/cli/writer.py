@@ -10,12 +10,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from gpt2_sampler.batches import generate_within_memory
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.settings import Settings
 from gpt2_sampler.cli.terminal import aside, show
 from gpt2_sampler.cli.text import BEGINNING, SampleText, Start
 from gpt2_sampler.engines.quiet import quiet
-from gpt2_sampler.sample import generate
 
 RULE = "=" * 40
 CLOSING = f"{RULE}{RULE}\n"
@@ -43,10 +43,12 @@ def write(
     def ends(number: int, token: int) -> bool:
         if number not in begun:
             stops = settings.stop_texts
-            begun[number] = Sheet(SampleText(number, model.encoder, stops, end_of_text, start))
+            begun[number] = Sheet(
+                SampleText(number, model.encoder, stops, end_of_text, start, prompt)
+            )
         return begun[number].text.add(token)
 
-    draws = generate(
+    draws = generate_within_memory(
         model.engine,
         [*prompt, *start.tokens],
         numbers,
