@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from gpt2_sampler import load_encoder, load_engine
 
+ROOT = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]
 
 
