@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from gpt2_sampler.cli import generate, interactive, loading
 from gpt2_sampler.encoder import BYTE_SYMBOLS, END_OF_TEXT
@@ -40,11 +41,16 @@ def tokens_of(book: bytes) -> list[int]:
     return [256 if byte == ord("|") else byte for byte in book]
 
 
-def fake_engine(folder: str | Path, *_: object) -> Engine:
+def fake_checkpoint(folder: Path, *_: object) -> SimpleNamespace:
+    """Stands in for open_checkpoint, which would look for weights."""
+    return SimpleNamespace(vocabulary_folder=folder, hparams=load_hparams(folder))
+
+
+def fake_engine(checkpoint: SimpleNamespace, *_: object) -> Engine:
     """Stands in for load_engine, its chatter included."""
     with contextlib.suppress(OSError):
         os.write(2, b"chatter of a native library\n")
-    hparams = load_hparams(Path(folder))
+    hparams = checkpoint.hparams
     book = os.environ.get("BOOK")
     if book is None:
         return SlowEngine(hparams.n_vocab, hparams.n_ctx)
@@ -63,5 +69,6 @@ class SlowBook(SlowEngine, Book):
 
 if __name__ == "__main__":
     sys.argv = sys.argv[1:]
+    loading.open_checkpoint = fake_checkpoint  # type: ignore[assignment]
     loading.load_engine = fake_engine  # type: ignore[assignment]
     sys.exit(MAIN[sys.argv[0]]())
