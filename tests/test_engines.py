@@ -12,7 +12,7 @@ from gpt2_sampler import load_engine
 from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.engines.litert import STEP, LiteRTEngine
-from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.hparams import HParams
 from tests.checkpoints import PARITY_EXPECTED, copy_of_parity, random_checkpoint
 
@@ -115,10 +115,26 @@ def test_another_length_is_not_traced_again(tmp_path: Path) -> None:
     engine = tensorflow_engine(copy_of_parity(tmp_path))
     engine.reset(2)
     for length in (1, 2, 17, 30):
+        engine.reset(2)
         engine.prefill([5] * length, rows=[0, 1])
         engine.decode([3, 4], [length, length - 1])
     assert engine._prefill.experimental_get_tracing_count() == 1  # type: ignore[attr-defined]
     assert engine._decode.experimental_get_tracing_count() == 1  # type: ignore[attr-defined]
+
+
+def test_too_little_memory_on_the_device_is_said_so_that_a_batch_can_be_halved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    engine = tensorflow_engine(copy_of_parity(tmp_path))
+
+    def exhausted(*arguments: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(tf, "zeros", exhausted)
+    with pytest.raises(OutOfMemory, match="try a smaller --batch_size"):
+        engine.reset(64)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ Importing this module imports TensorFlow, which takes seconds.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from gpt2_sampler.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.engines import Engine
-from gpt2_sampler.errors import EngineError
+from gpt2_sampler.errors import EngineError, OutOfMemory
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
@@ -41,19 +42,35 @@ class TensorFlowEngine(Engine):
                 "TensorFlow finds no GPU on this machine; leave --device out to run on the CPU"
             )
         self.device = f"/{device.upper()}:0"
-        with tf.device(self.device):
+        self.rows = 0
+        with self._on_device():
             self.params = {name: tf.constant(array) for name, array in checkpoint.items()}
 
     def reset(self, rows: int) -> None:
+        if rows == self.rows:  # what the slots hold does not matter until it is written anew
+            return
         h = self.hparams
         shape = [rows, h.n_head, h.n_ctx, h.head_size]
-        with tf.device(self.device):
+        self.rows, self.cache = 0, []
+        with self._on_device():
             self.cache = [
                 (tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape)))
                 for _ in range(h.n_layer)
             ]
         self._prefill = tf.function(self._traced_prefill, input_signature=[IDS, NUMBER, IDS, IDS])
         self._decode = tf.function(self._traced_decode, input_signature=[IDS, IDS])
+        self.rows = rows
+
+    @contextlib.contextmanager
+    def _on_device(self) -> Iterator[None]:
+        try:
+            with tf.device(self.device):
+                yield
+        except tf.errors.ResourceExhaustedError:
+            raise OutOfMemory(
+                f"the model and its texts do not fit the memory of {self.device}; "
+                "try a smaller --batch_size or --device cpu"
+            ) from None
 
     def prefill(
         self,
@@ -63,11 +80,11 @@ class TensorFlowEngine(Engine):
         every: bool = False,
     ) -> npt.NDArray[np.float32]:
         places = np.arange(len(tokens))[0 if every else -1 :]
-        with tf.device(self.device):
+        with self._on_device():
             return self._prefill(ids(tokens), start, ids(rows), ids(places)).numpy()
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> npt.NDArray[np.float32]:
-        with tf.device(self.device):
+        with self._on_device():
             return self._decode(ids(tokens), ids(positions)).numpy()
 
     def _traced_prefill(
