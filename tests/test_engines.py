@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpt2_sampler import load_engine
+from gpt2_sampler import Sampling, generate, load_engine
 from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.engines import Engine
 from gpt2_sampler.engines.litert import STEP, LiteRTEngine
 from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.hparams import HParams
-from tests.checkpoints import PARITY_EXPECTED, copy_of_parity, random_checkpoint
+from tests.checkpoints import DEMO, PARITY_EXPECTED, copy_of_parity, random_checkpoint
 
 CLOSE = 1e-4
 EXPECTED = np.load(PARITY_EXPECTED)
@@ -203,3 +203,13 @@ def test_unknown_choices_are_refused(long_model: Path, options: dict[str, str], 
 def test_a_folder_may_be_given_as_text(long_model: Path) -> None:
     engine = load_engine(str(long_model), "cpu")
     assert engine.hparams == open_checkpoint(long_model).hparams
+
+
+def test_both_engines_write_the_same_text_from_the_same_seed() -> None:
+    engines = [load_engine(DEMO, "cpu"), tensorflow_engine(DEMO)]
+    sampling = Sampling(temperature=0.8, top_k=40)
+    one, other = (
+        [*generate(engine, [4095], range(3), length=60, rows=2, seed=7, sampling=sampling)]
+        for engine in engines
+    )
+    assert one == other

@@ -78,13 +78,19 @@ def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
     return kept
 
 
-def top_k(logits: Logits, k: int) -> Logits:  # [B, V] -> [B, V]
-    """Keeps each row's k most likely tokens, and those equal to the last of them; 0 keeps all."""
+def top_k(logits: Logits, k: int) -> tuple[npt.NDArray[np.intp], Logits]:
+    """Keeps each row's k most likely tokens, and those equal to the last of them; 0 keeps all.
+
+    [B, V] -> the N tokens that any row keeps, ascending, and their logits [B, N], -inf where the
+    row itself does not keep one: a handful of columns stands for the vocabulary from here on.
+    """
     n_vocab = logits.shape[-1]
     if not 0 < k < n_vocab:
-        return logits
+        return np.arange(n_vocab), logits
     kth = np.partition(logits, n_vocab - k, axis=-1)[:, n_vocab - k, None]
-    return np.where(logits >= kth, logits, -np.inf)
+    kept = logits >= kth
+    columns = np.flatnonzero(kept.any(axis=0))
+    return columns, np.where(kept[:, columns], logits[:, columns], -np.inf)
 
 
 def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
@@ -113,17 +119,10 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
 
 
 def draw(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """One token a row by inverse transform: [B, V], B numbers in [0, 1) -> [B]."""
-    columns = np.flatnonzero((logits > -np.inf).any(axis=0))
-    if 2 * len(columns) > logits.shape[-1]:
-        return locate(logits, uniform)
-    # After top-k a handful stands for the whole vocabulary.
-    return columns[locate(logits[:, columns], uniform)]
+    """One token a row by inverse transform: [B, N], B numbers in [0, 1) -> [B].
 
-
-def locate(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """First the block of tokens, then the token in it: a running sum over all of V is what costs.
-    [B, N], [B] -> [B]."""
+    First the block of tokens, then the token in it: a running sum over all of V is what costs.
+    """
     rows, n = logits.shape
     if n <= BLOCK:
         mass = weights(logits).astype(np.float64)
@@ -161,7 +160,8 @@ def choose(
     """[B, V], B texts, B numbers in [0, 1) -> B tokens."""
     s = sampling
     fresh = block_repeats(penalise(logits, texts, s.repetition_penalty), texts, s.no_repeat_ngram)
-    return draw(top_p(top_k(scale(fresh, s.temperature), s.top_k), s.top_p), uniform)
+    columns, likely = top_k(fresh, s.top_k)  # the same before the temperature as after it
+    return columns[draw(top_p(scale(likely, s.temperature), s.top_p), uniform)]
 
 
 class Draw(NamedTuple):
