@@ -24,7 +24,7 @@ A 117M-shaped checkpoint of random weights is made if there is none, and convert
 program, beside it. A conversion counts if its logits are ours, as closely as its precision
 allows, and its greedy loop gives what its own logits say. A measurement is a process of its own;
 the programs take turns, in 3 rounds; the first 2 tokens of a run warm up; results are medians.
---quick: one round, of 2 to 5 runs over 128 tokens, 1,000 tokens only where a target asks for
+--quick: one round, of 1 to 5 runs over 128 tokens, 1,000 tokens only where a target asks for
 them, 32 tokens with 8 texts, no prompts for programs that take seconds to start. Nothing else may
 run meanwhile: llama.cpp and CTranslate2 wait busily for their slowest thread. The last line is
 the same in JSON.
@@ -101,7 +101,7 @@ QUICK = [
     Task("decode", 1, (SHORT,), SOON),
     Task("prompt", who=SOON),
     Task("first"),
-    Task("decode", 1, (SHORT,)),
+    Task("decode", 1, (SHORT,), SOON),
 ]
 
 

@@ -19,6 +19,9 @@ from gpt2_sampler.errors import OutOfMemory
 
 STEP = 128
 """Slots by which the cache grows and shrinks: attention costs what is there, a change copies it."""
+LAST_STEP = 0.625
+"""Of the window: from there the cache grows to all of it at once. While it grows, what it held is
+there twice, so the last growth decides the peak of memory."""
 BROADCAST = 1 << 24
 """Numbers in the largest tensor of reading tokens after others: one cache times the tokens."""
 MASKED = np.float32(-1e10)
@@ -119,11 +122,13 @@ class LiteRTEngine(Engine):
         """Puts the cache into the model's inputs, with room for so many slots."""
         if self.held is None and self.slots == slots:
             return
-        self._hold(slots)
+        self._hold(min(self.slots, slots))
         assert self.held is not None
+        kept, self.slots = self.slots, slots
         self._allocate(self.rows, self.rows, slots, self.rows)
         for name, layer in zip(self.cache_names, self.held, strict=True):
-            self._view(name)[...] = layer
+            self._view(name)[..., :kept] = layer
+            self._view(name)[..., kept:] = 0
         self.held = None
         self._see_each_other(np.eye(self.rows, dtype=bool))
         self._view("wanted")[...] = np.arange(self.rows)
@@ -132,7 +137,9 @@ class LiteRTEngine(Engine):
         self._view("mask")[...] = np.where(who, np.float32(0), MASKED)
 
     def _slots_for(self, used: int) -> int:
-        return min(-(-used // STEP) * STEP, self.hparams.n_ctx)
+        window = self.hparams.n_ctx
+        slots = -(-used // STEP) * STEP
+        return window if slots > LAST_STEP * window else slots
 
     def _allocate(self, n: int, caches: int, slots: int, wanted: int) -> None:
         h = self.hparams
