@@ -416,7 +416,10 @@ def main() -> None:
         subprocess.run([sys.executable, maker, "117M", args.folder], check=True)
     peers = [peer for name, peer in PEERS.items() if name.startswith(tuple(args.peers))]
     tasks = QUICK if args.quick else FULL
-    report(measure(peers, args.folder, args.threads, tasks), tasks, args.threads)
+    results = measure(peers, args.folder, args.threads, tasks)
+    if not results:
+        sys.exit("no program is left to report on")
+    report(results, tasks, args.threads)
 
 
 if __name__ == "__main__":
