@@ -10,8 +10,8 @@ import pytest
 
 from gpt2_sampler import Sampling, generate, load_engine
 from gpt2_sampler.checkpoint import open_checkpoint
-from gpt2_sampler.engines import Engine
-from gpt2_sampler.engines.litert import STEP, LiteRTEngine
+from gpt2_sampler.engines import STEP, Engine
+from gpt2_sampler.engines.litert import LiteRTEngine
 from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.hparams import HParams
 from tests.checkpoints import DEMO, PARITY_EXPECTED, copy_of_parity, random_checkpoint

@@ -1,5 +1,5 @@
 """A model's shape, its precision, a batch and a length -> the memory that a run needs, in bytes,
-and what to type where that is not free. Knows no files and no engine.
+and what to type where that is not free. Knows no files and no loaded engine.
 
 Measured by benchmarks/bench_sizes.py, which holds what is foretold here against what was used.
 """
@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gpt2_sampler.engines import cache_slots
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.hparams import HParams
 
-STEP = 128  # slots, by which engines.litert grows its cache
 BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
 
 
@@ -22,7 +22,7 @@ def needed(hparams: HParams, precision: str, rows: int, tokens: int) -> int:
     """Bytes that no other program can have meanwhile, on a CPU. The files, which are mapped, are
     no part of it: what is read of them makes way for whatever else needs the memory."""
     h = hparams
-    slots = min(-(-tokens // STEP) * STEP, h.n_ctx)
+    slots = cache_slots(min(tokens, h.n_ctx), h.n_ctx)
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
     cache = 2 * 4 * h.n_layer * h.n_embd * rows * slots
     largest = 2 * 4 * h.n_layer * h.n_embd * h.n_ctx

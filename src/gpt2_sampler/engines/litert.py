@@ -13,15 +13,10 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from gpt2_sampler.checkpoint import Checkpoint, open_checkpoint
-from gpt2_sampler.engines import Engine
+from gpt2_sampler.engines import Engine, cache_slots
 from gpt2_sampler.engines.export import exported
 from gpt2_sampler.errors import OutOfMemory
 
-STEP = 128
-"""Slots by which the cache grows and shrinks: attention costs what is there, a change copies it."""
-LAST_STEP = 0.625
-"""Of the window: from there the cache grows to all of it at once. While it grows, what it held is
-there twice, so the last growth decides the peak of memory."""
 BROADCAST = 1 << 24
 """Numbers in the largest tensor of reading tokens after others: one cache times the tokens."""
 MASKED = np.float32(-1e10)
@@ -71,7 +66,7 @@ class LiteRTEngine(Engine):
     def _read(self, tokens: Sequence[int], start: int, rows: list[int], every: bool) -> Floats:
         order = np.arange(len(tokens))
         end = start + len(tokens)
-        self._hold(max(self._slots_for(end), self.slots))
+        self._hold(max(cache_slots(end, self.hparams.n_ctx), self.slots))
         assert self.held is not None
         self._allocate(len(tokens), 1, max(start, 1), len(tokens) if every else 1)
         for name, layer in zip(self.cache_names, self.held, strict=True):
@@ -86,7 +81,7 @@ class LiteRTEngine(Engine):
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
         at = np.asarray(positions)
-        self._place(self._slots_for(int(at.max()) + 1))
+        self._place(cache_slots(int(at.max()) + 1, self.hparams.n_ctx))
         mask = self._view("past_mask")
         mask[...] = MASKED
         for row, position in enumerate(positions):
@@ -135,11 +130,6 @@ class LiteRTEngine(Engine):
 
     def _see_each_other(self, who: npt.NDArray[np.bool_]) -> None:  # [N, N]
         self._view("mask")[...] = np.where(who, np.float32(0), MASKED)
-
-    def _slots_for(self, used: int) -> int:
-        window = self.hparams.n_ctx
-        slots = -(-used // STEP) * STEP
-        return window if slots > LAST_STEP * window else slots
 
     def _allocate(self, n: int, caches: int, slots: int, wanted: int) -> None:
         h = self.hparams
