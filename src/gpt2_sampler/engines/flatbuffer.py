@@ -132,15 +132,22 @@ class Graph:
         """A matrix [O, I] from a buffer: float32, or int8 with a scale for each output."""
         weight = self.tensor(shape, "float32" if scales is None else "int8", buffer)
         if scales is not None:
-            quantization = schema.QuantizationParametersT()
-            quantization.scale = scales.astype(np.float32)
-            quantization.zeroPoint = np.zeros(len(scales), np.int64)
-            quantization.quantizedDimension = 0
-            self.subgraph.tensors[weight].quantization = quantization
+            self.set_scales(weight, scales)
         return weight
 
+    def set_scales(self, tensor: int, scales: Array) -> None:
+        """Of an int8 tensor: one, or one for each of its first axis."""
+        quantization = schema.QuantizationParametersT()
+        quantization.scale = scales.astype(np.float32)
+        quantization.zeroPoint = np.zeros(len(scales), np.int64)
+        quantization.quantizedDimension = 0
+        self.subgraph.tensors[tensor].quantization = quantization
+
     def input(self, name: str, shape: Shape, dtype: str = "float32") -> int:
+        """An int8 input counts in ones."""
         tensor = self.tensor(shape, dtype, name=name)
+        if dtype == "int8":
+            self.set_scales(tensor, np.ones(1))
         self.subgraph.inputs.append(tensor)
         self.signature.inputs.append(tensor_map(name, tensor))
         return tensor
@@ -156,11 +163,12 @@ class Graph:
         shapes: Sequence[Shape],
         options: object = None,
         version: int = 1,
+        dtype: str = "float32",
     ) -> list[int]:
         operator = schema.OperatorT()
         operator.opcodeIndex = self.file.code(op, version)
         operator.inputs = np.array(inputs, np.int32)
-        outputs = [self.tensor(shape) for shape in shapes]
+        outputs = [self.tensor(shape, dtype) for shape in shapes]
         operator.outputs = np.array(outputs, np.int32)
         if options is not None:
             operator.builtinOptions = options
@@ -191,6 +199,18 @@ class Graph:
 
     def rsqrt(self, x: int) -> int:
         return self.unary(Op.RSQRT, x)
+
+    def abs(self, x: int) -> int:
+        return self.unary(Op.ABS, x, schema.AbsOptionsT())
+
+    def quantize(self, x: int) -> int:
+        """To the nearest whole number from -128 to 127."""
+        rounded = self.add_op(Op.QUANTIZE, [x], [self.shapes[x]], version=2, dtype="int8")[0]
+        self.set_scales(rounded, np.ones(1))
+        return rounded
+
+    def dequantize(self, x: int) -> int:
+        return self.add_op(Op.DEQUANTIZE, [x], [self.shapes[x]], version=2)[0]
 
     def exp(self, x: int) -> int:
         return self.unary(Op.EXP, x, schema.ExpOptionsT())
@@ -248,10 +268,18 @@ class Graph:
             Op.SPLIT, [self.constant(np.array(axis, np.int32)), x], [shape] * parts, options
         )
 
-    def gather(self, x: int, indices: int) -> int:
+    def gather(self, x: int, indices: int, dtype: str = "float32") -> int:
         """Rows of x."""
         shape = (*self.shapes[indices], *self.shapes[x][1:])
-        return self.add_op(Op.GATHER, [x, indices], [shape], schema.GatherOptionsT())[0]
+        options = schema.GatherOptionsT()
+        return self.add_op(Op.GATHER, [x, indices], [shape], options, dtype=dtype)[0]
+
+    def concatenate(self, parts: Sequence[int], axis: int) -> int:
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        shape = list(self.shapes[parts[0]])
+        shape[axis] = sum(self.shapes[part][axis] for part in parts)
+        return self.add_op(Op.CONCATENATION, parts, [shape], options)[0]
 
     def matmul(self, a: int, b: int, transpose_b: bool = False) -> int:
         options = schema.BatchMatMulOptionsT()

@@ -16,7 +16,7 @@ logit of the two together. Axis letters as in model.py. What differs:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from gpt2_sampler.engines.flatbuffer import DYNAMIC, Array, File, Graph
 from gpt2_sampler.hparams import HParams
 
 INT8_TOP = 127
+TINY = 1e-30
 NORM_BEFORE = {"c_attn": "ln_1", "c_fc": "ln_2"}
 
 ACTIVATIONS: Mapping[str, Callable[[Graph, int], int]] = {
@@ -40,9 +41,12 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
     """One function, "forward", for N tokens that are read together: one of each of B texts, or
     T of one text. With P = N caches, or P = 1 that all of them share:
 
-    x [N, E], past_mask [P, 1, 1, S], mask [1, 1, N, N] of who looks at whom among them, wanted
-    [W] of the N, keys and values "k0", "v0", ... [P, H, K, S]
-    -> "new_k0", "new_v0", ... [N, H, K, 1], logits [W, V].
+    tokens [N], positions [N], past_mask [P, 1, 1, S], mask [1, 1, N, N] of who looks at whom
+    among them, wanted [W] of the N, keys and values "k0", "v0", ... [P, H, K, S]
+    -> queries, keys and values "new0", ... [N, 3 H, K, 1], logits [W, V].
+
+    In int8 the cache is int8 too, with "scales" [P, 3 L H, 1, S] that its numbers are to be
+    multiplied by: "new_scales" [N, 3 L H, 1, 1].
 
     It is one function for both uses because LiteRT packs the weights anew for each: two would
     double the memory and the time to start.
@@ -62,39 +66,79 @@ class Builder:
         self.file = file
         self.weights = weights
         self.hparams = hparams
-        self.precision = precision
+        self.int8 = precision == "int8"
+        self.matrices: dict[str, tuple[int, Array | None]] = {}
 
     def forward(self) -> None:
         g, h = self.graph, self.hparams
-        x = g.input("x", [DYNAMIC, h.n_embd])
+        tokens = g.input("tokens", [DYNAMIC], "int32")
+        positions = g.input("positions", [DYNAMIC], "int32")
         past_mask = g.input("past_mask", [DYNAMIC, 1, 1, DYNAMIC])
         mask = g.input("mask", [1, 1, DYNAMIC, DYNAMIC])
         wanted = g.input("wanted", [DYNAMIC], "int32")
+        x = g.add(self.embedding(tokens), g.gather(g.constant(self.weights["wpe"]), positions))
+        x = g.subtract(x, g.mean(x, axis=1))
+        scales, new_scales = self.past_scales(), []
         for layer in range(h.n_layer):
-            shape = [DYNAMIC, h.n_head, h.head_size, DYNAMIC]
-            past = g.input(f"k{layer}", shape), g.input(f"v{layer}", shape)
-            normed = self.norm(x, f"h{layer}/ln_1")
-            attended, key, value = self.attention(normed, f"h{layer}/attn", past, past_mask, mask)
-            x = g.add(x, attended)
+            attn = f"h{layer}/attn"
+            qkv = self.dense(self.norm(x, f"h{layer}/ln_1"), f"{attn}/c_attn")
+            qkv = g.reshape(qkv, [DYNAMIC, 3 * h.n_head, h.head_size, 1])
+            past = self.past(f"k{layer}"), self.past(f"v{layer}")
+            attended = self.attention(qkv, past, scales[3 * layer :], past_mask, mask)
+            x = g.add(x, self.dense(attended, f"{attn}/c_proj"))
             x = g.add(x, self.mlp(self.norm(x, f"h{layer}/ln_2"), f"h{layer}/mlp"))
-            g.output(f"new_k{layer}", key)
-            g.output(f"new_v{layer}", value)
+            if self.int8:
+                # The largest number of each vector becomes 127.
+                top = g.max(g.abs(qkv), axis=2)
+                new_scales.append(g.maximum(g.multiply(top, scalar(g, 1 / INT8_TOP, 4)), scalar(g, TINY, 4)))
+                qkv = g.quantize(g.divide(qkv, new_scales[-1]))
+            g.output(f"new{layer}", qkv)
+        if self.int8:
+            g.output("new_scales", g.concatenate(new_scales, axis=1))
         g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), h.unembedding))
 
+    def embedding(self, tokens: int) -> int:  # [N] -> [N, E]
+        g = self.graph
+        table, scales = self.matrix("wte")
+        if scales is None:
+            return g.gather(table, tokens)
+        rows = g.gather(table, tokens, "int8")
+        g.set_scales(rows, np.ones(1))
+        return g.multiply(g.dequantize(rows), g.gather(g.constant(scales[:, None]), tokens))
+
+    def past(self, name: str) -> int:  # -> [P, H, K, S]
+        shape = [DYNAMIC, self.hparams.n_head, self.hparams.head_size, DYNAMIC]
+        if self.int8:
+            return self.graph.dequantize(self.graph.input(name, shape, "int8"))
+        return self.graph.input(name, shape)
+
+    def past_scales(self) -> list[int]:  # 3 L of [P, H, 1, S], of which the queries' mean nothing
+        if not self.int8:
+            return []
+        parts = 3 * self.hparams.n_layer
+        shape = [DYNAMIC, parts * self.hparams.n_head, 1, DYNAMIC]
+        return self.graph.split(self.graph.input("scales", shape), parts, axis=1)
+
     def attention(
-        self, x: int, name: str, past: tuple[int, int], past_mask: int, mask: int
-    ) -> tuple[int, int, int]:
-        """x [N, E], past [P, H, K, S] -> [N, E], the new keys and values [N, H, K, 1]"""
+        self,
+        qkv: int,
+        past: tuple[int, int],
+        scales: Sequence[int],
+        past_mask: int,
+        mask: int,
+    ) -> int:
+        """qkv [N, 3 H, K, 1], past [P, H, K, S] -> [N, E]"""
         g, h = self.graph, self.hparams
-        qkv = self.dense(x, f"{name}/c_attn")
-        thirds = g.reshape(qkv, [DYNAMIC, 3 * h.n_head, h.head_size, 1])
-        query, key, value = g.split(thirds, 3, axis=1)  # [N, H, K, 1]
+        query, key, value = g.split(qkv, 3, axis=1)  # [N, H, K, 1]
 
         def by_head(x: int) -> int:  # [N, H, K, 1] -> [1, H, N, K], and [N, H, 1, 1] likewise
             return g.transpose(x, [3, 1, 0, 2])
 
         # Along S: one product and one sum for each token. Among the N: matrix products by head.
-        scores = g.add(g.sum(g.multiply(past[0], query), axis=2), past_mask)  # [N, H, 1, S]
+        scores = g.sum(g.multiply(past[0], query), axis=2)  # [N, H, 1, S]
+        if scales:
+            scores = g.multiply(scores, scales[1])
+        scores = g.add(scores, past_mask)
         new_scores = g.add(g.matmul(by_head(query), by_head(key), transpose_b=True), mask)
         new_top = g.transpose(g.max(new_scores, axis=3), [2, 1, 0, 3])
         top = g.maximum(g.max(scores, axis=3), new_top)  # [N, H, 1, 1]
@@ -102,12 +146,13 @@ class Builder:
         new_weights = g.exp(g.subtract(new_scores, by_head(top)))  # [1, H, N, N]
         new_total = g.transpose(g.sum(new_weights, axis=3), [2, 1, 0, 3])
         total = g.add(g.sum(weights, axis=3), new_total)
+        if scales:
+            weights = g.multiply(weights, scales[2])
 
         attended = g.sum(g.multiply(past[1], weights), axis=3)  # [N, H, K, 1]
         new_attended = g.matmul(new_weights, by_head(value))  # [1, H, N, K]
         attended = g.add(attended, g.transpose(new_attended, [2, 1, 3, 0]))
-        merged = g.reshape(g.divide(attended, total), [DYNAMIC, h.n_embd])
-        return self.dense(merged, f"{name}/c_proj"), key, value
+        return g.reshape(g.divide(attended, total), [DYNAMIC, h.n_embd])
 
     def mlp(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
         activation = ACTIVATIONS[self.hparams.activation_function]
@@ -122,16 +167,21 @@ class Builder:
         return g.multiply(scaled, g.constant(self.weights[f"{name}/g"][None]))
 
     def dense(self, x: int, name: str) -> int:  # [N, I] -> [N, O]
-        shape = unfolded(self.weights, name).shape
-        if self.precision == "float32":
-            buffer = self.file.buffer(4 * math.prod(shape), lambda: self.folded(name))
-            weight = self.graph.weight(shape, buffer)
-        else:
-            quantized, scales = quantize(self.folded(name))
-            buffer = self.file.buffer(quantized.nbytes, lambda: quantized)
-            weight = self.graph.weight(shape, buffer, scales)
         bias = self.graph.constant(self.folded_bias(name).astype(np.float32))
-        return self.graph.dense(x, weight, bias)
+        return self.graph.dense(x, self.matrix(name)[0], bias)
+
+    def matrix(self, name: str) -> tuple[int, Array | None]:
+        """[O, I], in int8 with scales [O]. A table for both ends of the model is kept once."""
+        if name not in self.matrices:
+            shape = unfolded(self.weights, name).shape
+            scales = None
+            if self.int8:
+                quantized, scales = quantize(self.folded(name))
+                buffer = self.file.buffer(quantized.nbytes, lambda: quantized)
+            else:
+                buffer = self.file.buffer(4 * math.prod(shape), lambda: self.folded(name))
+            self.matrices[name] = self.graph.weight(shape, buffer, scales), scales
+        return self.matrices[name]
 
     def folded(self, name: str) -> Array:  # -> [O, I]
         matrix = unfolded(self.weights, name)
@@ -159,8 +209,8 @@ class Builder:
         return scale.reshape(-1)
 
 
-def scalar(graph: Graph, value: float) -> int:  # [1, 1]
-    return graph.constant(np.full([1, 1], value, np.float32))
+def scalar(graph: Graph, value: float, rank: int = 2) -> int:
+    return graph.constant(np.full([1] * rank, value, np.float32))
 
 
 def unfolded(weights: Mapping[str, Array], name: str) -> Array:  # -> [O, I]
@@ -169,5 +219,5 @@ def unfolded(weights: Mapping[str, Array], name: str) -> Array:  # -> [O, I]
 
 def quantize(matrix: Array) -> tuple[Array, Array]:
     """[O, I] -> int8 [O, I], scales [O]: each output's largest weight becomes 127."""
-    scales = np.maximum(np.abs(matrix).max(axis=1), 1e-30) / INT8_TOP
+    scales = np.maximum(np.abs(matrix).max(axis=1), TINY) / INT8_TOP
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales
