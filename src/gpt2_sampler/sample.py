@@ -20,6 +20,7 @@ Texts = Sequence[Sequence[int]]
 """The tokens that each of B rows goes on from."""
 
 BLOCK = 256  # tokens
+BELOW_1 = np.nextafter(1, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +90,10 @@ def top_k(logits: Logits, k: int) -> tuple[npt.NDArray[np.intp], Logits]:
         return np.arange(n_vocab), logits
     kth = np.partition(logits, n_vocab - k, axis=-1)[:, n_vocab - k, None]
     kept = logits >= kth
-    columns = np.flatnonzero(kept.any(axis=0))
-    return columns, np.where(kept[:, columns], logits[:, columns], -np.inf)
+    columns = np.flatnonzero(kept.any(axis=0) if len(kept) > 1 else kept)
+    likely = logits[:, columns]
+    likely[likely < kth] = -np.inf
+    return columns, likely
 
 
 def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
@@ -124,29 +127,26 @@ def draw(logits: Logits, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.int
     First the block of tokens, then the token in it: a running sum over all of V is what costs.
     """
     rows, n = logits.shape
+    mass = weights(logits)
     if n <= BLOCK:
-        mass = weights(logits).astype(np.float64)
-        return inverse(mass, uniform * mass.sum(axis=-1))[0]
-    mass = np.zeros([rows, -(-n // BLOCK) * BLOCK], np.float32)
-    mass[:, :n] = weights(logits)
-    blocks = mass.reshape(rows, -1, BLOCK)
-    sums = blocks.sum(axis=-1).astype(np.float64)
-    block, left = inverse(sums, uniform * sums.sum(axis=-1))
-    within, _ = inverse(blocks[np.arange(rows), block].astype(np.float64), left)
-    return block * BLOCK + within
+        return inverse(mass, uniform)
+    blocks = np.pad(mass, [(0, 0), (0, -n % BLOCK)]).reshape(rows, -1, BLOCK)
+    sums = blocks.sum(axis=-1, dtype=np.float64)
+    block = inverse(sums, uniform)
+    row = np.arange(rows)
+    own = sums[row, block]
+    before = np.cumsum(sums, axis=-1)[row, block] - own
+    share = np.clip((uniform * sums.sum(axis=-1) - before) / own, 0, BELOW_1)  # it was rounded
+    return block * BLOCK + inverse(blocks[row, block], share)
 
 
 def inverse(
-    mass: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """[B, N], [B] -> the place in each row where the running sum passes the target, and what of
-    the target was left there. A target that rounding put past the end is the last place with
-    any mass."""
-    sums = np.cumsum(mass, axis=-1)
-    last = mass.shape[-1] - 1 - (mass[:, ::-1] > 0).argmax(axis=-1)
-    place = np.minimum((sums <= target[:, None]).sum(axis=-1), last)
-    rows = np.arange(len(mass))
-    return place, target - (sums - mass)[rows, place]
+    mass: npt.NDArray[np.floating], uniform: npt.NDArray[np.float64]
+) -> npt.NDArray[np.intp]:
+    """[B, N], [B] -> the place in each row where the running sum passes that share of the whole.
+    A float64 below 1 times the whole rounds to less than the whole, so that there is one."""
+    sums = np.cumsum(mass, axis=-1, dtype=np.float64)
+    return (sums <= uniform[:, None] * sums[:, -1:]).sum(axis=-1)
 
 
 def weights(logits: Logits) -> Logits:  # [..., N] -> [..., N]

@@ -103,6 +103,7 @@ class Graph:
         self.subgraph.inputs = []
         self.subgraph.outputs = []
         self.shapes: list[tuple[int, ...]] = []
+        self.dtypes: list[str] = []
         self.signature = schema.SignatureDefT()
         self.signature.signatureKey = name
         self.signature.subgraphIndex = len(file.model.subgraphs)
@@ -122,6 +123,7 @@ class Graph:
             tensor.shapeSignature = np.array(shape, np.int32)
         self.subgraph.tensors.append(tensor)
         self.shapes.append(tuple(shape))
+        self.dtypes.append(dtype)
         return len(self.shapes) - 1
 
     def constant(self, array: Array) -> int:
@@ -143,11 +145,13 @@ class Graph:
         quantization.quantizedDimension = 0
         self.subgraph.tensors[tensor].quantization = quantization
 
-    def input(self, name: str, shape: Shape, dtype: str = "float32") -> int:
-        """An int8 input counts in ones."""
-        tensor = self.tensor(shape, dtype, name=name)
-        if dtype == "int8":
-            self.set_scales(tensor, np.ones(1))
+    def input(
+        self, name: str, shape: Shape, dtype: str = "float32", scale: float | None = None
+    ) -> int:
+        """With a scale it is int8."""
+        tensor = self.tensor(shape, dtype if scale is None else "int8", name=name)
+        if scale is not None:
+            self.set_scales(tensor, np.array([scale]))
         self.subgraph.inputs.append(tensor)
         self.signature.inputs.append(tensor_map(name, tensor))
         return tensor
@@ -203,10 +207,10 @@ class Graph:
     def abs(self, x: int) -> int:
         return self.unary(Op.ABS, x, schema.AbsOptionsT())
 
-    def quantize(self, x: int) -> int:
-        """To the nearest whole number from -128 to 127."""
+    def quantize(self, x: int, scale: float) -> int:
+        """To int8: the nearest multiple of the scale."""
         rounded = self.add_op(Op.QUANTIZE, [x], [self.shapes[x]], version=2, dtype="int8")[0]
-        self.set_scales(rounded, np.ones(1))
+        self.set_scales(rounded, np.array([scale]))
         return rounded
 
     def dequantize(self, x: int) -> int:
@@ -268,18 +272,25 @@ class Graph:
             Op.SPLIT, [self.constant(np.array(axis, np.int32)), x], [shape] * parts, options
         )
 
-    def gather(self, x: int, indices: int, dtype: str = "float32") -> int:
-        """Rows of x."""
+    def gather(self, x: int, indices: int) -> int:
+        """Rows of x. Those of int8 count in ones, whatever the scales of x are."""
         shape = (*self.shapes[indices], *self.shapes[x][1:])
+        dtype = self.dtypes[x]
         options = schema.GatherOptionsT()
-        return self.add_op(Op.GATHER, [x, indices], [shape], options, dtype=dtype)[0]
+        rows = self.add_op(Op.GATHER, [x, indices], [shape], options, dtype=dtype)[0]
+        if dtype == "int8":
+            self.set_scales(rows, np.ones(1))
+        return rows
 
     def concatenate(self, parts: Sequence[int], axis: int) -> int:
         options = schema.ConcatenationOptionsT()
         options.axis = axis
         shape = list(self.shapes[parts[0]])
         shape[axis] = sum(self.shapes[part][axis] for part in parts)
-        return self.add_op(Op.CONCATENATION, parts, [shape], options)[0]
+        dtype = self.dtypes[parts[0]]
+        joined = self.add_op(Op.CONCATENATION, parts, [shape], options, dtype=dtype)[0]
+        self.subgraph.tensors[joined].quantization = self.subgraph.tensors[parts[0]].quantization
+        return joined
 
     def matmul(self, a: int, b: int, transpose_b: bool = False) -> int:
         options = schema.BatchMatMulOptionsT()

@@ -8,15 +8,18 @@ logit of the two together. Axis letters as in model.py. What differs:
   (LN(x) = LN(x - mean x)), so that layer norm needs no mean.
 - Layer norm's bias is folded into the bias of what follows, the scale of attention into the
   query's weights. The norm's gain stays: it evens out the range of values that int8 has to span.
-- The cache lies as [B, H, K, S], so that the kernels run along S. One token's attention is
-  products and sums, which read the cache once where a matrix product would first repack it.
+- The cache lies as [H, B, K, S], so that the kernels run along S and heads need no transposing.
+  One token's attention is products and sums, which read the cache once where a matrix product
+  would first repack it.
+- The key's bias is left out: it adds the same to all scores of a query.
 - The new keys and values never join the past's: only the sums over them do.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -41,12 +44,12 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
     """One function, "forward", for N tokens that are read together: one of each of B texts, or
     T of one text. With P = N caches, or P = 1 that all of them share:
 
-    tokens [N], positions [N], past_mask [P, 1, 1, S], mask [1, 1, N, N] of who looks at whom
-    among them, wanted [W] of the N, keys and values "k0", "v0", ... [P, H, K, S]
-    -> queries, keys and values "new0", ... [N, 3 H, K, 1], logits [W, V].
+    tokens [N], positions [N], past_mask [1, P, 1, S], mask [1, N, N] of who looks at whom among
+    them, wanted [W] of the N, keys and values "k0", "v0", ... [H, P, K, S]
+    -> queries, keys and values "new" [3 L H, N, K], logits [W, V].
 
-    In int8 the cache is int8 too, with "scales" [P, 3 L H, 1, S] that its numbers are to be
-    multiplied by: "new_scales" [N, 3 L H, 1, 1].
+    In int8 the cache is int8 too, with "k0_scale", "v0_scale", ... [H, P, 1, S] that its numbers
+    are to be multiplied by, and "new_scales" [3 L H, N, 1].
 
     It is one function for both uses because LiteRT packs the weights anew for each: two would
     double the memory and the time to start.
@@ -54,6 +57,18 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
     file = File()
     Builder(file, weights, hparams, precision).forward()
     return file
+
+
+@dataclasses.dataclass(frozen=True)
+class Past:
+    """Cached keys or values: numbers [H, P, K, S], scales [H, P, 1, S] if they still want any."""
+
+    numbers: int
+    scales: int | None = None
+
+    def scaled(self, graph: Graph, x: int) -> int:
+        """What has been summed over their K, or will be multiplied with them: [H, N, 1, S]."""
+        return x if self.scales is None else graph.multiply(x, self.scales)
 
 
 class Builder:
@@ -73,28 +88,29 @@ class Builder:
         g, h = self.graph, self.hparams
         tokens = g.input("tokens", [DYNAMIC], "int32")
         positions = g.input("positions", [DYNAMIC], "int32")
-        past_mask = g.input("past_mask", [DYNAMIC, 1, 1, DYNAMIC])
-        mask = g.input("mask", [1, 1, DYNAMIC, DYNAMIC])
+        past_mask = g.input("past_mask", [1, DYNAMIC, 1, DYNAMIC])
+        mask = g.input("mask", [1, DYNAMIC, DYNAMIC])
         wanted = g.input("wanted", [DYNAMIC], "int32")
         x = g.add(self.embedding(tokens), g.gather(g.constant(self.weights["wpe"]), positions))
         x = g.subtract(x, g.mean(x, axis=1))
-        scales, new_scales = self.past_scales(), []
+        new, new_scales = [], []
         for layer in range(h.n_layer):
             attn = f"h{layer}/attn"
             qkv = self.dense(self.norm(x, f"h{layer}/ln_1"), f"{attn}/c_attn")
-            qkv = g.reshape(qkv, [DYNAMIC, 3 * h.n_head, h.head_size, 1])
+            qkv = g.reshape(qkv, [DYNAMIC, 3 * h.n_head, h.head_size])
+            qkv = g.transpose(qkv, [1, 0, 2])  # [3 H, N, K]
             past = self.past(f"k{layer}"), self.past(f"v{layer}")
-            attended = self.attention(qkv, past, scales[3 * layer :], past_mask, mask)
+            attended = self.attention(qkv, past, past_mask, mask)
             x = g.add(x, self.dense(attended, f"{attn}/c_proj"))
             x = g.add(x, self.mlp(self.norm(x, f"h{layer}/ln_2"), f"h{layer}/mlp"))
             if self.int8:
                 # The largest number of each vector becomes 127.
-                top = g.max(g.abs(qkv), axis=2)
-                new_scales.append(g.maximum(g.multiply(top, scalar(g, 1 / INT8_TOP, 4)), scalar(g, TINY, 4)))
-                qkv = g.quantize(g.divide(qkv, new_scales[-1]))
-            g.output(f"new{layer}", qkv)
+                new_scales.append(g.maximum(g.max(g.abs(qkv), axis=2), scalar(g, TINY, 3)))
+                qkv = g.quantize(g.divide(qkv, new_scales[-1]), 1 / INT8_TOP)
+            new.append(qkv)
+        g.output("new", g.concatenate(new, axis=0))
         if self.int8:
-            g.output("new_scales", g.concatenate(new_scales, axis=1))
+            g.output("new_scales", g.concatenate(new_scales, axis=0))
         g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), h.unembedding))
 
     def embedding(self, tokens: int) -> int:  # [N] -> [N, E]
@@ -102,57 +118,41 @@ class Builder:
         table, scales = self.matrix("wte")
         if scales is None:
             return g.gather(table, tokens)
-        rows = g.gather(table, tokens, "int8")
-        g.set_scales(rows, np.ones(1))
+        rows = g.gather(table, tokens)
         return g.multiply(g.dequantize(rows), g.gather(g.constant(scales[:, None]), tokens))
 
-    def past(self, name: str) -> int:  # -> [P, H, K, S]
-        shape = [DYNAMIC, self.hparams.n_head, self.hparams.head_size, DYNAMIC]
-        if self.int8:
-            return self.graph.dequantize(self.graph.input(name, shape, "int8"))
-        return self.graph.input(name, shape)
-
-    def past_scales(self) -> list[int]:  # 3 L of [P, H, 1, S], of which the queries' mean nothing
-        if not self.int8:
-            return []
-        parts = 3 * self.hparams.n_layer
-        shape = [DYNAMIC, parts * self.hparams.n_head, 1, DYNAMIC]
-        return self.graph.split(self.graph.input("scales", shape), parts, axis=1)
-
-    def attention(
-        self,
-        qkv: int,
-        past: tuple[int, int],
-        scales: Sequence[int],
-        past_mask: int,
-        mask: int,
-    ) -> int:
-        """qkv [N, 3 H, K, 1], past [P, H, K, S] -> [N, E]"""
+    def past(self, name: str) -> Past:
         g, h = self.graph, self.hparams
-        query, key, value = g.split(qkv, 3, axis=1)  # [N, H, K, 1]
+        shape = [h.n_head, DYNAMIC, h.head_size, DYNAMIC]
+        if not self.int8:
+            return Past(g.input(name, shape))
+        stored = g.input(name, shape, scale=1 / INT8_TOP)
+        return Past(g.dequantize(stored), g.input(f"{name}_scale", [h.n_head, DYNAMIC, 1, DYNAMIC]))
 
-        def by_head(x: int) -> int:  # [N, H, K, 1] -> [1, H, N, K], and [N, H, 1, 1] likewise
-            return g.transpose(x, [3, 1, 0, 2])
+    def attention(self, qkv: int, past: tuple[Past, Past], past_mask: int, mask: int) -> int:
+        """qkv [3 H, N, K] -> [N, E]"""
+        g, h = self.graph, self.hparams
+        query, key, value = g.split(qkv, 3, axis=0)  # [H, N, K]
 
         # Along S: one product and one sum for each token. Among the N: matrix products by head.
-        scores = g.sum(g.multiply(past[0], query), axis=2)  # [N, H, 1, S]
-        if scales:
-            scores = g.multiply(scores, scales[1])
-        scores = g.add(scores, past_mask)
-        new_scores = g.add(g.matmul(by_head(query), by_head(key), transpose_b=True), mask)
-        new_top = g.transpose(g.max(new_scores, axis=3), [2, 1, 0, 3])
-        top = g.maximum(g.max(scores, axis=3), new_top)  # [N, H, 1, 1]
+        past_key, past_value = past
+        of_query = g.reshape(query, [h.n_head, DYNAMIC, h.head_size, 1])
+        scores = past_key.scaled(g, g.sum(g.multiply(past_key.numbers, of_query), axis=2))
+        scores = g.add(scores, past_mask)  # [H, N, 1, S]
+        new_scores = g.add(g.matmul(query, key, transpose_b=True), mask)  # [H, N, N]
+        top = g.maximum(g.max(scores, axis=3), self.in_4d(g.max(new_scores, axis=2)))
         weights = g.exp(g.subtract(scores, top))
-        new_weights = g.exp(g.subtract(new_scores, by_head(top)))  # [1, H, N, N]
-        new_total = g.transpose(g.sum(new_weights, axis=3), [2, 1, 0, 3])
-        total = g.add(g.sum(weights, axis=3), new_total)
-        if scales:
-            weights = g.multiply(weights, scales[2])
+        new_weights = g.exp(g.subtract(new_scores, g.reshape(top, [h.n_head, DYNAMIC, 1])))
+        total = g.add(g.sum(weights, axis=3), self.in_4d(g.sum(new_weights, axis=2)))
 
-        attended = g.sum(g.multiply(past[1], weights), axis=3)  # [N, H, K, 1]
-        new_attended = g.matmul(new_weights, by_head(value))  # [1, H, N, K]
-        attended = g.add(attended, g.transpose(new_attended, [2, 1, 3, 0]))
-        return g.reshape(g.divide(attended, total), [DYNAMIC, h.n_embd])
+        weights = past_value.scaled(g, weights)
+        attended = g.sum(g.multiply(past_value.numbers, weights), axis=3)  # [H, N, K, 1]
+        attended = g.add(attended, self.in_4d(g.matmul(new_weights, value)))
+        merged = g.transpose(g.divide(attended, total), [1, 0, 2, 3])
+        return g.reshape(merged, [DYNAMIC, h.n_embd])
+
+    def in_4d(self, x: int) -> int:  # [H, N, I] -> [H, N, I, 1]
+        return self.graph.reshape(x, [*self.graph.shapes[x], 1])
 
     def mlp(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
         activation = ACTIVATIONS[self.hparams.activation_function]
@@ -198,7 +198,8 @@ class Builder:
         if kind in NORM_BEFORE:
             bias = bias + matrix @ self.weights[f"{layer}/{NORM_BEFORE[kind]}/b"]
         if kind == "c_attn":
-            return bias * self.query_scale(name)
+            query, _, value = np.split(bias * self.query_scale(name), 3)
+            return np.concatenate([query, np.zeros_like(query), value])
         return bias - bias.mean() if kind == "c_proj" else bias
 
     def query_scale(self, name: str) -> Array:  # [3 E]

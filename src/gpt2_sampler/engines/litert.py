@@ -5,7 +5,6 @@ Never imports TensorFlow.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,7 @@ Array = npt.NDArray[Any]
 
 
 class LiteRTEngine(Engine):
-    """While decoding, the cache is the model's own inputs, [B, ..., S] each, written in place.
-    A prefill gives the inputs another shape, so for that time the cache is held outside."""
+    """While decoding, the cache is the model's own inputs, written in place. A prefill gives the inputs another shape, so for that time the cache is held outside."""
 
     def __init__(self, model: Path | Checkpoint, precision: str, threads: int) -> None:
         checkpoint = open_checkpoint(model)
@@ -78,10 +76,10 @@ class LiteRTEngine(Engine):
 
     def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
         self._place(cache_slots(max(positions) + 1, self.hparams.n_ctx))
-        mask = self.views["past_mask"]
+        mask = self.views["past_mask"][0, :, 0]
         mask[...] = MASKED
         for row, position in enumerate(positions):
-            mask[row, ..., :position] = 0
+            mask[row, :position] = 0
         logits = self._run(tokens, positions)
         # One row is written through a slice, which is several times faster.
         rows, slots = (0, positions[0]) if self.rows == 1 else (np.arange(self.rows), positions)
@@ -122,34 +120,28 @@ class LiteRTEngine(Engine):
         self.views["wanted"][...] = np.arange(self.rows)
 
     def _room(self, like: Sequence[Array], slots: int) -> list[Array]:
-        """Arrays like these for so many slots of the rows."""
-        shapes = [(self.rows, *array.shape[1:-1], slots) for array in like]
-        sizes = [math.prod(s) * a.itemsize for s, a in zip(shapes, like, strict=True)]
-        # One block, so that the system gives it in huge pages. New slots are 0: rubbish may be
-        # no number, which stays none times a weight of 0.
-        block = np.split(np.zeros(sum(sizes), np.uint8), np.cumsum(sizes)[:-1])
-        return [
-            part.view(array.dtype).reshape(shape)
-            for part, array, shape in zip(block, like, shapes, strict=True)
-        ]
+        """Arrays like these for the rows and so many slots. They hold 0: rubbish may be no number,
+        which stays none times a weight of 0."""
+        return [np.zeros((self.rows, *array.shape[1:-1], slots), array.dtype) for array in like]
 
     def _see_each_other(self, who: npt.NDArray[np.bool_]) -> None:  # [N, N]
         self.views["mask"][...] = np.where(who, np.float32(0), MASKED)
 
     def _allocate(self, n: int, caches: int, slots: int, wanted: int) -> None:
         h = self.hparams
-        cache = caches, h.n_head, h.head_size, slots
         shapes: dict[str, tuple[int, ...]] = {
             "tokens": (n,),
             "positions": (n,),
-            "mask": (1, 1, n, n),
-            "past_mask": (caches, 1, 1, slots),
-            "scales": (caches, 3 * h.n_layer * h.n_head, 1, slots),
+            "mask": (1, n, n),
+            "past_mask": (1, caches, 1, slots),
             "wanted": (wanted,),
         }
+        for name in self.inputs.keys() - shapes.keys():
+            width = 1 if name.endswith("_scale") else h.head_size
+            shapes[name] = h.n_head, caches, width, slots
         try:
-            for name, index in self.inputs.items():
-                self.interpreter.resize_tensor_input(index, shapes.get(name, cache))
+            for name, shape in shapes.items():
+                self.interpreter.resize_tensor_input(self.inputs[name], shape)
             self.interpreter.allocate_tensors()
         except (MemoryError, RuntimeError) as error:
             raise OutOfMemory(
@@ -163,18 +155,32 @@ class LiteRTEngine(Engine):
         h = self.hparams
         self.views = {name: self._memory(index) for name, index in self.inputs.items()}
         *outputs, self.new_logits = (self._memory(index) for index in self.outputs)
-        self.caches = []  # [P, ..., S]
-        self.news = []  # what goes into the caches next, [N, ...]
-        for layer in range(h.n_layer):
-            _, key, value = outputs[layer].reshape(n, 3, h.n_head, h.head_size).swapaxes(0, 1)
-            self.caches += [self.views[f"k{layer}"], self.views[f"v{layer}"]]
-            self.news += [key, value]
-        if "scales" in self.views:
-            self.caches.append(self.views["scales"][:, :, 0])
-            self.news.append(outputs[-1][..., 0, 0])
+        self.caches: list[Array] = []  # [P, L, 2, H, K, S], in int8 also the scales, with K = 1
+        self.news: list[Array] = []  # what goes into each of them next, [N, L, 2, H, K]
+        for output, suffix in zip(outputs, ("", "_scale"), strict=False):
+            inputs = [
+                self.views[f"{kind}{layer}{suffix}"] for layer in range(h.n_layer) for kind in "kv"
+            ]
+            new = output.reshape(h.n_layer, 3, h.n_head, n, -1)[:, 1:]
+            for cache, part in together(inputs, new):
+                self.caches.append(np.moveaxis(cache, 3, 0))
+                self.news.append(np.moveaxis(part, 3, 0))
 
     def _memory(self, index: int) -> Array:
         return np.asarray(Unowned(self.interpreter.tensor(index)()))
+
+
+def together(inputs: Sequence[Array], new: Array) -> list[tuple[Array, Array]]:
+    """The cache's 2 L inputs [H, P, K, S] as one array [L, 2, H, P, K, S], and what belongs into
+    it: one assignment then writes all layers. LiteRT lays them out at even distances; should
+    another version not do so, each stands alone."""
+    first = inputs[0]
+    step, *others = np.diff([array.__array_interface__["data"][0] for array in inputs])
+    if all(other == step for other in others):
+        shape, strides = (*new.shape[:2], *first.shape), (2 * step, step, *first.strides)
+        return [(np.lib.stride_tricks.as_strided(first, shape, strides), new)]
+    parts = (part[None, None] for layer in new for part in layer)
+    return [(array[None, None], part) for array, part in zip(inputs, parts, strict=True)]
 
 
 class Unowned:
