@@ -2,9 +2,9 @@
 
     python3 benchmarks/bench_precision.py --corpus fairy_tales.txt [--folder models/demo]
 
-The corpus is the one that tools/train_demo.py was given; what that held out is read here, in
-windows of n_ctx tokens of which the second half counts, so that every token is seen with at least
-n_ctx / 2 before it. KL is of int8's distribution of the next token from float32's, nats a token.
+The corpus is the one that tools/train_demo.py was given; what that held out is read here as when
+sampling: half a window of n_ctx tokens at once, the other half token by token, which is what
+counts. KL is of int8's distribution of the next token from float32's, nats a token.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from gpt2_sampler import load_encoder, load_engine
+from gpt2_sampler.engines import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]
@@ -40,7 +41,7 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
     for start in tqdm(starts, unit="window"):
         window = ids[start : start + n_ctx].tolist()
         following = ids[start + half + 1 : start + n_ctx + 1]
-        p, q = (log_softmax(e.logits(window)[half:]) for e in (exact, near))
+        p, q = (log_softmax(logits(e, window, half)) for e in (exact, near))
         divergences.append((np.exp(p) * (p - q)).sum(axis=-1))
         losses.append(-p[np.arange(len(p)), following])
         near_losses.append(-q[np.arange(len(q)), following])
@@ -58,6 +59,13 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
     for name, value in result.items():
         print(f"{name:28} {value:.6g}")
     print(json.dumps(result))
+
+
+def logits(engine: Engine, window: list[int], half: int) -> npt.NDArray[np.float32]:
+    """After each token of the second half."""
+    engine.reset(1)
+    engine.prefill(window[:half])
+    return np.concatenate([engine.decode([window[at]], [at]) for at in range(half, len(window))])
 
 
 def log_softmax(logits: npt.NDArray[np.float32]) -> Floats:

@@ -20,15 +20,17 @@ BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
 
 def needed(hparams: HParams, precision: str, rows: int, tokens: int) -> int:
     """Bytes that no other program can have meanwhile, on a CPU. The files, which are mapped, are
-    no part of it: what is read of them makes way for whatever else needs the memory."""
+    no part of it: what is read of them makes way for whatever else needs the memory. Nor is what
+    reading a long prompt takes for a moment."""
     h = hparams
     slots = cache_slots(min(tokens, h.n_ctx), h.n_ctx)
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
-    cache = 2 * 4 * h.n_layer * h.n_embd * rows * slots
-    largest = 2 * 4 * h.n_layer * h.n_embd * h.n_ctx
+    # A head's keys: in int8 they share a float32 scale.
+    head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
+    slot = 2 * h.n_layer * h.n_head * head
     logits = 8 * 4 * rows * h.n_vocab
     # LiteRT makes room for one whole window at first; a cache that grows is there twice.
-    return BASE + weights + max(largest, 2 * cache) + logits
+    return BASE + weights + slot * max(h.n_ctx, 2 * rows * slots) + logits
 
 
 def require_memory(

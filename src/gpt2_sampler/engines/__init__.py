@@ -22,15 +22,11 @@ PRECISIONS = ("float32", "int8")
 STEP = 128
 """Slots by which the CPU's cache grows and shrinks: attention costs what is there, a change
 copies it."""
-LAST_STEP = 0.625
-"""Of the window: from there the cache grows to all of it at once. While it grows, what it held is
-there twice, so the last growth decides the peak of memory."""
 
 
 def cache_slots(tokens: int, window: int) -> int:
     """Slots of the CPU's cache for so many tokens."""
-    slots = -(-tokens // STEP) * STEP
-    return window if slots > LAST_STEP * window else slots
+    return min(window, -(-tokens // STEP) * STEP)
 
 
 class Engine(abc.ABC):

@@ -5,6 +5,10 @@ Never imports TensorFlow.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,7 @@ class LiteRTEngine(Engine):
         self.outputs = [d["index"] for d in self.interpreter.get_output_details()]
         # The largest cache first: LiteRT keeps the room, and growing does not move everything.
         self._allocate(1, 1, self.hparams.n_ctx, 1)
+        give_back(path)  # the kernels have copies of the weights, in an order of their own
         self.reset(1)
 
     def reset(self, rows: int) -> None:
@@ -168,6 +173,20 @@ class LiteRTEngine(Engine):
 
     def _memory(self, index: int) -> Array:
         return np.asarray(Unowned(self.interpreter.tensor(index)()))
+
+
+def give_back(path: Path) -> None:
+    """Takes a mapped file out of the process's memory, on Linux. What is read of it after that
+    comes from the system's cache again."""
+    if sys.platform != "linux":
+        return
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
+        addresses, *_, name = line.split(maxsplit=5)
+        if name == os.path.realpath(path):
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            madvise(start, end - start, mmap.MADV_DONTNEED)
 
 
 def together(inputs: Sequence[Array], new: Array) -> list[tuple[Array, Array]]:
