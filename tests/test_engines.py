@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ CLOSE = 1e-4
 EXPECTED = np.load(PARITY_EXPECTED)
 TOKENS, LOGITS = EXPECTED["tokens"], EXPECTED["logits"]
 TEXTS, LENGTH = TOKENS.shape
+RESIDENT = re.compile(r"^Rss: +(\d+) kB$", re.MULTILINE)
 
 
 def tensorflow_engine(folder: Path) -> Engine:
@@ -175,6 +179,45 @@ def test_int8_stays_near_float32(long_model: Path) -> None:
     near = load_engine(long_model, "cpu", "int8").logits(text)
     assert not np.array_equal(near, exact)
     assert np.abs(near - exact).mean() < 0.1 * np.abs(exact).mean()
+
+
+def test_an_int8_cache_stays_near_float32(long_model: Path) -> None:
+    texts = np.random.default_rng(3).integers(101, size=[2, 2 * STEP + 5]).tolist()
+    exact, near = (load_engine(long_model, "cpu", p) for p in ("float32", "int8"))
+    read = STEP - 5
+    for engine in exact, near:
+        engine.reset(2)
+        engine.prefill(texts[0][:read], rows=[0])
+        engine.prefill(texts[1][: read - 3], rows=[1])
+        engine.prefill(texts[1][read - 3 : read], start=read - 3, rows=[1])
+    for at in range(read, 2 * STEP + 5):
+        right, got = (e.decode([text[at] for text in texts], [at, at]) for e in (exact, near))
+        assert 0 < np.abs(got - right).mean() < 0.03 * np.abs(right).mean()
+
+
+def test_layers_that_lie_anywhere_in_memory_are_written_one_by_one(
+    long_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written() -> np.ndarray:
+        engine = load_engine(long_model, "cpu", "int8")
+        engine.reset(2)
+        engine.prefill([5, 6, 7], rows=[0, 1])
+        engine.decode([8, 9], [3, 2])
+        return engine.decode([10, 11], [STEP, 3])
+
+    together = written()
+    monkeypatch.setattr("gpt2_sampler.engines.litert.even_distance", lambda arrays: None)
+    assert np.array_equal(written(), together)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in memory")
+def test_the_file_leaves_the_memory_once_the_kernels_have_their_copies(long_model: Path) -> None:
+    engine = load_engine(long_model, "cpu", "int8")
+    name = os.path.realpath(long_model / "litert" / "int8.tflite")
+    maps = Path("/proc/self/smaps").read_text().split("VmFlags")
+    resident = [int(m[1]) for part in maps if name in part and (m := RESIDENT.search(part))]
+    assert set(resident) == {0}
+    assert np.isfinite(engine.logits([1, 2, 3])).all()
 
 
 def test_a_cpu_is_served_by_litert_at_either_precision(long_model: Path) -> None:

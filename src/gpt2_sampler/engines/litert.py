@@ -193,13 +193,18 @@ def together(inputs: Sequence[Array], new: Array) -> list[tuple[Array, Array]]:
     """The cache's 2 L inputs [H, P, K, S] as one array [L, 2, H, P, K, S], and what belongs into
     it: one assignment then writes all layers. LiteRT lays them out at even distances; should
     another version not do so, each stands alone."""
-    first = inputs[0]
-    step, *others = np.diff([array.__array_interface__["data"][0] for array in inputs])
-    if all(other == step for other in others):
+    first, step = inputs[0], even_distance(inputs)
+    if step is not None:
         shape, strides = (*new.shape[:2], *first.shape), (2 * step, step, *first.strides)
         return [(np.lib.stride_tricks.as_strided(first, shape, strides), new)]
     parts = (part[None, None] for layer in new for part in layer)
     return [(array[None, None], part) for array, part in zip(inputs, parts, strict=True)]
+
+
+def even_distance(arrays: Sequence[Array]) -> int | None:
+    """Bytes from each array to the next, if they are the same from each."""
+    steps = set(np.diff([array.__array_interface__["data"][0] for array in arrays]).tolist())
+    return steps.pop() if len(steps) == 1 else None
 
 
 class Unowned:
