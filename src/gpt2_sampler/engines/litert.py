@@ -31,7 +31,8 @@ Array = npt.NDArray[Any]
 
 
 class LiteRTEngine(Engine):
-    """While decoding, the cache is the model's own inputs, written in place. A prefill gives the inputs another shape, so for that time the cache is held outside."""
+    """While decoding, the cache is the model's own inputs, written in place. A prefill gives the
+    inputs another shape, so for that time the cache is held outside."""
 
     def __init__(self, model: Path | Checkpoint, precision: str, threads: int) -> None:
         checkpoint = open_checkpoint(model)
