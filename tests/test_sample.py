@@ -133,6 +133,13 @@ def test_a_draw_over_many_blocks_of_tokens_has_the_right_frequencies() -> None:
         assert abs((drawn == token).mean() - share) <= 0.002
 
 
+@pytest.mark.parametrize("n", [7, 1009])
+def test_the_largest_number_draws_the_last_token_that_is_possible(n: int) -> None:
+    logits = np.random.default_rng(n).normal(size=[500, n]).astype(np.float32)
+    logits[:, -2:] = -np.inf
+    assert (draw(logits, np.full(500, np.nextafter(1, 0))) == n - 3).all()
+
+
 @given(rows_of_logits)
 def test_off_values_change_nothing(logits: np.ndarray) -> None:
     texts = [[0]] * len(logits)
