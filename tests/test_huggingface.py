@@ -59,15 +59,6 @@ def test_every_logit_and_the_greedy_tokens_are_transformers(
     assert [draw.token for draw in draws] == greedy
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_rows_are_those_of_the_whole_in_float32(kind: str) -> None:
-    checkpoint = open_checkpoint(SAVED / kind)
-    for name in ("wte", "wpe"):
-        rows = checkpoint.rows_of(name)[np.array([3, 1])]
-        assert rows.dtype == checkpoint[name].dtype == np.float32
-        np.testing.assert_array_equal(rows, checkpoint[name][[3, 1]])
-
-
 def test_the_head_is_separate_where_it_differs(tmp_path: Path) -> None:
     assert open_checkpoint(SAVED / "plain").hparams.tie_word_embeddings
     assert not open_checkpoint(SAVED / "quick_gelu").hparams.tie_word_embeddings

@@ -71,32 +71,6 @@ class Bundle:
             )
         return stored.view(entry.dtype).reshape(entry.shape)
 
-    def rows(self, name: str) -> MatrixRows:
-        """Of a matrix, unchecked: for who reads one now and then."""
-        entry = self.entries[name]
-        return MatrixRows(self.data_path, entry.offset, entry.shape)
-
-
-class MatrixRows:
-    """A float32 matrix in a file, of which rows are read when they are asked for.
-
-    Mapped, every row would bring its neighbours into memory: 64 KB for 3.
-    """
-
-    def __init__(self, path: Path, offset: int, shape: tuple[int, ...]) -> None:
-        self.file = path.open("rb", buffering=0)
-        self.offset = offset  # bytes
-        self.n_rows, self.width = shape
-
-    def __getitem__(self, indices: np.ndarray) -> np.ndarray:  # [N] -> [N, width]
-        rows = np.empty([len(indices), self.width], np.float32)
-        for row, index in zip(rows, indices.tolist(), strict=True):
-            if not 0 <= index < self.n_rows:
-                raise IndexError(f"{self.file.name} has no row {index} of {self.n_rows}")
-            self.file.seek(self.offset + index * row.nbytes)
-            self.file.readinto(row.data)
-        return rows
-
 
 def crc32c(data: np.ndarray) -> int:  # uint8 [N]
     crc = 0

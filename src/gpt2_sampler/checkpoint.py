@@ -15,13 +15,13 @@ from typing import Protocol
 
 import numpy as np
 
-from gpt2_sampler.bundle import Bundle, MatrixRows, write_bundle
+from gpt2_sampler.bundle import Bundle, write_bundle
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
 from gpt2_sampler.models import models_folder
 from gpt2_sampler.runs import SCOPE, STATE_FILE, find_base, find_prefix
-from gpt2_sampler.safetensors_file import Floats, Rows
+from gpt2_sampler.safetensors_file import Floats
 from gpt2_sampler.vocabularies import NAMES as VOCABULARY_NAMES
 
 PREFIX = "model.ckpt"
@@ -34,9 +34,6 @@ class Tensors(Protocol):
 
     def read(self, name: str) -> Floats:
         """Checked, where the kind has checksums."""
-
-    def rows(self, name: str) -> MatrixRows | Rows:
-        """To take some rows from, unchecked."""
 
     def digest(self) -> bytes:
         """Changes whenever a weight does."""
@@ -69,11 +66,6 @@ class Checkpoint(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.hparams.variable_shapes())
 
-    def rows_of(self, name: str) -> MatrixRows | Rows:
-        """A matrix of which rows are read when asked for, without a look at the checksum, which
-        would read all of it."""
-        return self.tensors.rows(name)
-
     def verify(self) -> None:
         """Reads every weight's checksum. Raises CheckpointError that names a damaged one."""
         for name in self:
@@ -100,9 +92,6 @@ class OpenAITensors:
 
     def read(self, name: str) -> Floats:
         return self.bundle[SCOPE + name]
-
-    def rows(self, name: str) -> MatrixRows:
-        return self.bundle.rows(SCOPE + name)
 
     def digest(self) -> bytes:
         content = hashlib.sha256(self.bundle.index_path.read_bytes())  # has every weight's CRC

@@ -16,7 +16,7 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.hparams import HParams, require_shapes
-from gpt2_sampler.safetensors_file import FLOATS, Floats, Rows, SafeTensors, write_safetensors
+from gpt2_sampler.safetensors_file import FLOATS, Floats, SafeTensors, write_safetensors
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -87,12 +87,9 @@ class HuggingFaceTensors:
             for start in range(0, len(rows[0].array), 1024)
         )
 
-    def rows(self, name: str) -> Rows:
-        shard, stored = self.found[self.names[name]]
-        return shard.stored(stored)
-
     def read(self, name: str) -> Floats:
-        array = self.rows(name)[...]
+        shard, stored = self.found[self.names[name]]
+        array = shard.stored(stored)[...]
         return array[None] if name.endswith("/w") else array
 
     def digest(self) -> bytes:
