@@ -3,8 +3,7 @@
 The mathematics of model.py, written for the kernels that run it on a CPU; a test holds every
 logit of the two together. Axis letters as in model.py. What differs:
 
-- Embedding is left to the caller, who gives x, a token's two embeddings added up, less their mean.
-- Everything else written to the residual stream has its mean taken out in the weights
+- Whatever is written to the residual stream has its mean taken out, after embedding in the weights
   (LN(x) = LN(x - mean x)), so that layer norm needs no mean.
 - Layer norm's bias is folded into the bias of what follows, the scale of attention into the
   query's weights. The norm's gain stays: it evens out the range of values that int8 has to span.
@@ -13,6 +12,7 @@ logit of the two together. Axis letters as in model.py. What differs:
   would first repack it.
 - The key's bias is left out: it adds the same to all scores of a query.
 - The new keys and values never join the past's: only the sums over them do.
+- In int8 so are the cache and the rows of the embedding, each vector with a scale of its own.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ class Builder:
     def embedding(self, tokens: int) -> int:  # [N] -> [N, E]
         g = self.graph
         table, scales = self.matrix("wte")
-        if scales is None:
-            return g.gather(table, tokens)
         rows = g.gather(table, tokens)
+        if scales is None:
+            return rows
         return g.multiply(g.dequantize(rows), g.gather(g.constant(scales[:, None]), tokens))
 
     def past(self, name: str) -> Past:

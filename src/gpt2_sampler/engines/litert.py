@@ -163,7 +163,7 @@ class LiteRTEngine(Engine):
         *outputs, self.new_logits = (self._memory(index) for index in self.outputs)
         self.caches: list[Array] = []  # [P, L, 2, H, K, S], in int8 also the scales, with K = 1
         self.news: list[Array] = []  # what goes into each of them next, [N, L, 2, H, K]
-        for output, suffix in zip(outputs, ("", "_scale"), strict=False):
+        for output, suffix in zip(outputs, ("", "_scale"), strict=False):  # float32 has no scales
             inputs = [
                 self.views[f"{kind}{layer}{suffix}"] for layer in range(h.n_layer) for kind in "kv"
             ]
@@ -209,8 +209,8 @@ def even_distance(arrays: Sequence[Array]) -> int | None:
 
 
 class Unowned:
-    """An array's memory without the array, for as long as LiteRT refuses to run while one of its
-    own is kept."""
+    """The memory of an array without the array: LiteRT does not run while one that it gave is
+    kept, and to ask for all of them at each step takes a fiftieth of it."""
 
     def __init__(self, array: Array) -> None:
         self.__array_interface__ = array.__array_interface__
