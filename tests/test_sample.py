@@ -153,6 +153,11 @@ def test_off_values_change_nothing(logits: np.ndarray) -> None:
         np.testing.assert_array_equal(same, logits)
 
 
+def test_a_temperature_leaves_float32_what_it_is() -> None:
+    scaled = scale(np.array([[1, 3]], np.float32), 0.5)
+    assert scaled.dtype == np.float32 and scaled.tolist() == [[2, 6]]
+
+
 def test_temperature_0_keeps_the_first_of_the_likeliest() -> None:
     logits = np.array([[1, 3, 3], [5, 2, 5]], np.float32)
     assert [finite(row) for row in scale(logits, 0)] == [{1}, {0}]

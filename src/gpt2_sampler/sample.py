@@ -35,6 +35,11 @@ class Sampling:
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0  # tokens
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether the text so far matters."""
+        return self.repetition_penalty != 1 or self.no_repeat_ngram != 0
+
 
 def penalise(logits: Logits, texts: Texts, penalty: float) -> Logits:  # [B, V] -> [B, V]
     """Above 1 makes tokens that are in the row's text less likely, below 1 more; 1 changes nothing.
@@ -74,7 +79,7 @@ def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
     if temperature == 1:
         return logits
     if temperature > 0:
-        return logits / np.float32(temperature)
+        return logits / float(temperature)  # stays float32
     kept = np.full_like(logits, -np.inf)
     best = logits.argmax(axis=-1, keepdims=True)
     np.put_along_axis(kept, best, 0, axis=-1)
@@ -162,7 +167,8 @@ def weights(logits: AnyFloats) -> AnyFloats:  # [..., N] -> [..., N]
 def choose(
     logits: Logits, texts: Texts, sampling: Sampling, uniform: Floats
 ) -> npt.NDArray[np.intp]:
-    """[B, V], B texts, B numbers in [0, 1) -> B tokens."""
+    """[B, V], B texts, B numbers in [0, 1) -> B tokens. Where the sampling does not look back,
+    there need be no texts."""
     s = sampling
     fresh = block_repeats(penalise(logits, texts, s.repetition_penalty), texts, s.no_repeat_ngram)
     columns, likely = top_k(fresh, s.top_k)  # the same before the temperature as after it
@@ -241,7 +247,7 @@ def generate(
     undrawn = [row for row in range(rows) if begin(row)]
     while undrawn:
         uniform = np.array([active[row].random.random() for row in undrawn])
-        texts = [active[row].tokens[-window:] for row in undrawn]
+        texts = [active[row].tokens[-window:] for row in undrawn if sampling.looks_back]
         ended = []
         of_undrawn = logits if undrawn == [*range(rows)] else logits[undrawn]
         tokens = choose(of_undrawn, texts, sampling, uniform).tolist()
