@@ -22,6 +22,7 @@ Texts = Sequence[Sequence[int]]
 """The tokens that each of B rows goes on from."""
 
 BLOCK = 256  # tokens
+AHEAD = 64  # random numbers
 BELOW_1 = np.nextafter(1, 0)
 
 
@@ -95,7 +96,9 @@ def top_k(logits: Logits, k: int) -> tuple[npt.NDArray[np.intp], Logits]:
     n_vocab = logits.shape[-1]
     if not 0 < k < n_vocab:
         return np.arange(n_vocab), logits
-    kth = np.partition(logits, n_vocab - k, axis=-1)[:, n_vocab - k, None]
+    ordered = logits.copy()
+    ordered.partition(n_vocab - k, axis=-1)
+    kth = ordered[:, n_vocab - k, None]
     kept = logits >= kth
     if len(kept) == 1:  # the usual case, and a third of the time
         (columns,) = kept[0].nonzero()
@@ -188,7 +191,7 @@ class Row:
     """A sample in the making: its latest tokens, and where its cache ends."""
 
     sample: int
-    random: np.random.Generator
+    numbers: Iterator[float]  # in [0, 1), one for each draw
     tokens: list[int]  # the latest C to 2 C of the prompt and what was drawn
     position: int  # slots of the cache that count
     drawn: int = 0  # tokens
@@ -236,8 +239,8 @@ def generate(
         """Gives the row to the next sample, if there is one."""
         slid = row in active and active.pop(row).slid
         for sample in queue:
-            random = np.random.Generator(np.random.PCG64([seed, sample]).advance(drawn))
-            active[row] = Row(sample, random, list(prompt[-window:]), len(start))
+            numbers = random_numbers([seed, sample], drawn)
+            active[row] = Row(sample, numbers, list(prompt[-window:]), len(start))
             if slid:
                 engine.read(start, [row])
             logits[row] = after_prompt
@@ -246,7 +249,7 @@ def generate(
 
     undrawn = [row for row in range(rows) if begin(row)]
     while undrawn:
-        uniform = np.array([active[row].random.random() for row in undrawn])
+        uniform = np.array([next(active[row].numbers) for row in undrawn])
         texts = [active[row].tokens[-window:] for row in undrawn if sampling.looks_back]
         ended = []
         of_undrawn = logits if undrawn == [*range(rows)] else logits[undrawn]
@@ -262,6 +265,13 @@ def generate(
         if not undrawn and active:
             logits = advance(engine, active, rows)
             undrawn = sorted(active)
+
+
+def random_numbers(seed: Sequence[int], skipped: int) -> Iterator[float]:
+    """In [0, 1), from PCG64."""
+    random = np.random.Generator(np.random.PCG64(seed).advance(skipped))
+    while True:
+        yield from random.random(AHEAD).tolist()  # the same numbers as one by one
 
 
 def in_window(n_tokens: int, window: int) -> int:
