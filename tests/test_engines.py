@@ -96,6 +96,26 @@ def test_a_row_can_be_cut_back_and_go_on_otherwise(engine: Engine) -> None:
     assert_close(engine.decode([int(TOKENS[2, 10])], [10])[0], LOGITS[2, 10])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_in_whatever_order_texts_are_read_every_logit_is_openais(engine: Engine, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(10):
+        texts = random.integers(TEXTS, size=random.integers(1, 5))
+        ends = [int(end) for end in random.integers(LENGTH - 1, size=len(texts))]
+        engine.reset(len(texts))
+        for row, (text, end) in enumerate(zip(texts, ends, strict=True)):
+            start = 0
+            while start < end:
+                piece = slice(start, start + int(random.integers(1, end - start + 1)))
+                every = bool(random.integers(2))
+                logits = engine.prefill(TOKENS[text, piece].tolist(), start, [row], every)
+                assert_close(logits, LOGITS[text, piece][None if every else -1 :])
+                start = piece.stop
+        while max(ends) < LENGTH:
+            assert_close(engine.decode(TOKENS[texts, ends].tolist(), ends), LOGITS[texts, ends])
+            ends = [end + 1 for end in ends]
+
+
 def test_only_the_last_logits_come_unless_all_are_wanted(engine: Engine) -> None:
     engine.reset(1)
     assert_close(engine.prefill(TOKENS[0, :7].tolist()), LOGITS[0, 6:7])
