@@ -103,7 +103,7 @@ class Graph:
         self.subgraph.inputs = []
         self.subgraph.outputs = []
         self.shapes: list[tuple[int, ...]] = []
-        self.dtypes: list[str] = []
+        self.scales: list[Array | None] = []
         self.signature = schema.SignatureDefT()
         self.signature.signatureKey = name
         self.signature.subgraphIndex = len(file.model.subgraphs)
@@ -112,46 +112,41 @@ class Graph:
         file.model.subgraphs.append(self.subgraph)
         file.model.signatureDefs.append(self.signature)
 
-    def tensor(self, shape: Shape, dtype: str = "float32", buffer: int = 0, name: str = "") -> int:
+    def tensor(
+        self,
+        shape: Shape,
+        dtype: str = "float32",
+        buffer: int = 0,
+        name: str = "",
+        scales: Array | None = None,
+    ) -> int:
+        """With scales it is int8: one for all its numbers, or one for each of its first axis."""
         tensor = schema.TensorT()
         tensor.name = name or f"t{len(self.shapes)}"
-        tensor.type = TYPES[dtype]
+        tensor.type = TYPES[dtype if scales is None else "int8"]
         tensor.buffer = buffer
         tensor.hasRank = True
         tensor.shape = np.array([1 if d == DYNAMIC else d for d in shape], np.int32)
         if DYNAMIC in shape:
             tensor.shapeSignature = np.array(shape, np.int32)
+        if scales is not None:
+            quantization = tensor.quantization = schema.QuantizationParametersT()
+            quantization.scale = scales.astype(np.float32)
+            quantization.zeroPoint = np.zeros(len(scales), np.int64)
+            quantization.quantizedDimension = 0
         self.subgraph.tensors.append(tensor)
         self.shapes.append(tuple(shape))
-        self.dtypes.append(dtype)
+        self.scales.append(scales)
         return len(self.shapes) - 1
 
     def constant(self, array: Array) -> int:
         buffer = self.file.buffer(array.nbytes, lambda: array)
         return self.tensor(array.shape, array.dtype.name, buffer)
 
-    def weight(self, shape: Shape, buffer: int, scales: Array | None = None) -> int:
-        """A matrix [O, I] from a buffer: float32, or int8 with a scale for each output."""
-        weight = self.tensor(shape, "float32" if scales is None else "int8", buffer)
-        if scales is not None:
-            self.set_scales(weight, scales)
-        return weight
-
-    def set_scales(self, tensor: int, scales: Array) -> None:
-        """Of an int8 tensor: one, or one for each of its first axis."""
-        quantization = schema.QuantizationParametersT()
-        quantization.scale = scales.astype(np.float32)
-        quantization.zeroPoint = np.zeros(len(scales), np.int64)
-        quantization.quantizedDimension = 0
-        self.subgraph.tensors[tensor].quantization = quantization
-
     def input(
-        self, name: str, shape: Shape, dtype: str = "float32", scale: float | None = None
+        self, name: str, shape: Shape, dtype: str = "float32", scales: Array | None = None
     ) -> int:
-        """With a scale it is int8."""
-        tensor = self.tensor(shape, dtype if scale is None else "int8", name=name)
-        if scale is not None:
-            self.set_scales(tensor, np.array([scale]))
+        tensor = self.tensor(shape, dtype, name=name, scales=scales)
         self.subgraph.inputs.append(tensor)
         self.signature.inputs.append(tensor_map(name, tensor))
         return tensor
@@ -167,12 +162,12 @@ class Graph:
         shapes: Sequence[Shape],
         options: object = None,
         version: int = 1,
-        dtype: str = "float32",
+        scales: Array | None = None,
     ) -> list[int]:
         operator = schema.OperatorT()
         operator.opcodeIndex = self.file.code(op, version)
         operator.inputs = np.array(inputs, np.int32)
-        outputs = [self.tensor(shape, dtype) for shape in shapes]
+        outputs = [self.tensor(shape, scales=scales) for shape in shapes]
         operator.outputs = np.array(outputs, np.int32)
         if options is not None:
             operator.builtinOptions = options
@@ -207,11 +202,9 @@ class Graph:
     def abs(self, x: int) -> int:
         return self.unary(Op.ABS, x, schema.AbsOptionsT())
 
-    def quantize(self, x: int, scale: float) -> int:
-        """To int8: the nearest multiple of the scale."""
-        rounded = self.add_op(Op.QUANTIZE, [x], [self.shapes[x]], version=2, dtype="int8")[0]
-        self.set_scales(rounded, np.array([scale]))
-        return rounded
+    def quantize(self, x: int, scales: Array) -> int:
+        """To int8: the nearest multiple of the only scale."""
+        return self.add_op(Op.QUANTIZE, [x], [self.shapes[x]], version=2, scales=scales)[0]
 
     def dequantize(self, x: int) -> int:
         return self.add_op(Op.DEQUANTIZE, [x], [self.shapes[x]], version=2)[0]
@@ -275,22 +268,17 @@ class Graph:
     def gather(self, x: int, indices: int) -> int:
         """Rows of x. Those of int8 count in ones, whatever the scales of x are."""
         shape = (*self.shapes[indices], *self.shapes[x][1:])
-        dtype = self.dtypes[x]
         options = schema.GatherOptionsT()
-        rows = self.add_op(Op.GATHER, [x, indices], [shape], options, dtype=dtype)[0]
-        if dtype == "int8":
-            self.set_scales(rows, np.ones(1))
-        return rows
+        ones = None if self.scales[x] is None else np.ones(1)
+        return self.add_op(Op.GATHER, [x, indices], [shape], options, scales=ones)[0]
 
     def concatenate(self, parts: Sequence[int], axis: int) -> int:
         options = schema.ConcatenationOptionsT()
         options.axis = axis
         shape = list(self.shapes[parts[0]])
         shape[axis] = sum(self.shapes[part][axis] for part in parts)
-        dtype = self.dtypes[parts[0]]
-        joined = self.add_op(Op.CONCATENATION, parts, [shape], options, dtype=dtype)[0]
-        self.subgraph.tensors[joined].quantization = self.subgraph.tensors[parts[0]].quantization
-        return joined
+        scales = self.scales[parts[0]]
+        return self.add_op(Op.CONCATENATION, parts, [shape], options, scales=scales)[0]
 
     def matmul(self, a: int, b: int, transpose_b: bool = False) -> int:
         options = schema.BatchMatMulOptionsT()

@@ -27,6 +27,8 @@ from gpt2_sampler.engines.flatbuffer import DYNAMIC, Array, File, Graph
 from gpt2_sampler.hparams import HParams
 
 INT8_TOP = 127
+UNIT_SCALE = np.array([1 / INT8_TOP])
+"""Of int8 numbers that stand for -1 to 1."""
 TINY = 1e-30
 NORM_BEFORE = {"c_attn": "ln_1", "c_fc": "ln_2"}
 
@@ -82,7 +84,7 @@ class Builder:
         self.weights = weights
         self.hparams = hparams
         self.int8 = precision == "int8"
-        self.matrices: dict[str, tuple[int, Array | None]] = {}
+        self.matrices: dict[str, int] = {}
 
     def forward(self) -> None:
         g, h = self.graph, self.hparams
@@ -106,7 +108,7 @@ class Builder:
             if self.int8:
                 # The largest number of each vector becomes 127.
                 new_scales.append(g.maximum(g.max(g.abs(qkv), axis=2), scalar(g, TINY, 3)))
-                qkv = g.quantize(g.divide(qkv, new_scales[-1]), 1 / INT8_TOP)
+                qkv = g.quantize(g.divide(qkv, new_scales[-1]), UNIT_SCALE)
             new.append(qkv)
         g.output("new", g.concatenate(new, axis=0))
         if self.int8:
@@ -115,8 +117,8 @@ class Builder:
 
     def embedding(self, tokens: int) -> int:  # [N] -> [N, E]
         g = self.graph
-        table, scales = self.matrix("wte")
-        rows = g.gather(table, tokens)
+        table = self.matrix("wte")
+        rows, scales = g.gather(table, tokens), g.scales[table]
         if scales is None:
             return rows
         return g.multiply(g.dequantize(rows), g.gather(g.constant(scales[:, None]), tokens))
@@ -126,7 +128,7 @@ class Builder:
         shape = [h.n_head, DYNAMIC, h.head_size, DYNAMIC]
         if not self.int8:
             return Past(g.input(name, shape))
-        stored = g.input(name, shape, scale=1 / INT8_TOP)
+        stored = g.input(name, shape, scales=UNIT_SCALE)
         return Past(g.dequantize(stored), g.input(f"{name}_scale", [h.n_head, DYNAMIC, 1, DYNAMIC]))
 
     def attention(self, qkv: int, past: tuple[Past, Past], past_mask: int, mask: int) -> int:
@@ -168,9 +170,9 @@ class Builder:
 
     def dense(self, x: int, name: str) -> int:  # [N, I] -> [N, O]
         bias = self.graph.constant(self.folded_bias(name).astype(np.float32))
-        return self.graph.dense(x, self.matrix(name)[0], bias)
+        return self.graph.dense(x, self.matrix(name), bias)
 
-    def matrix(self, name: str) -> tuple[int, Array | None]:
+    def matrix(self, name: str) -> int:
         """[O, I], in int8 with scales [O]. A table for both ends of the model is kept once."""
         if name not in self.matrices:
             shape = unfolded(self.weights, name).shape
@@ -180,7 +182,7 @@ class Builder:
                 buffer = self.file.buffer(quantized.nbytes, lambda: quantized)
             else:
                 buffer = self.file.buffer(4 * math.prod(shape), lambda: self.folded(name))
-            self.matrices[name] = self.graph.weight(shape, buffer, scales), scales
+            self.matrices[name] = self.graph.tensor(shape, buffer=buffer, scales=scales)
         return self.matrices[name]
 
     def folded(self, name: str) -> Array:  # -> [O, I]
