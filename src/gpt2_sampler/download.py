@@ -5,6 +5,7 @@ Knows what belongs to a model, not how a file comes over the network.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -20,7 +21,7 @@ from gpt2_sampler.bundle import masked_crc32c, read_index
 from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.client import NETWORK, Network, SourceError
 from gpt2_sampler.errors import CheckpointError, DownloadError, UsageError
-from gpt2_sampler.filespec import MISSING, FileSpec, problem
+from gpt2_sampler.filespec import FileSpec, problem
 from gpt2_sampler.mirror import SILENT, Watch, fault, fetch_folder, import_folder
 from gpt2_sampler.models import HUB, download_command, models_folder
 from gpt2_sampler.released import RELEASED, aliases, canonical
@@ -50,18 +51,13 @@ def download(
     bases = base_urls_of(base_urls)
     name = folder_name(name, own=bases != [released.BASE_URL])
     folder, files = models_folder(models_dir) / name, files_of(name)
-    if whole := whole_folder(name, folder.parent):
-        watch.say(f"{name} is already here, whole: {whole}")
+    if whole := whole_folder(name, folder.parent, watch):
         return whole
     sources = [f"{base}/{alias}" for base in bases for alias in reversed(aliases(name))]
     watch.say(f"fetching {name} from {bases[0]} into {folder}")
-    try:
+    with filling(folder, remedies(name, sources[0], files)):
         fetch_folder(folder, files, sources, checks=CHECKS, network=network, watch=watch)
-    except SourceError as error:
-        raise DownloadError(f"{error}. {remedies(name, sources[0], files)}") from None
-    except OSError as error:
-        raise not_written(folder, error) from None
-    return opened(folder)
+    return folder
 
 
 def download_from_hub(
@@ -70,15 +66,11 @@ def download_from_hub(
     plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network)
     folder = models_folder(models_dir) / plan.folder
     watch.say(f"fetching {name} from {plan.source} into {folder}")
-    try:
+    with filling(folder, "What is here is kept: run it again to go on"):
         fetch_folder(
             folder, plan.files, [plan.source], checks=CHECKS, network=plan.network, watch=watch
         )
-    except SourceError as error:
-        raise DownloadError(f"{error}. What is here is kept: run it again to go on") from None
-    except OSError as error:
-        raise not_written(folder, error) from None
-    return opened(folder)
+    return folder
 
 
 def import_files(
@@ -89,27 +81,28 @@ def import_files(
     source, folder = Path(origin).expanduser(), models_folder(models_dir) / name
     if not source.is_dir():
         raise UsageError(f"--from takes the folder that the files are in; {source} is none")
-    if whole := whole_folder(name, folder.parent):
-        watch.say(f"{name} is already here, whole: {whole}")
+    if whole := whole_folder(name, folder.parent, watch):
         return whole
-    try:
+    with filling(folder):
         import_folder(folder, files_of(name), source, CHECKS, watch)
-    except OSError as error:
-        raise not_written(folder, error) from None
-    return opened(folder)
-
-
-def opened(folder: Path) -> Path:
-    """Raises CheckpointError where files that are right one by one are no model together."""
-    open_checkpoint(folder)
     return folder
 
 
-def not_written(folder: Path, error: OSError) -> DownloadError:
-    return DownloadError(
-        f"{folder} cannot be written ({error.strerror or error}); make room or permission for "
-        "it, or choose another with --models_dir DIR"
-    )
+@contextlib.contextmanager
+def filling(folder: Path, remedy: str = "") -> Iterator[None]:
+    """Around what brings the files. Raises DownloadError with the remedy where no source has them
+    or they cannot be written, CheckpointError where files that are right one by one are no model
+    together."""
+    try:
+        yield
+    except SourceError as error:
+        raise DownloadError(f"{error}. {remedy}") from None
+    except OSError as error:
+        raise DownloadError(
+            f"{folder} cannot be written ({error.strerror or error}); make room or permission for "
+            "it, or choose another with --models_dir DIR"
+        ) from None
+    open_checkpoint(folder)
 
 
 def files_of(name: str) -> Sequence[FileSpec]:
@@ -155,22 +148,20 @@ def remedies(name: str, source: str, files: Sequence[FileSpec]) -> str:
     )
 
 
-def whole_folder(name: str, models: Path) -> Path | None:
-    """The folder of this name or an alias that has every file right."""
+def whole_folder(name: str, models: Path, watch: Watch) -> Path | None:
+    """The folder of this name or an alias that has every file right, if there is one."""
     for alias in dict.fromkeys((name, *aliases(name))):
-        if not any(faults(models / alias, files_of(name)).values()):
-            return models / alias
+        folder = models / alias
+        if not any(faults(folder, files_of(name)).values()):
+            watch.say(f"{name} is already here, whole: {folder}")
+            return folder
     return None
 
 
 def faults(folder: Path, files: Sequence[FileSpec]) -> dict[str, str | None]:
     """What is wrong with each file on disk, None if nothing; every byte is read."""
-    found = {spec.name: fault(folder / spec.name, spec, CHECKS) for spec in files}
-    return {
-        spec.name: found[spec.name]
-        for spec in files
-        if not (spec.optional and found[spec.name] == MISSING)
-    }
+    found = [(spec, fault(folder / spec.name, spec, CHECKS)) for spec in files]
+    return {spec.name: wrong for spec, wrong in found if wrong is None or spec.matters(wrong)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,10 @@ class FileSpec:
         """Whether a SHA-256 settles the content."""
         return bool(self.versions) and all(version.sha256 for version in self.versions)
 
+    def matters(self, wrong: str | None) -> bool:
+        """Whether it does what problem found wrong: an optional file may be missing."""
+        return wrong is not None and not (self.optional and wrong == MISSING)
+
     def size_problem(self, size: int) -> str | None:
         sizes = [version.size for version in self.versions]
         if not sizes or size in sizes:

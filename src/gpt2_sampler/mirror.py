@@ -18,7 +18,7 @@ from gpt2_sampler import partfile
 from gpt2_sampler.client import Client, Network, SourceError, Unreachable
 from gpt2_sampler.errors import CheckpointError, DownloadError
 from gpt2_sampler.fetch import Check, fetch
-from gpt2_sampler.filespec import MISSING, FileSpec, problem
+from gpt2_sampler.filespec import FileSpec, problem
 
 
 class Watch:
@@ -76,7 +76,7 @@ def import_folder(
     with locked(folder, watch):
         for spec in lacking(folder, files, checks):
             wrong = import_file(origin / spec.name, folder / spec.name, spec, checks)
-            if wrong and not (spec.optional and wrong == MISSING):
+            if spec.matters(wrong):
                 bad.append(f"{origin / spec.name}: {wrong}")
     if bad:
         raise DownloadError(f"not everything could be imported: {'; '.join(bad)}")
@@ -113,7 +113,7 @@ def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None
 def lacking(folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]) -> list[FileSpec]:
     """Files missing or wrong; nothing where only optional ones are missing."""
     faults = [(spec, fault(folder / spec.name, spec, checks)) for spec in files]
-    if all(wrong is None or (wrong == MISSING and spec.optional) for spec, wrong in faults):
+    if not any(spec.matters(wrong) for spec, wrong in faults):
         return []
     return [spec for spec, wrong in faults if wrong is not None]
 
