@@ -139,15 +139,15 @@ def draw(logits: Logits, uniform: Floats) -> npt.NDArray[np.intp]:
     """
     rows, n = logits.shape
     if n <= BLOCK:
-        return inverse(weights(logits.astype(np.float64)), uniform)
+        return passed(np.add.accumulate(weights(logits.astype(np.float64)), axis=-1), uniform)
     blocks = np.pad(weights(logits), [(0, 0), (0, -n % BLOCK)]).reshape(rows, -1, BLOCK)
-    sums = blocks.sum(axis=-1, dtype=np.float64)
-    block = inverse(sums, uniform)
+    sums = np.add.accumulate(blocks.sum(axis=-1, dtype=np.float64), axis=-1)
+    block = passed(sums, uniform)
     row = np.arange(rows)
-    own = sums[row, block]
-    before = np.cumsum(sums, axis=-1)[row, block] - own
-    share = np.clip((uniform * sums.sum(axis=-1) - before) / own, 0, BELOW_1)  # it was rounded
-    return block * BLOCK + inverse(blocks[row, block].astype(np.float64), share)
+    before = np.where(block > 0, sums[row, block - 1], 0)
+    share = (uniform * sums[:, -1] - before) / (sums[row, block] - before)
+    own = np.add.accumulate(blocks[row, block], axis=-1, dtype=np.float64)
+    return block * BLOCK + passed(own, np.clip(share, 0, BELOW_1))  # it was rounded
 
 
 # A step of the model leaves nothing of Python in the processor's cache: what is called between two
@@ -155,10 +155,9 @@ def draw(logits: Logits, uniform: Floats) -> npt.NDArray[np.intp]:
 # through NumPy. np.add.reduce is what np.sum comes to in the end.
 
 
-def inverse(mass: Floats, uniform: Floats) -> npt.NDArray[np.intp]:
-    """[B, N], [B] -> the place in each row where the running sum passes that share of the whole.
+def passed(sums: Floats, uniform: Floats) -> npt.NDArray[np.intp]:
+    """[B, N], [B] -> the place in each row where the running sums pass that share of the whole.
     A float64 below 1 times the whole rounds to less than the whole, so that there is one."""
-    sums = np.add.accumulate(mass, axis=-1)
     return np.add.reduce(sums <= uniform[:, None] * sums[:, -1:], axis=-1)
 
 
