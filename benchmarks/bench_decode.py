@@ -97,13 +97,20 @@ RACES = (*INT8_RACE, "gpt2-sampler float32", "llama.cpp f32")
 RACE = Task("decode", 1, (SHORT,), RACES)
 """Where it is close, many short turns: the memory of a shared machine changes its speed."""
 QUICK = [
-    *(Task("decode", 1, (SHORT,)), RACE),
-    *(Task("decode", 1, (SHORT, LONG), (*INT8_RACE, "gpt2-sampler float32")), RACE),
-    *(Task("decode", 8, (32,)), RACE),
-    *(Task("prompt", who=SOON), RACE),
-    *(Task("first"), RACE),
-    *(Task("decode", 1, (SHORT, LONG), INT8_RACE), RACE),
-    *(Task("decode", 1, (SHORT,), SOON), RACE),
+    Task("decode", 1, (SHORT,)),
+    RACE,
+    Task("decode", 1, (SHORT, LONG), (*INT8_RACE, "gpt2-sampler float32")),
+    RACE,
+    Task("decode", 8, (32,)),
+    RACE,
+    Task("prompt", who=SOON),
+    RACE,
+    Task("first"),
+    RACE,
+    Task("decode", 1, (SHORT, LONG), INT8_RACE),
+    RACE,
+    Task("decode", 1, (SHORT,), SOON),
+    RACE,
     Task("decode", 1, (SHORT, LONG), INT8_RACE),
 ]
 

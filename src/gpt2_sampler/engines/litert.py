@@ -182,9 +182,10 @@ def give_back(path: Path) -> None:
         return
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    mapped = os.path.realpath(path)
     for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
         addresses, *_, name = line.split(maxsplit=5)
-        if name == os.path.realpath(path):
+        if name == mapped:
             start, end = (int(address, 16) for address in addresses.split("-"))
             madvise(start, end - start, mmap.MADV_DONTNEED)
 
