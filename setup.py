@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 PACKAGE = HERE / "src" / "gpt2_sampler"
@@ -19,9 +19,9 @@ setup(
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
     extras_require={"hf": ["tokenizers>=0.15"]},
-    # Stated, not discovered: discovery would ship the two scripts as top-level modules. The demo
-    # model lies in the checkout where people look for it and in the wheel inside the package.
-    packages=["gpt2_sampler", "gpt2_sampler.cli", "gpt2_sampler.engines", "gpt2_sampler.demo"],
+    # The demo model lies in the checkout where people look for it and in the wheel inside the
+    # package.
+    packages=[*find_packages("src"), "gpt2_sampler.demo"],
     package_dir={"": "src", "gpt2_sampler.demo": "models/demo"},
     package_data={"gpt2_sampler.demo": ["*"]},
     include_package_data=False,

@@ -205,7 +205,7 @@ def bandwidth(threads: int) -> float:  # GB/s
 
 def weights_read(folder: Path) -> int:
     """By a token. Of the positions' table it reads a row."""
-    from gpt2_sampler.hparams import load_hparams
+    from gpt2_sampler.weights.hparams import load_hparams
 
     shapes = load_hparams(folder).variable_shapes()
     return sum(math.prod(shape) for name, shape in shapes.items() if name != "wpe")
@@ -408,7 +408,7 @@ def say(text: str) -> None:
 def main() -> None:
     import platformdirs
 
-    from gpt2_sampler.engines import physical_cores
+    from gpt2_sampler.engines.engine import physical_cores
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     cache = platformdirs.user_cache_path("gpt2-sampler") / "benchmarks" / "117M"

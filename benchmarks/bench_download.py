@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from gpt2_sampler.client import NETWORK, Client  # noqa: E402
-from gpt2_sampler.fetch import fetch  # noqa: E402
-from gpt2_sampler.filespec import FileSpec, Version, sha256_of  # noqa: E402
+from gpt2_sampler.fetching.client import NETWORK, Client  # noqa: E402
+from gpt2_sampler.fetching.fetch_file import fetch  # noqa: E402
+from gpt2_sampler.fetching.filespec import FileSpec, Version, sha256_of  # noqa: E402
 
 SIZE = 497_759_232  # bytes
 SMALL = 50_000_000  # bytes

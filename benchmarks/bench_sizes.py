@@ -7,7 +7,7 @@ For 117M, 345M, 774M and 1558M with random weights, in float32 and int8:
 - prefill: tokens/s of reading a prompt of 256
 - ms a token, one text and 4 at once, median of 32 tokens after that prompt; the first 2 warm up
 - MB: most memory of that process that nothing else could have (RssAnon, looked at every 5 ms);
-  and what gpt2_sampler.memory foretells, which must not be less
+  and what gpt2_sampler.engines.memory foretells, which must not be less
 
 What bounds it: each token reads every weight once, so ms a token is at least the weights' bytes
 by the memory's bandwidth. A size that does not fit the free memory is left out, and named.
@@ -40,12 +40,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
 from gpt2_sampler import load_engine  # noqa: E402
-from gpt2_sampler.checkpoint import open_checkpoint  # noqa: E402
-from gpt2_sampler.engines import PRECISIONS  # noqa: E402
-from gpt2_sampler.engines.export import exported  # noqa: E402
-from gpt2_sampler.hparams import HParams  # noqa: E402
-from gpt2_sampler.huggingface import save_huggingface  # noqa: E402
-from gpt2_sampler.memory import needed  # noqa: E402
+from gpt2_sampler.engines.engine import PRECISIONS  # noqa: E402
+from gpt2_sampler.engines.litert.export import exported  # noqa: E402
+from gpt2_sampler.engines.memory import needed  # noqa: E402
+from gpt2_sampler.weights.checkpoint import open_checkpoint  # noqa: E402
+from gpt2_sampler.weights.hparams import HParams  # noqa: E402
+from gpt2_sampler.weights.huggingface import save_huggingface  # noqa: E402
 
 PROMPT, WARM_UP, MEASURED = 256, 2, 32  # tokens
 ROWS = 4

@@ -124,7 +124,7 @@ class TensorFlow(LiteRT):
     starts_slowly = True
 
     def load(self, folder: Path, target: Path, threads: int) -> None:
-        from gpt2_sampler.engines.tensorflow import TensorFlowEngine, tf
+        from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine, tf
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -139,7 +139,7 @@ class Transformers(Peer):
         import torch
         from transformers import GPT2Config, GPT2LMHeadModel
 
-        from gpt2_sampler.checkpoint import open_checkpoint
+        from gpt2_sampler.weights.checkpoint import open_checkpoint
 
         checkpoint = open_checkpoint(folder)
         h = checkpoint.hparams
@@ -246,7 +246,7 @@ class LlamaCpp(Peer):
     def convert(self, folder: Path, target: Path) -> None:
         import gguf
 
-        from gpt2_sampler.checkpoint import open_checkpoint
+        from gpt2_sampler.weights.checkpoint import open_checkpoint
 
         checkpoint = open_checkpoint(folder)
         h = checkpoint.hparams

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.checkpoint import save_checkpoint
-from gpt2_sampler.encoder import BYTE_SYMBOLS, END_OF_TEXT
-from gpt2_sampler.hparams import HParams
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
+from gpt2_sampler.weights.checkpoint import save_checkpoint
+from gpt2_sampler.weights.hparams import HParams
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "models" / "demo"

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from gpt2_sampler.cli import generate, interactive, loading
-from gpt2_sampler.encoder import BYTE_SYMBOLS, END_OF_TEXT
-from gpt2_sampler.engines import Engine
-from gpt2_sampler.hparams import HParams, load_hparams
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
+from gpt2_sampler.weights.hparams import HParams, load_hparams
 from tests.fake_engine import Book, FakeEngine, Floats
 
 MAIN = {"gpt2-generate": generate.main, "gpt2-interactive": interactive.main}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.engines import Engine
-from gpt2_sampler.hparams import HParams
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.weights.hparams import HParams
 
 EMPTY = -1
 Floats = npt.NDArray[np.float32]

@@ -11,11 +11,11 @@ import pytest
 
 from gpt2_sampler import convert as module
 from gpt2_sampler import load_engine
-from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.cli.convert import run_convert
 from gpt2_sampler.convert import convert
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.vocabularies import load_vocabulary
+from gpt2_sampler.tokenizer.load import load_vocabulary
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.checkpoints import byte_vocabulary, random_checkpoint
 
 SAVED = Path(__file__).parent / "huggingface"

@@ -125,15 +125,22 @@ def test_only_the_commands_know_a_terminal() -> None:
 
 
 def test_heavy_libraries_stay_where_they_belong() -> None:
-    assert who_imports("tensorflow") == {"model", "engines.tensorflow", "bundle"}
-    assert who_imports("ai_edge_litert") == {"engines.litert", "engines.flatbuffer"}
+    assert who_imports("tensorflow") == {
+        "engines.tensorflow.model",
+        "engines.tensorflow.engine",
+        "weights.tensor_bundle",
+    }
+    assert who_imports("ai_edge_litert") == {
+        "engines.litert.engine",
+        "engines.litert.flatbuffer",
+    }
 
 
 def test_the_model_knows_tensors_only_and_the_loop_engines_only() -> None:
     own = set(FILES)
-    assert imports(FILES["model"]) & own == {"hparams"}
-    assert imports(FILES["sample"]) & own == {"engines"}
-    assert imports(FILES["encoder"]) & own == {"errors"}
+    assert imports(FILES["engines.tensorflow.model"]) & own == {"weights.hparams"}
+    assert imports(FILES["decoding.sampling"]) & own == {"engines.engine"}
+    assert imports(FILES["tokenizer.byte_level"]) & own == {"errors"}
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from gpt2_sampler import model
-from gpt2_sampler.checkpoint import save_checkpoint
-from gpt2_sampler.encoder import load_encoder
-from gpt2_sampler.hparams import HParams
+from gpt2_sampler.engines.tensorflow import model
+from gpt2_sampler.tokenizer.byte_level import load_encoder
+from gpt2_sampler.weights.checkpoint import save_checkpoint
+from gpt2_sampler.weights.hparams import HParams
 
 END_OF_TEXT = "<|endoftext|>"
 HELD_OUT_EVERY = 20  # documents

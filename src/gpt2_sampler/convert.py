@@ -14,13 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.checkpoint import Checkpoint, save_checkpoint
-from gpt2_sampler.encoder import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder, parse_merges
-from gpt2_sampler.engines import load_engine
-from gpt2_sampler.engines.export import FOLDER as EXPORTS
+from gpt2_sampler.engines.engine import load_engine
+from gpt2_sampler.engines.litert.export import FOLDER as EXPORTS
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.huggingface import save_huggingface
-from gpt2_sampler.vocabularies import (
+from gpt2_sampler.tokenizer.byte_level import (
+    ENCODER_NAME,
+    END_OF_TEXT,
+    MERGES_NAME,
+    Encoder,
+    parse_merges,
+)
+from gpt2_sampler.tokenizer.load import (
     ADDED_NAME,
     BERT_NAME,
     CONFIG_NAMES,
@@ -31,6 +35,8 @@ from gpt2_sampler.vocabularies import (
     load_vocabulary,
     plain_byte_level,
 )
+from gpt2_sampler.weights.checkpoint import Checkpoint, save_checkpoint
+from gpt2_sampler.weights.huggingface import save_huggingface
 
 KINDS = ("openai", "huggingface")
 CLOSE = 1e-4  # of every logit

@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.cli.flags import flag, parse
+from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.terminal import notice, run
 from gpt2_sampler.convert import KINDS, convert
-from gpt2_sampler.engines.quiet import quiet
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.hparams import HParams
-from gpt2_sampler.huggingface import CONFIG_NAME
-from gpt2_sampler.models import find_model
+from gpt2_sampler.registry import find_model
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.huggingface import CONFIG_NAME
 
 
 @dataclasses.dataclass(frozen=True)

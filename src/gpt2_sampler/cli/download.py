@@ -11,10 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gpt2_sampler.checkpoint import open_checkpoint
 from gpt2_sampler.cli import terminal
 from gpt2_sampler.cli.flags import flag, parse
-from gpt2_sampler.download import (
+from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.fetching.fetch_folder import Watch
+from gpt2_sampler.fetching.fetch_model import (
     BASE_URL_VARIABLE,
     download,
     faults,
@@ -22,10 +23,9 @@ from gpt2_sampler.download import (
     import_files,
     overview,
 )
-from gpt2_sampler.errors import DownloadError, UsageError
-from gpt2_sampler.mirror import Watch
-from gpt2_sampler.models import find_model, models_folder
-from gpt2_sampler.released import DEFAULT
+from gpt2_sampler.fetching.released import DEFAULT
+from gpt2_sampler.registry import find_model, models_folder
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +124,7 @@ def bring(settings: DownloadSettings) -> None:
 def export(folder: Path) -> None:
     """Prepares the model for this machine; without it the first sampling does."""
     try:
-        from gpt2_sampler.engines.export import exported
+        from gpt2_sampler.engines.litert.export import exported
 
         exported(folder, open_checkpoint(folder), "float32")
     except Exception as error:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import secrets
 
-from gpt2_sampler.checkpoint import open_checkpoint
+from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, Settings
 from gpt2_sampler.cli.terminal import notice
-from gpt2_sampler.engines import Engine, has_gpu, load_engine
-from gpt2_sampler.engines.quiet import quiet
+from gpt2_sampler.engines.engine import Engine, has_gpu, load_engine
+from gpt2_sampler.engines.memory import free_memory, require_memory
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.memory import free_memory, require_memory
-from gpt2_sampler.models import find_default, find_model
-from gpt2_sampler.vocabularies import Vocabulary, load_vocabulary
+from gpt2_sampler.registry import find_default, find_model
+from gpt2_sampler.tokenizer.load import Vocabulary, load_vocabulary
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.prompts import QUESTION, tokens_of
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import interruptible, show
-from gpt2_sampler.cli.text import BEGINNING, SampleText, Start
 from gpt2_sampler.cli.writer import CLOSING, header, write
+from gpt2_sampler.decoding.text import BEGINNING, SampleText, Start
 from gpt2_sampler.errors import UsageError
 
 

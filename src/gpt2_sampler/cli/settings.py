@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags import flag, kinds, reader
-from gpt2_sampler.engines import DEVICES, PRECISIONS
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.engines.engine import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.sample import Sampling
 
 TOP_SEED = 2**32 - 1
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}

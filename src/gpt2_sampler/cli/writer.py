@@ -10,12 +10,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from gpt2_sampler.batches import generate_within_memory
 from gpt2_sampler.cli.loading import Model
+from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import Settings
 from gpt2_sampler.cli.terminal import aside, show
-from gpt2_sampler.cli.text import BEGINNING, SampleText, Start
-from gpt2_sampler.engines.quiet import quiet
+from gpt2_sampler.decoding.batches import generate_within_memory
+from gpt2_sampler.decoding.text import BEGINNING, SampleText, Start
 
 RULE = "=" * 40
 CLOSING = f"{RULE}{RULE}\n"

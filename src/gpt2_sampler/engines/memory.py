@@ -1,0 +1,89 @@
+"""A model's shape, its precision, a batch and a length -> the memory that a run needs, in bytes,
+and what to type where that is not free. Knows no files and no loaded engine.
+
+Measured by benchmarks/bench_sizes.py, which holds what is foretold here against what was used.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpt2_sampler.engines.engine import cache_slots
+from gpt2_sampler.errors import EngineError
+from gpt2_sampler.weights.hparams import HParams
+
+BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
+
+
+def needed(hparams: HParams, precision: str, rows: int, tokens: int) -> int:
+    """Bytes that no other program can have meanwhile, on a CPU. The files, which are mapped, are
+    no part of it: what is read of them makes way for whatever else needs the memory. Nor is what
+    reading a long prompt takes for a moment."""
+    h = hparams
+    slots = cache_slots(min(tokens, h.n_ctx), h.n_ctx)
+    weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
+    # A head's keys: in int8 they share a float32 scale.
+    head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
+    slot = 2 * h.n_layer * h.n_head * head
+    logits = 8 * 4 * rows * h.n_vocab
+    # LiteRT makes room for one whole window at first; a cache that grows is there twice.
+    return BASE + weights + slot * max(h.n_ctx, 2 * rows * slots) + logits
+
+
+def require_memory(
+    hparams: HParams, precision: str, rows: int, tokens: int, available: int
+) -> None:
+    """Raises EngineError that names settings which would fit, where the memory does not do."""
+    need = needed(hparams, precision, rows, tokens)
+    if need <= available:
+        return
+    fitting = next(
+        (
+            " ".join(flags)
+            for flags, (p, r, t) in alternatives(precision, rows, tokens)
+            if needed(hparams, p, r, t) <= available
+        ),
+        None,
+    )
+    remedy = f"what fits: {fitting}" if fitting else "no setting fits; choose a smaller model"
+    raise EngineError(
+        f"{size(need)} of memory are needed for {precision} weights and {rows} "
+        f"text{'s' * (rows != 1)} of {tokens} tokens, {size(available)} are free; {remedy}"
+    )
+
+
+def alternatives(
+    precision: str, rows: int, tokens: int
+) -> Iterator[tuple[list[str], tuple[str, int, int]]]:
+    """Flags and what they make, those first that cost least: a smaller batch only takes time."""
+    smaller = sorted({2**n for n in range(rows.bit_length()) if 2**n < rows}, reverse=True)
+    for p in dict.fromkeys((precision, "int8")):
+        chosen = [] if p == precision else [f"--precision {p}"]
+        for r in (rows, *smaller):
+            batch = [] if r == rows else [f"--batch_size {r}"]
+            yield [*chosen, *batch], (p, r, tokens)
+        for t in (tokens // 2, tokens // 4, tokens // 8):
+            if t:
+                batch = [] if rows == 1 else ["--batch_size 1"]
+                yield [*chosen, *batch, f"--length {t}"], (p, 1, t)
+
+
+def free_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that this process can have, of the machine and, on Linux, of its container."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    try:
+        limit = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
+        cached = re.search(r"^file (\d+)$", (cgroup / "memory.stat").read_text(), re.MULTILINE)
+        return min(free, limit - used + int(cached[1] if cached else 0))
+    except (OSError, ValueError):  # no Linux, or no limit ("max")
+        return free
+
+
+def size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB"

@@ -1,0 +1,1 @@
+"""The GPU engine, and the plain reference: TensorFlow."""

@@ -1,0 +1,1 @@
+"""A model's name -> its files, over the network or from a folder."""

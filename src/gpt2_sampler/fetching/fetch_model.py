@@ -1,0 +1,217 @@
+"""A GPT-2's name -> its folder under models, whole and checked.
+
+Knows what belongs to a model, not how a file comes over the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gpt2_sampler.errors import CheckpointError, DownloadError, UsageError
+from gpt2_sampler.fetching import hub, released
+from gpt2_sampler.fetching.client import NETWORK, Network, SourceError
+from gpt2_sampler.fetching.fetch_folder import SILENT, Watch, fault, fetch_folder, import_folder
+from gpt2_sampler.fetching.filespec import FileSpec, problem
+from gpt2_sampler.fetching.released import RELEASED, aliases, canonical
+from gpt2_sampler.registry import HUB, download_command, models_folder
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
+
+BASE_URL_VARIABLE = "GPT2_SAMPLER_BASE_URL"
+OTHER_FILES = tuple(
+    FileSpec(spec.name, optional=spec.optional) for spec in RELEASED[released.DEFAULT].files
+)
+"""Of a model that OpenAI did not release: the same files, whose contents nobody knows before."""
+
+
+def download(
+    name: str,
+    models_dir: str | None = None,
+    base_urls: Sequence[str] = (),
+    network: Network = NETWORK,
+    watch: Watch = SILENT,
+) -> Path:
+    """Brings a model to models/NAME -> its folder, or that of an alias which is whole already.
+
+    hf:OWNER/NAME comes from a Hugging Face hub to models/OWNER/NAME. Another name that OpenAI
+    did not release is looked for where base_urls or the environment say.
+    Raises UsageError for a name or address that cannot be, DownloadError for the rest.
+    """
+    if name.startswith(HUB):
+        return download_from_hub(name, models_dir, base_urls, network, watch)
+    bases = base_urls_of(base_urls)
+    name = folder_name(name, own=bases != [released.BASE_URL])
+    folder, files = models_folder(models_dir) / name, files_of(name)
+    if whole := whole_folder(name, folder.parent, watch):
+        return whole
+    sources = [f"{base}/{alias}" for base in bases for alias in reversed(aliases(name))]
+    watch.say(f"fetching {name} from {bases[0]} into {folder}")
+    with filling(folder, remedies(name, sources[0], files)):
+        fetch_folder(folder, files, sources, checks=CHECKS, network=network, watch=watch)
+    return folder
+
+
+def download_from_hub(
+    name: str, models_dir: str | None, base_urls: Sequence[str], network: Network, watch: Watch
+) -> Path:
+    plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network)
+    folder = models_folder(models_dir) / plan.folder
+    watch.say(f"fetching {name} from {plan.source} into {folder}")
+    with filling(folder, "What is here is kept: run it again to go on"):
+        fetch_folder(
+            folder, plan.files, [plan.source], checks=CHECKS, network=plan.network, watch=watch
+        )
+    return folder
+
+
+def import_files(
+    name: str, origin: str, models_dir: str | None = None, watch: Watch = SILENT
+) -> Path:
+    """The same with files that were fetched by hand into the folder origin."""
+    name = folder_name(name, own=True)
+    source, folder = Path(origin).expanduser(), models_folder(models_dir) / name
+    if not source.is_dir():
+        raise UsageError(f"--from takes the folder that the files are in; {source} is none")
+    if whole := whole_folder(name, folder.parent, watch):
+        return whole
+    with filling(folder):
+        import_folder(folder, files_of(name), source, CHECKS, watch)
+    return folder
+
+
+@contextlib.contextmanager
+def filling(folder: Path, remedy: str = "") -> Iterator[None]:
+    """Around what brings the files. Raises DownloadError with the remedy where no source has them
+    or they cannot be written, CheckpointError where files that are right one by one are no model
+    together."""
+    try:
+        yield
+    except SourceError as error:
+        raise DownloadError(f"{error}. {remedy}") from None
+    except OSError as error:
+        raise DownloadError(
+            f"{folder} cannot be written ({error.strerror or error}); make room or permission for "
+            "it, or choose another with --models_dir DIR"
+        ) from None
+    open_checkpoint(folder)
+
+
+def files_of(name: str) -> Sequence[FileSpec]:
+    main = canonical(name)
+    return RELEASED[main].files if main else OTHER_FILES
+
+
+def folder_name(name: str, own: bool) -> str:
+    """The name as folders have it. Raises UsageError for one that is not known, unless own."""
+    if canonical(name):
+        return name.upper()
+    if own and re.fullmatch(r"\w[\w.-]*", name):
+        return name
+    raise UsageError(f"{unknown(name)}; one of your own needs --base_url URL or --from DIR")
+
+
+def unknown(name: str) -> str:
+    names = [alias for model in RELEASED.values() for alias in model.names]
+    near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    known = ", ".join(" = ".join(model.names) for model in RELEASED.values())
+    return f"{name!r} is no released model{hint}; there are {known}"
+
+
+def base_urls_of(asked: Sequence[str]) -> list[str]:
+    """Without a slash at the end. Each value, and the environment variable, may hold several,
+    with commas between them."""
+    texts = asked or [os.environ.get(BASE_URL_VARIABLE) or released.BASE_URL]
+    bases = [url.strip().rstrip("/") for text in texts for url in text.split(",") if url.strip()]
+    for url in bases or texts:
+        if not re.match(r"https?://[^/]", url):
+            raise UsageError(f"a base URL starts with https:// or http://, not {url!r}")
+    return bases
+
+
+def remedies(name: str, source: str, files: Sequence[FileSpec]) -> str:
+    hint = "" if canonical(name) else f"{unknown(name)}. "
+    return (
+        f"{hint}Run it again to go on; behind a proxy set HTTPS_PROXY; for a mirror add "
+        "--base_url URL; or fetch by hand "
+        f"{source}/{{{','.join(spec.name for spec in files)}}} into a folder and type: "
+        f"{download_command(name)} --from FOLDER"
+    )
+
+
+def whole_folder(name: str, models: Path, watch: Watch) -> Path | None:
+    """The folder of this name or an alias that has every file right, if there is one."""
+    for alias in dict.fromkeys((name, *aliases(name))):
+        folder = models / alias
+        if not any(faults(folder, files_of(name)).values()):
+            watch.say(f"{name} is already here, whole: {folder}")
+            return folder
+    return None
+
+
+def faults(folder: Path, files: Sequence[FileSpec]) -> dict[str, str | None]:
+    """What is wrong with each file on disk, None if nothing; every byte is read."""
+    found = [(spec, fault(folder / spec.name, spec, CHECKS)) for spec in files]
+    return {spec.name: wrong for spec, wrong in found if wrong is None or spec.matters(wrong)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Overview:
+    """A released model, its folder if it has one, and how many of the files needed are there."""
+
+    model: released.Released
+    folder: Path | None
+    right: int
+    needed: int
+
+
+def overview(models_dir: str | None = None) -> Iterator[Overview]:
+    """Looks at sizes only: a name is given to what was checked."""
+    models = models_folder(models_dir)
+    for model in RELEASED.values():
+        needed = [spec for spec in model.files if not spec.optional]
+        found = {
+            models / name: sum(
+                problem(models / name / spec.name, spec, contents=False) is None for spec in needed
+            )
+            for name in model.names
+        }
+        folder = max(found, key=lambda path: found[path])
+        yield Overview(model, folder if folder.is_dir() else None, found[folder], len(needed))
+
+
+def check_json(path: Path) -> None:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} is no JSON ({error})") from None
+
+
+def check_weights(path: Path) -> None:
+    """Compares the checksum of every tensor, which the index beside the weights has."""
+    try:
+        entries = read_index(path.with_name(released.INDEX_FILE))
+    except CheckpointError:  # the index has a check of its own
+        return
+    data = np.memmap(path, np.uint8, mode="r")
+    for name, entry in entries.items():
+        stored = data[entry.offset : entry.offset + entry.size]
+        if len(stored) < entry.size or masked_crc32c(stored) != entry.crc32c:
+            raise CheckpointError(f"the checksum of {name} is wrong")
+
+
+CHECKS = {
+    "encoder.json": check_json,
+    "hparams.json": check_json,
+    released.INDEX_FILE: read_index,
+    released.DATA_FILE: check_weights,
+}

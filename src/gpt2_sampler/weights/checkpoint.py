@@ -1,0 +1,150 @@
+"""A path to a GPT-2 of any kind -> its weights by OpenAI's names, checked against its shape.
+
+Knows no mathematics: what the weights are for is model.py's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.registry import models_folder
+from gpt2_sampler.tokenizer.load import NAMES as VOCABULARY_NAMES
+from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
+from gpt2_sampler.weights.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
+from gpt2_sampler.weights.openai import SCOPE, STATE_FILE, find_base, find_prefix
+from gpt2_sampler.weights.safetensors import Floats
+from gpt2_sampler.weights.tensor_bundle import Bundle, write_bundle
+
+PREFIX = "model.ckpt"
+
+
+class Tensors(Protocol):
+    """Where weights are stored, of one kind or another, by OpenAI's names."""
+
+    hparams: HParams
+
+    def read(self, name: str) -> Floats:
+        """Checked, where the kind has checksums."""
+
+    def digest(self) -> bytes:
+        """Changes whenever a weight does."""
+
+
+class Checkpoint(Mapping[str, np.ndarray]):
+    """Weights by name ("wte", "h0/attn/c_attn/w"), float32, read-only, mapped from the file.
+
+    Names and shapes were checked when it was made, a tensor's checksum is when it is read; both
+    raise CheckpointError. folder is where it lies, vocabulary_folder where its vocabulary does.
+    """
+
+    def __init__(self, folder: Path, vocabulary_folder: Path, tensors: Tensors) -> None:
+        self.folder = folder
+        self.vocabulary_folder = vocabulary_folder
+        self.tensors = tensors
+        self.hparams = tensors.hparams
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever a weight or a hyperparameter does."""
+        return hashlib.sha256(self.tensors.digest() + repr(self.hparams).encode()).hexdigest()
+
+    def __getitem__(self, name: str) -> Floats:
+        return self.tensors.read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.hparams.variable_shapes())
+
+    def __len__(self) -> int:
+        return len(self.hparams.variable_shapes())
+
+    def verify(self) -> None:
+        """Reads every weight's checksum. Raises CheckpointError that names a damaged one."""
+        for name in self:
+            self[name]
+
+
+class OpenAITensors:
+    """TensorFlow's files. What training left beside the weights is ignored."""
+
+    def __init__(self, bundle: Bundle, hparams: HParams) -> None:
+        self.bundle, self.hparams = bundle, hparams
+        path, shapes = bundle.index_path, hparams.variable_shapes()
+        require_shapes(
+            path,
+            {name: (entry.dtype, entry.shape) for name, entry in bundle.entries.items()},
+            {SCOPE + name: shape for name, shape in shapes.items()},
+            ["float32"],
+            FILE_NAME,
+        )
+        for name, shape in shapes.items():
+            size = bundle.entries[SCOPE + name].size
+            if size != 4 * math.prod(shape):
+                raise CheckpointError(f"{path} is damaged: {SCOPE}{name} has {size} bytes")
+
+    def read(self, name: str) -> Floats:
+        return self.bundle[SCOPE + name]
+
+    def digest(self) -> bytes:
+        content = hashlib.sha256(self.bundle.index_path.read_bytes())  # has every weight's CRC
+        content.update(str(len(self.bundle.data)).encode())
+        return content.digest()
+
+
+def open_checkpoint(
+    path: str | Path | Checkpoint, step: str | None = None, models_dir: str | None = None
+) -> Checkpoint:
+    """The model at path: OpenAI's folder, a fine-tuning run's, one checkpoint's prefix or one of
+    its files, or Hugging Face's folder. What is open already is given back.
+
+    step chooses a run's checkpoint, "latest" or a number. A run's hyperparameters, where it has
+    none itself, are those of the model it started from, which is looked for in models_dir.
+    Raises CheckpointError, UsageError for a step that is not there.
+    """
+    if isinstance(path, Checkpoint):
+        return path
+    path = Path(path).expanduser()
+    if path.name in (CONFIG_NAME, WEIGHTS_NAME):
+        path = path.parent
+    if (path / CONFIG_NAME).is_file() and not (path / FILE_NAME).exists():
+        if step is not None:
+            raise UsageError(f"--checkpoint chooses within a fine-tuning run; {path} is none")
+        return Checkpoint(path, path, HuggingFaceTensors(path))
+    prefix = find_prefix(path, step)
+    bundle, folder = Bundle(prefix), prefix.parent
+    has_hparams = (folder / FILE_NAME).exists()
+    whole = has_hparams and any((folder / name).exists() for name in VOCABULARY_NAMES)
+    base = folder if whole else find_base(prefix, bundle, models_dir)
+    if base is None and not has_hparams:
+        raise CheckpointError(
+            f"{folder / FILE_NAME} is missing, and no model in {models_folder(models_dir)} has the "
+            f"shape of these weights; copy {FILE_NAME}, encoder.json and vocab.bpe of the model "
+            f"that they were trained from into {folder}, or download it again"
+        )
+    hparams = load_hparams(folder if has_hparams or base is None else base)
+    return Checkpoint(folder, base or folder, OpenAITensors(bundle, hparams))
+
+
+def save_checkpoint(folder: Path, hparams: HParams, weights: Mapping[str, np.ndarray]) -> None:
+    """Writes hparams.json, checkpoint and the weights as OpenAI lays them out.
+
+    Each file is written beside its place and renamed, the index last, so that a folder never
+    holds half a file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+        new = Path(temporary)
+        write_bundle(new / PREFIX, {SCOPE + name: array for name, array in weights.items()})
+        hparams.save(new)
+        state = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
+        (new / STATE_FILE).write_text(state, encoding="utf-8")
+        for path in sorted(new.iterdir(), key=lambda path: path.suffix == ".index"):
+            path.replace(folder / path.name)

@@ -1,0 +1,299 @@
+"""The interactive command in a real pseudo-terminal: keys in, what a person sees out.
+
+The engine is fake (fake_command.py): it writes BOOK from where the prompt ends.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_scripts import BOOK, CLOSING, environment, header
+from tests.fake_command import make_folder
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are not for Windows", allow_module_level=True)
+
+import pexpect
+import psutil
+
+from tests.cli.test_scripts import command
+
+QUESTION = "Model prompt >>> "
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+READY, DONE = "\x1b[?2004h", "\x1b[?2004l"  # bracketed paste is asked for, and no longer
+LEFT, UP = "\x1b[D", "\x1b[A"
+
+Start = Callable[..., pexpect.spawn]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    make_folder(folder / "fake")
+    return folder
+
+
+@pytest.fixture
+def start(models: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts a session; its options are those of environment()."""
+    started = []
+
+    def starting(*flags: str, shell: str = "", **options: object) -> pexpect.spawn:
+        variables = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+        env = environment(**(variables | {"TERM": "xterm"} | options))  # type: ignore[arg-type]
+        words = command("gpt2-interactive", models, "--length", "5", *flags)
+        if shell:
+            words = ["bash", "-c", f'"$@" {shell}', "bash", *words]
+        session = pexpect.spawn(
+            words[0], words[1:], env=env, encoding="utf-8", timeout=10, dimensions=(40, 120)
+        )
+        started.append(session)
+        return session
+
+    yield starting
+    for session in started:
+        session.close(force=True)
+
+
+def plain(text: str | None) -> str:
+    """What was written to the terminal, without how."""
+    assert text is not None
+    return ESCAPE.sub("", text).replace("\r", "")
+
+
+def answer_question(session: pexpect.spawn, keys: str) -> None:
+    """Waits until the question can be answered, and presses the keys."""
+    session.expect_exact(READY)
+    session.expect_exact(QUESTION)
+    session.send(keys)
+
+
+def ask(session: pexpect.spawn, prompt: str) -> str:
+    """What is shown for a prompt or a command that writes samples."""
+    answer_question(session, f"{prompt}\r")
+    session.expect_exact(DONE)
+    session.expect_exact(CLOSING.strip())
+    return plain(session.before)
+
+
+def tell(session: pexpect.spawn, command_line: str) -> str:
+    """What a command says that writes no samples."""
+    answer_question(session, f"{command_line}\r")
+    session.expect_exact(DONE)
+    session.expect_exact(READY)
+    said = plain(session.before)
+    session.buffer = READY + session.buffer
+    return said
+
+
+def left(session: pexpect.spawn) -> int | None:
+    """The exit code of a session that has been left."""
+    session.expect(pexpect.EOF)
+    session.close()
+    return session.exitstatus
+
+
+def test_a_prompt_is_continued_and_another_asked_for(start: Start) -> None:
+    session = start()
+    assert f"{header(1)} upon\n" in ask(session, "Once")
+    assert f"{header(1)} a ti\n" in ask(session, "Once upon")
+    session.expect_exact(QUESTION)
+
+
+def test_the_line_can_be_edited(start: Start) -> None:
+    session = start()
+    assert f"{header(1)} upon\n" in ask(session, f"Onc{LEFT}x{LEFT}{LEFT}")
+
+
+def test_earlier_prompts_come_back_even_in_the_next_run(start: Start) -> None:
+    session = start()
+    ask(session, "Once")
+    session.expect_exact(QUESTION)
+    session.sendeof()
+    assert left(session) == 0
+    again = start()
+    assert f"{header(1)}upon \n" in ask(again, f"{UP} ")
+
+
+def test_several_lines_can_be_one_prompt(start: Start) -> None:
+    session = start()
+    for typed, n_characters in [
+        ('"""\rab\rcd\r"""', 5),
+        ('"""ab\r\rcd"""', 6),
+        ("ab\\\rcd", 5),
+        ("\x1b[200~ab\ncd\nef\x1b[201~", 8),
+        ("//ab", 3),
+        ('"""/ab"""', 3),
+    ]:
+        text = BOOK[n_characters : n_characters + 5]
+        assert f"{header(1)}{text}\n" in ask(session, typed)
+
+
+def test_an_empty_prompt_asks_again(start: Start) -> None:
+    session = start()
+    answer_question(session, "\r")
+    answer_question(session, '""""""\r')
+    assert header(1) in ask(session, "Once")
+
+
+def test_a_prompt_that_ends_in_a_space_gets_a_warning(start: Start) -> None:
+    session = start()
+    assert "ends in a space" in ask(session, "Once ")
+    assert "ends in a space" not in ask(session, "Once")
+
+
+def test_each_sample_is_followed_by_what_it_took_and_why_it_ended(start: Start) -> None:
+    session = start("--stop", "time")
+    assert re.search(r"\[5 tokens, [\d.]+ tokens/s, length reached\]", ask(session, "Once"))
+    assert re.search(r"\[\d+ tokens, .*, stop text\]", ask(session, "Once upon a"))
+    near_its_end = "a" * (len(BOOK.encode()) - len("re.|"))
+    assert re.search(r"re\.\n\[3 tokens, .*, end of text\]", ask(session, near_its_end))
+
+
+def test_no_color_is_respected(start: Start) -> None:
+    session = start(NO_COLOR="1")
+    ask(session, "Once")
+    assert "\x1b[2m" not in str(session.before) and "tokens/s" in str(session.before)
+    coloured = start()
+    ask(coloured, "Once")
+    assert "\x1b[2m[5 tokens" in str(coloured.before)
+
+
+@pytest.mark.parametrize("answers", [["\x03", "\x03"], ["abc\x03", "\x03"], ["\x04"], ["/quit\r"]])
+def test_leaving_is_no_failure(start: Start, answers: list[str]) -> None:
+    session = start()
+    for keys in answers:
+        answer_question(session, keys)
+    assert left(session) == 0
+
+
+def test_ctrl_d_typed_ahead_leaves_when_the_text_is_written(start: Start) -> None:
+    session = start(delay=0.1)
+    answer_question(session, "Once\r")
+    session.expect_exact("up")
+    session.sendeof()
+    assert left(session) == 0
+
+
+def test_ctrl_c_clears_the_line(start: Start) -> None:
+    session = start()
+    answer_question(session, "rubbish\x03")
+    assert f"{header(1)} upon\n" in ask(session, "Once")
+
+
+def test_ctrl_c_stops_the_text_and_keeps_it_to_go_on_from(start: Start) -> None:
+    session = start("--length", "1000", "--ignore_eot", delay=0.05)
+    text = "Once"
+    for typed in ("Once", "/more"):
+        answer_question(session, f"{typed}\r")
+        session.expect_exact(f"{header(1).strip()}\r\n")
+        session.expect_exact(BOOK[len(text) : len(text) + 6])
+        session.sendintr()
+        session.expect_exact("stopped]")
+        text += BOOK[len(text) : len(text) + 6]
+        text += plain(session.before).replace("^C", "").partition("\n")[0]
+        assert BOOK.startswith(text)
+    session.expect_exact(CLOSING.strip())
+    answer_question(session, "\x04")
+    assert left(session) == 0
+
+
+def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(start: Start) -> None:
+    session = start(shell="; echo ended by $?; stty -a")
+    answer_question(session, "abc")
+    session.expect_exact("abc")
+    (process,) = psutil.Process(session.pid).children()
+    process.terminate()
+    session.expect_exact(f"ended by {128 + signal.SIGTERM}")
+    session.expect(r"\sicanon\s.*\secho\s")
+
+
+def test_samples_can_go_to_a_file_while_the_person_types(start: Start, tmp_path: Path) -> None:
+    session = start(shell=f"> {tmp_path / 'samples'}")
+    answer_question(session, "Once\r")
+    session.expect_exact("tokens/s")
+    answer_question(session, "\x04")
+    assert left(session) == 0
+    assert (tmp_path / "samples").read_text() == f"{header(1)} upon\n{CLOSING}"
+
+
+def test_a_terminal_that_shows_ascii_only_ends_nothing(start: Start) -> None:
+    session = start("--length", "100", PYTHONIOENCODING="ascii")
+    assert "He had ??? and no more." in ask(session, "Once é€😀")
+
+
+def test_a_state_folder_that_cannot_be_written_ends_nothing(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    session = start(XDG_STATE_HOME=str(tmp_path / "file" / "state"))
+    assert header(1) in ask(session, "Once")
+    assert header(1) in ask(session, UP)
+
+
+def test_a_history_file_that_is_no_text_ends_nothing(start: Start, tmp_path: Path) -> None:
+    history = tmp_path / "state" / "gpt2-sampler" / "history"
+    history.parent.mkdir(parents=True)
+    history.write_bytes(b"\xff\x00+\xfe\n+Once\n")
+    assert f"{header(1)} upon\n" in ask(start(), UP)
+
+
+# Commands.
+
+
+def test_a_flag_can_be_changed_shown_and_put_back(start: Start) -> None:
+    session = start()
+    assert tell(session, "/set length 2") == ""
+    assert f"{header(1)} u\n" in ask(session, "Once")
+    assert re.search(r"length +2\n", tell(session, "/show"))
+    tell(session, "/set stop p")
+    tell(session, "/set length")
+    assert f"{header(1)} u\n" in ask(session, "Once")
+    assert re.search(r"stop +p\n", tell(session, "/show"))
+
+
+def test_a_command_that_cannot_be_obeyed_says_why_and_ends_nothing(start: Start) -> None:
+    session = start()
+    assert "error: there is no command /mroe; did you mean /more?" in tell(session, "/mroe")
+    assert "error: --temperature must be 0 or more" in tell(session, "/set temperature -1")
+    assert "/retry" in tell(session, "/help")
+    assert header(1) in ask(session, "Once")
+
+
+def test_more_goes_on_and_undo_takes_back(start: Start) -> None:
+    session = start()
+    assert f"{header(1)} upon\n" in ask(session, "Once")
+    assert f"{header(1)} a ti\n" in ask(session, "/more")
+    assert "ends: upon" in tell(session, "/undo")
+    assert f"{header(1)} a ti\n" in ask(session, "/more")
+
+
+def test_a_session_is_saved_once(start: Start, tmp_path: Path) -> None:
+    session = start()
+    ask(session, '"""Once\rupon"""')
+    file = tmp_path / "session.txt"
+    assert f"saved in {file}" in tell(session, f"/save {file}")
+    text = f"{QUESTION}Once\nupon\n{header(1)} a ti\n{CLOSING}"
+    assert file.read_text() == text
+    assert "is there already" in tell(session, f"/save {file}")
+    assert file.read_text() == text
+    assert "cannot be written" in tell(session, f"/save {tmp_path / 'none' / 'file'}")
+    assert [path.name for path in tmp_path.glob("*sess*")] == ["session.txt"]
+
+
+def test_a_session_is_the_same_when_it_is_typed_again(start: Start) -> None:
+    typed = ["one", "/retry", "/more", "/retry", "/undo", "/more 1", "two", "/retry", "one"]
+
+    def texts() -> list[str]:
+        session = start("--length", "12", book=None)
+        said = [(tell if line == "/undo" else ask)(session, line) for line in typed]
+        return [re.sub("[0-9.]+ tokens/s", "", text) for text in said]
+
+    first = texts()
+    assert first == texts()
+    assert len({first[0], *first[1:5], *first[6:8]}) == 7
+    assert first[-1] == first[0]

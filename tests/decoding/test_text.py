@@ -1,0 +1,84 @@
+"""Tokens become whole characters, and a stop text ends them wherever tokens begin."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt2_sampler.decoding.text import SampleText, first_stop, pending
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
+
+BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
+END = 256
+few_letters = st.text(st.sampled_from("abé"), max_size=12)
+stop_texts = st.lists(st.text(st.sampled_from("abé"), min_size=1, max_size=3), max_size=3)
+
+
+def pieces(tokens: list[int], text: SampleText) -> list[str]:
+    taken = []
+    for token in tokens:
+        ended = text.add(token)
+        taken.append(text.take())
+        if ended:
+            break
+    text.end("length reached")
+    return [*taken, text.take()]
+
+
+@given(few_letters, stop_texts)
+def test_text_ends_before_the_stop_text_that_is_complete_first(
+    written: str, stops: list[str]
+) -> None:
+    expected = written
+    for n_characters in range(len(written) + 1):  # read character by character
+        found = [stop for stop in stops if written[:n_characters].endswith(stop)]
+        if found:
+            expected = written[: n_characters - max(map(len, found))]
+            break
+    text = SampleText(0, BYTES, stops)
+    assert "".join(pieces(list(written.encode()), text)) == text.text == expected
+    assert text.ended == ("length reached" if expected == written else "stop text")
+
+
+@given(few_letters, stop_texts)
+def test_what_can_become_no_stop_text_is_not_held_back(written: str, stops: list[str]) -> None:
+    held = pending(written, stops)
+    beginnings = [stop[:n] for stop in stops for n in range(1, len(stop))]
+    ends = [beginning for beginning in beginnings if written.endswith(beginning)]
+    assert held == max(map(len, ends), default=0)
+
+
+def test_a_stop_text_inside_one_token_is_found() -> None:
+    assert first_stop("xabcx", ["c", "abc", "b"]) == 2
+    assert first_stop("xabcx", ["c", "abc"]) == 1
+    assert first_stop("xabcx", ["d"]) is None
+
+
+@pytest.mark.parametrize("character", ["é", "€", "😀"])
+def test_characters_are_shown_when_they_are_whole(character: str) -> None:
+    tokens = list(character.encode())
+    text = SampleText(0, BYTES)
+    assert pieces(tokens, text) == [*[""] * (len(tokens) - 1), character, ""]
+
+
+def test_half_a_character_at_the_end_is_left_out_and_completed_when_the_text_goes_on() -> None:
+    tokens = list("a😀b".encode())
+    first = SampleText(0, BYTES)
+    assert "".join(pieces(tokens[:3], first)) == "a"
+    second = SampleText(0, BYTES, start=first.rest())
+    assert "".join(pieces(tokens[3:], second)) == "😀b"
+
+
+def test_the_end_of_text_is_neither_shown_nor_gone_on_from() -> None:
+    text = SampleText(0, BYTES, end_of_text=END)
+    assert "".join(pieces([*b"ab", END, *b"cd"], text)) == "ab"
+    assert text.ended == "end of text"
+    assert (text.rest().tokens, text.rest().draws) == ([*b"ab"], 3)
+
+
+def test_a_stop_text_is_shown_when_the_text_goes_on() -> None:
+    first = SampleText(0, BYTES, ["."])
+    assert "".join(pieces([*b"One. Two."], first)) == "One"
+    second = SampleText(0, BYTES, ["."], start=first.rest())
+    assert "".join(pieces([*b" Two. Three."], second)) == ". Two"

@@ -1,0 +1,308 @@
+"""Single files from a server that misbehaves: each fault ends in the right file or one line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from urllib3.util.retry import Retry
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.fetching.client import Client, Network, SourceError
+from gpt2_sampler.fetching.fetch_file import fetch
+from gpt2_sampler.fetching.filespec import FileSpec, Version
+from tests.misbehaving_server import (
+    Fault,
+    MisbehavingServer,
+    chunked,
+    chunked_drop,
+    dripping,
+    drop,
+    page,
+    redirect,
+    stalled,
+    status,
+    wrong_bytes,
+    wrong_length,
+    zipped,
+)
+
+CONTENT = random.Random(7).randbytes(10_007)
+SPEC = FileSpec("file", (Version(len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),))
+UNKNOWN = FileSpec("file")
+SPECS = pytest.mark.parametrize("spec", [SPEC, UNKNOWN], ids=["known", "unknown"])
+QUICK = Network(connections=3, piece=1009, timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MisbehavingServer]:
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "file").write_bytes(CONTENT)
+    with MisbehavingServer(tmp_path / "served") as running:
+        yield running
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here" / "file"
+
+
+def get(server: MisbehavingServer, target: Path, spec: FileSpec = UNKNOWN) -> None:
+    client = Client(QUICK)
+    fetch(client, client.probe(f"{server.url}/file"), target, spec)
+
+
+def only(target: Path) -> bool:
+    return [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+@SPECS
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_arrives_and_nothing_is_left_beside_it(
+    server: MisbehavingServer, target: Path, spec: FileSpec, ranges: bool
+) -> None:
+    server.ranges = ranges
+    get(server, target, spec)
+    assert target.read_bytes() == CONTENT
+    assert only(target)
+    gets = [line for line in server.requests if line.startswith("GET")]
+    assert len(gets) == (10 if ranges else 1)
+
+
+PASSING: dict[str, tuple[Fault, int]] = {
+    "500": (status(500), 2),
+    "503 and 429": (status(429), 2),
+    "drop": (drop, 5),
+    "stall": (stalled(1.0), 1),
+    "drip": (dripping(500, 0.002), 1000),
+    "gzip": (zipped, 1000),
+    "chunked": (chunked, 1000),
+    "chunked, then a drop": (chunked_drop, 2),
+    "a length too long": (wrong_length(5), 2),
+}
+
+
+@SPECS
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("fault", PASSING)
+def test_what_passes_is_waited_for(
+    server: MisbehavingServer, target: Path, spec: FileSpec, ranges: bool, fault: str
+) -> None:
+    server.ranges = ranges
+    what, times = PASSING[fault]
+    server.misbehave("file", what, times=times if ranges else min(times, 3))
+    get(server, target, spec)
+    assert target.read_bytes() == CONTENT
+    assert only(target)
+
+
+LASTING: dict[str, tuple[Fault, str]] = {
+    "404": (status(404), "answers 404 Not Found"),
+    "403": (status(403), "answers 403 Forbidden"),
+    "500": (status(500), "failed 4 times: it answers 500 Internal Server Error"),
+    "page": (page, r"is a web page \(text/html\)"),
+    "XML": (status(200, b"<Error/>", "text/xml"), "is a web page"),
+    "endless redirect": (redirect("file"), "redirects"),
+}
+
+
+@pytest.mark.parametrize("methods", ["GET", "GET HEAD"])
+@pytest.mark.parametrize("fault", LASTING)
+def test_what_lasts_is_one_clear_line(
+    server: MisbehavingServer, target: Path, fault: str, methods: str
+) -> None:
+    what, message = LASTING[fault]
+    server.misbehave("file", what, methods=methods)
+    with pytest.raises(SourceError, match=message) as caught:
+        get(server, target)
+    assert "\n" not in str(caught.value)
+    assert not target.exists()
+
+
+def test_a_server_that_falls_silent_for_good_is_given_up(
+    server: MisbehavingServer, target: Path
+) -> None:
+    server.ranges = False  # a range would get further each time
+    server.misbehave("file", stalled(1.0))
+    with pytest.raises(SourceError, match="failed 4 times: the server is silent"):
+        get(server, target)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("how", ["SHA-256", "MD5"])
+def test_wrong_bytes_of_the_right_length_get_no_name(
+    server: MisbehavingServer, target: Path, ranges: bool, how: str
+) -> None:
+    server.ranges = ranges
+    server.misbehave("file", wrong_bytes)
+    with pytest.raises(SourceError, match=how):
+        get(server, target, SPEC if how == "SHA-256" else UNKNOWN)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_file_of_another_size_is_not_even_begun(server: MisbehavingServer, target: Path) -> None:
+    (server.folder / "file").write_bytes(CONTENT[:5])
+    with pytest.raises(SourceError, match="5 bytes, not 10,007"):
+        get(server, target, SPEC)
+    assert not any(line.startswith("GET") for line in server.requests)
+
+
+@pytest.mark.parametrize("start", [b"<!DOCTYPE html>", b"\n<?xml version", b"<Error>"])
+def test_a_page_that_says_it_is_a_file_is_not_taken(
+    server: MisbehavingServer, target: Path, start: bytes
+) -> None:
+    (server.folder / "file").write_bytes(start + CONTENT)
+    with pytest.raises(SourceError, match="a web page"):
+        get(server, target)
+
+
+def test_a_file_without_any_length_is_not_taken(server: MisbehavingServer, target: Path) -> None:
+    def endless(answer: object) -> None:
+        answer.headers["Content-Length"] = "unknown"  # type: ignore[attr-defined]
+
+    server.ranges = False
+    server.misbehave("file", endless, methods="GET HEAD")
+    with pytest.raises(SourceError, match="without its length"):
+        get(server, target)
+
+
+def test_a_mirror_of_other_files_costs_no_bytes_that_are_here(
+    server: MisbehavingServer, target: Path
+) -> None:
+    interrupted(server, target, SPEC)
+    (server.folder / "file").write_bytes(CONTENT[:5])
+    with pytest.raises(SourceError, match="5 bytes"):
+        get(server, target, SPEC)
+    assert target.with_name("file.part.json").exists()
+
+
+def test_a_redirect_is_followed(server: MisbehavingServer, target: Path) -> None:
+    server.misbehave("moved", redirect(f"{server.url}/file"), methods="GET HEAD")
+    client = Client(QUICK)
+    fetch(client, client.probe(f"{server.url}/moved"), target, SPEC)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_without_head_is_asked_with_get(server: MisbehavingServer, target: Path) -> None:
+    server.misbehave("file", status(405), methods="HEAD")
+    get(server, target, SPEC)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_check_decides_before_the_name_is_given(server: MisbehavingServer, target: Path) -> None:
+    def check(path: Path) -> None:
+        assert path.read_bytes() == CONTENT
+        raise CheckpointError("not what was meant")
+
+    client = Client(QUICK)
+    with pytest.raises(SourceError, match="not what was meant"):
+        fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, check=check)
+    assert list(target.parent.iterdir()) == []
+
+
+def interrupted(server: MisbehavingServer, target: Path, spec: FileSpec = UNKNOWN) -> int:
+    """A run that is stopped once half is there -> bytes in the journal."""
+
+    def report(done: int) -> None:
+        if done > len(CONTENT) // 2:
+            raise KeyboardInterrupt
+
+    server.misbehave("file", dripping(100, 0.002), times=1000)
+    client = Client(QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(client, client.probe(f"{server.url}/file"), target, spec, report=report)
+    server.faults.clear()
+    server.requests.clear()
+    return sum(1 for _ in target.parent.iterdir())
+
+
+def asked_for(server: MisbehavingServer) -> int:
+    """Bytes of all ranges that were asked for."""
+    found = [re.search(r"bytes=(\d+)-(\d+)", line) for line in server.requests]
+    return sum(int(m[2]) - int(m[1]) + 1 for m in found if m)
+
+
+@SPECS
+def test_a_run_goes_on_where_the_last_one_was_stopped(
+    server: MisbehavingServer, target: Path, spec: FileSpec
+) -> None:
+    assert interrupted(server, target, spec) == 2
+    assert not target.exists()
+    get(server, target, spec)
+    assert target.read_bytes() == CONTENT
+    assert only(target)
+    assert 0 < asked_for(server) <= len(CONTENT) // 2
+
+
+def test_a_file_that_changed_since_is_fetched_anew(server: MisbehavingServer, target: Path) -> None:
+    interrupted(server, target)
+    changed = CONTENT[::-1]
+    (server.folder / "file").write_bytes(changed)
+    server.edition = 2
+    get(server, target)
+    assert target.read_bytes() == changed
+    assert only(target)
+
+
+def test_a_file_that_changes_meanwhile_is_fetched_anew(
+    server: MisbehavingServer, target: Path
+) -> None:
+    changed = CONTENT[::-1]
+
+    def report(done: int) -> None:
+        if done > len(CONTENT) // 2 and server.edition == 1:
+            (server.folder / "file").write_bytes(changed)
+            server.edition = 2
+
+    server.misbehave("file", dripping(100, 0.002), times=9)
+    client = Client(QUICK)
+    fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, report=report)
+    assert target.read_bytes() == changed
+    assert only(target)
+
+
+def test_rubbish_under_the_same_etag_is_found_and_fetched_anew(
+    server: MisbehavingServer, target: Path
+) -> None:
+    interrupted(server, target)
+    part = target.with_name("file.part")
+    part.write_bytes(bytes(part.stat().st_size))
+    get(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [b"", b"{", b"[]", b'{"length": 10007, "validator": "x", "missing": [[5, 1]]}', b"\xff"],
+)
+def test_a_broken_journal_is_no_journal(
+    server: MisbehavingServer, target: Path, journal: bytes
+) -> None:
+    target.with_name("file.part").write_bytes(os.urandom(len(CONTENT)))
+    target.with_name("file.part.json").write_bytes(journal)
+    get(server, target)
+    assert target.read_bytes() == CONTENT
+    assert only(target)
+
+
+def test_every_drop_goes_on_where_it_was(server: MisbehavingServer, target: Path) -> None:
+    server.misbehave("file", drop)
+    client = Client(Network(connections=1, piece=1 << 20, timeout=0.5, retry=QUICK.retry))
+    fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
+    assert target.read_bytes() == CONTENT
+    assert asked_for(server) < 2.1 * len(CONTENT)
+
+
+def test_waits_are_told_of(server: MisbehavingServer, target: Path) -> None:
+    server.misbehave("file", status(503), times=3)
+    told: list[str] = []
+    client = Client(Network(retry=Retry(total=3, backoff_factor=0.001)), told.append)
+    fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
+    assert all("it answers 503 Service Unavailable; trying again in" in line for line in told)
+    assert told

@@ -1,0 +1,180 @@
+"""A model of a hub arrives whole and checked, or one line says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from urllib3.util.retry import Retry
+
+from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.fetching.client import Network
+from gpt2_sampler.fetching.fetch_model import download
+from gpt2_sampler.fetching.filespec import sha256_of
+from gpt2_sampler.fetching.hub import plan
+from gpt2_sampler.registry import find_model
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from tests.misbehaving_server import (
+    Answer,
+    Fault,
+    MisbehavingServer,
+    drop,
+    page,
+    status,
+    wrong_bytes,
+)
+
+SAVED = Path(__file__).resolve().parents[1] / "huggingface"
+QUICK = Network(piece=4_009, timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
+COMMIT = "0123abc"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MisbehavingServer]:
+    """A hub with o/sharded, o/chinese and o/pickled, each in one commit and a branch main."""
+    for name, kind in (("sharded", "silu"), ("chinese", "plain"), ("pickled", "plain")):
+        folder = tmp_path / "hub" / "o" / name / "resolve" / COMMIT
+        shutil.copytree(SAVED / kind, folder)
+        if name == "chinese":
+            shutil.copyfile(SAVED / "chinese" / "vocab.txt", folder / "vocab.txt")
+            (folder / "README.md").write_text("about")
+        if name == "pickled":
+            (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+        publish(tmp_path / "hub", name)
+    with MisbehavingServer(tmp_path / "hub") as running:
+        yield running
+
+
+def publish(hub: Path, name: str, **changes: object) -> None:
+    """What the hub answers about the files; the large ones have a checksum."""
+    folder = hub / "o" / name / "resolve" / COMMIT
+    siblings: list[dict[str, object]] = []
+    for path in sorted(folder.iterdir()):
+        entry: dict[str, object] = {"rfilename": path.name, "size": path.stat().st_size}
+        if path.suffix == ".safetensors":
+            entry["lfs"] = {"sha256": sha256_of(path), "size": path.stat().st_size}
+        siblings.append(entry)
+    answer = {"sha": COMMIT, "config": {"model_type": "gpt2"}, "siblings": siblings, **changes}
+    for revision in ("main", "v2"):
+        path = hub / "api" / "models" / "o" / name / "revision" / revision
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(answer))
+
+
+def fetch(server: MisbehavingServer, tmp_path: Path, name: str = "hf:o/sharded") -> Path:
+    return download(name, str(tmp_path / "models"), [server.url], QUICK)
+
+
+def test_a_sharded_model_arrives_whole(server: MisbehavingServer, tmp_path: Path) -> None:
+    folder = fetch(server, tmp_path)
+    assert folder == tmp_path / "models" / "o" / "sharded"
+    assert find_model("hf:o/sharded", str(tmp_path / "models")) == folder
+    there = {path.name for path in (SAVED / "silu").iterdir()}
+    assert {path.name for path in folder.iterdir()} == there
+    assert open_checkpoint(folder).fingerprint == open_checkpoint(SAVED / "silu").fingerprint
+
+
+def test_only_what_sampling_needs_is_fetched(server: MisbehavingServer, tmp_path: Path) -> None:
+    folder = fetch(server, tmp_path, "hf:o/chinese@v2")
+    assert folder == tmp_path / "models" / "o" / "chinese@v2"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.json", "model.safetensors", "vocab.txt"}
+
+
+def test_what_is_whole_is_not_fetched_again(server: MisbehavingServer, tmp_path: Path) -> None:
+    fetch(server, tmp_path)
+    server.requests.clear()
+    fetch(server, tmp_path)
+    assert server.fetched() == ["main"]
+
+
+@pytest.mark.parametrize("fault", [status(500), status(503), drop])
+def test_a_fault_that_passes_does_not_matter(
+    fault: Fault, server: MisbehavingServer, tmp_path: Path
+) -> None:
+    server.misbehave("", fault, times=2)
+    fetch(server, tmp_path)
+
+
+def test_the_environment_names_the_hub_and_has_the_token(
+    server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"{server.url}/")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    planned = plan("hf:o/sharded", [], QUICK)
+    assert planned.source == f"{server.url}/o/sharded/resolve/{COMMIT}"
+    assert planned.network.headers["Authorization"] == "Bearer secret"
+    download("hf:o/sharded", str(tmp_path / "models"), network=QUICK)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hf:", "hf:gpt2", "hf:a/b/c", "hf:../b", "hf:a/..", "hf:a/b@", "hf:a/b@../x", "hf:a/b c"],
+)
+def test_a_name_that_cannot_be_is_a_mistake(name: str) -> None:
+    with pytest.raises(UsageError, match=r"is written hf:OWNER/NAME"):
+        plan(name, [], QUICK)
+
+
+def no_json(answer: Answer) -> None:
+    answer.body = b"nothing"
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (status(401), "401 .*gated set HF_TOKEN"),
+        (status(404), "404 .*spelling of o/sharded"),
+        (status(500), "failed .* times"),
+        (page, "is a web page"),
+        (no_json, "answers no JSON"),
+    ],
+)
+def test_a_hub_that_does_not_answer_is_one_line(
+    fault: Fault, says: str, server: MisbehavingServer, tmp_path: Path
+) -> None:
+    server.misbehave("revision/main", fault)
+    with pytest.raises(DownloadError, match=says) as error:
+        fetch(server, tmp_path)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "models" / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"config": {"model_type": "llama"}}, "is a 'llama', not a gpt2"),
+        ({"siblings": []}, "has no model.safetensors, no weights"),
+        ({"siblings": None}, "does not answer as a hub does"),
+        ({"siblings": [{"rfilename": "../model.safetensors"}, 7, {}]}, "no weights"),
+    ],
+)
+def test_a_model_that_cannot_be_sampled_from_is_not_fetched(
+    changes: dict[str, object], says: str, server: MisbehavingServer, tmp_path: Path
+) -> None:
+    publish(server.folder, "sharded", **changes)
+    with pytest.raises(DownloadError, match=says):
+        fetch(server, tmp_path)
+
+
+def test_a_pickle_is_not_fetched(server: MisbehavingServer, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"only pytorch_model.bin, which is never opened"):
+        fetch(server, tmp_path, "hf:o/pickled")
+
+
+def test_weights_with_another_checksum_are_not_kept(
+    server: MisbehavingServer, tmp_path: Path
+) -> None:
+    server.misbehave("00002-of-00004.safetensors", wrong_bytes)
+    with pytest.raises(DownloadError, match="SHA-256"):
+        fetch(server, tmp_path)
+    assert not (tmp_path / "models/o/sharded/model-00002-of-00004.safetensors").exists()

@@ -1,0 +1,39 @@
+import pytest
+
+from gpt2_sampler.fetching.released import DATA_FILE, RELEASED, aliases, canonical
+
+
+@pytest.mark.parametrize("name", ["117M", "124M", "117m", "124m"])
+def test_two_names_in_any_case_mean_the_same_model(name: str) -> None:
+    assert canonical(name) == "117M"
+    assert aliases(name) == ("117M", "124M")
+
+
+@pytest.mark.parametrize("name", ["117", "", "demo", "1558"])
+def test_another_name_has_no_alias(name: str) -> None:
+    assert canonical(name) is None
+    assert aliases(name) == (name,)
+
+
+def test_the_weights_are_four_bytes_a_parameter() -> None:
+    for model in RELEASED.values():
+        sizes = {spec.name: [v.size for v in spec.versions] for spec in model.files}
+        assert sizes[DATA_FILE] == [4 * model.parameters]
+
+
+def test_every_model_has_the_files_that_sampling_needs() -> None:
+    for model in RELEASED.values():
+        assert [spec.name for spec in model.files if not spec.optional] == [
+            "checkpoint",
+            "hparams.json",
+            "encoder.json",
+            "vocab.bpe",
+            "model.ckpt.index",
+            DATA_FILE,
+        ]
+
+
+def test_checksums_are_sha256() -> None:
+    versions = [v for model in RELEASED.values() for spec in model.files for v in spec.versions]
+    assert all(len(bytes.fromhex(v.sha256)) == 32 for v in versions if v.sha256)
+    assert all(spec.hashed for spec in RELEASED["117M"].files)

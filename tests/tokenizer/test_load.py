@@ -1,0 +1,260 @@
+"""Every form of vocabulary reads and writes text as transformers does, whole or as a stream."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from gpt2_sampler import generate, load_engine
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.tokenizer.byte_level import Encoder, load_encoder
+from gpt2_sampler.tokenizer.load import Vocabulary, load_vocabulary
+from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from tests.vocabulary import real_vocabulary
+
+CHINESE = Path(__file__).resolve().parents[1] / "huggingface" / "chinese"
+EXPECTED = json.loads((CHINESE / "expected.json").read_text(encoding="utf-8"))
+TEXTS = ("Alan Turing theorized", "naïve  café\n\n 12 345", "春眠不觉晓 🙂", "<|endoftext|>", "")
+
+
+@pytest.fixture(scope="module")
+def openai(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return real_vocabulary(tmp_path_factory.mktemp("openai"))
+
+
+@pytest.fixture
+def renamed(openai: Path, tmp_path: Path) -> Path:
+    shutil.copyfile(openai / "encoder.json", tmp_path / "vocab.json")
+    shutil.copyfile(openai / "vocab.bpe", tmp_path / "merges.txt")
+    return tmp_path
+
+
+def as_tokenizer(renamed: Path, *, prefix_space: bool = False) -> Path:
+    """The same two files as tokenizer.json."""
+    bpe = models.BPE.from_file(str(renamed / "vocab.json"), str(renamed / "merges.txt"))
+    tokenizer = Tokenizer(bpe)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    tokenizer.save(str(renamed / "tokenizer.json"))
+    for name in ("vocab.json", "merges.txt"):
+        (renamed / name).unlink()
+    return renamed
+
+
+def bert(folder: Path, *names: str, **settings: object) -> Path:
+    for name in names:
+        shutil.copyfile(CHINESE / name, folder / name)
+    if settings:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def streamed(vocabulary: Vocabulary, ids: list[int]) -> str:
+    stream = vocabulary.stream()
+    return "".join([stream.push(token) for token in ids]) + stream.finish()
+
+
+def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+
+
+@pytest.mark.parametrize("form", ["openai", "renamed", "tokenizer"])
+def test_byte_level_needs_no_library(
+    form: str, openai: Path, renamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = {"openai": lambda: openai, "renamed": lambda: renamed}.get(
+        form, lambda: as_tokenizer(renamed)
+    )()
+    without_library(monkeypatch)
+    vocabulary, plain = load_vocabulary(folder), load_encoder(openai)
+    assert isinstance(vocabulary, Encoder)
+    assert vocabulary.n_vocab == 50257
+    assert vocabulary.end_of_text == vocabulary.start_of_text == 50256
+    for text in TEXTS:
+        for special in (False, True):
+            ids = vocabulary.encode(text, special_tokens=special)
+            assert ids == plain.encode(text, special_tokens=special)
+        assert vocabulary.decode(ids) == streamed(vocabulary, ids) == text
+
+
+def test_added_and_special_tokens_are_known_by_name(renamed: Path) -> None:
+    (renamed / "added_tokens.json").write_text('{"<|start|>": 50257, "</s>": 50258}')
+    (renamed / "tokenizer_config.json").write_text(
+        '{"bos_token": {"content": "<|start|>"}, "eos_token": "</s>"}'
+    )
+    vocabulary = load_vocabulary(renamed)
+    assert (vocabulary.start_of_text, vocabulary.end_of_text) == (50257, 50258)
+    assert vocabulary.n_vocab == 50259
+    assert vocabulary.decode([50257, 15496]) == "<|start|>Hello"
+    assert vocabulary.encode("Hello</s>", special_tokens=True) == [15496, 50258]
+
+
+def test_the_end_of_text_may_be_told_by_its_number(renamed: Path) -> None:
+    vocabulary = json.loads((renamed / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary["<end>"] = vocabulary.pop("<|endoftext|>")
+    (renamed / "vocab.json").write_text(json.dumps(vocabulary))
+    assert load_vocabulary(renamed).end_of_text is None
+    (renamed / "config.json").write_text('{"eos_token_id": 50256}')
+    assert load_vocabulary(renamed).end_of_text == 50256
+
+
+@pytest.mark.parametrize("form", ["renamed", "tokenizer"])
+def test_a_space_before_every_text_is_the_librarys(form: str, renamed: Path, openai: Path) -> None:
+    (renamed / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
+    folder = as_tokenizer(renamed, prefix_space=True) if form == "tokenizer" else renamed
+    vocabulary = load_vocabulary(folder)
+    assert isinstance(vocabulary, Subwords)
+    plain = load_encoder(openai)
+    assert vocabulary.encode("Hello 天🙂") == plain.encode(" Hello 天🙂")
+    assert streamed(vocabulary, plain.encode(" Hello 天🙂!")) == " Hello 天🙂!"
+
+
+@pytest.mark.parametrize(
+    "files", [["vocab.txt"], ["vocab.txt", "tokenizer_config.json"], ["tokenizer.json"]]
+)
+def test_berts_vocabulary_gives_transformers_ids(files: list[str], tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(bert(tmp_path, *files))
+    assert isinstance(vocabulary, WordPieces)
+    assert vocabulary.n_vocab == 50
+    for text, ids in EXPECTED.items():
+        assert vocabulary.encode(text) == ids
+    assert (vocabulary.start_of_text, vocabulary.end_of_text) == (2, 3)
+
+
+@pytest.mark.parametrize("form", ["vocab.txt", "tokenizer.json"])
+def test_special_tokens_typed_in_a_text_are_text(form: str, tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(bert(tmp_path, form))
+    assert 3 not in vocabulary.encode("天[SEP]地")
+    assert vocabulary.encode("天[SEP]地", special_tokens=True) == [15, 3, 16]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("春眠不觉晓，处处闻啼鸟。", "春眠不觉晓，处处闻啼鸟。"),
+        ("我 用 GPT 手机", "我用gpt手机"),
+        ("Hello world, saying hellos.", "hello world, saying hellos."),
+        ("2019 20 a-e", "2019 20 a - e"),
+    ],
+)
+def test_no_spaces_stand_between_chinese_characters(text: str, shown: str, tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt"))
+    ids = vocabulary.encode(text)
+    assert vocabulary.decode(ids) == streamed(vocabulary, ids) == shown
+    assert vocabulary.decode_bytes(ids) == shown.encode()
+
+
+def test_a_sample_goes_on_from_the_prompts_last_word(tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt"))
+    hello, world, s, heaven = 38, 39, 41, 15
+    for before, token, shown in (
+        (hello, world, " world"),
+        (hello, s, "s"),
+        (heaven, world, "world"),
+    ):
+        assert vocabulary.stream([before]).push(token) == shown
+    assert vocabulary.stream().push(world) == "world"
+
+
+def test_marks_between_texts_are_line_breaks(tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt"))
+    assert vocabulary.decode([2, 15, 3, 38, 4, 0, 1]) == "\n天\nhello [UNK]"
+
+
+def test_case_is_kept_where_the_settings_say_so(tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt", do_lower_case=False))
+    assert vocabulary.encode("GPT gpt") == [1, 37]
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json"])
+def test_without_the_library_one_line_says_what_to_install(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_library(monkeypatch)
+    with pytest.raises(CheckpointError, match=r"needs the package tokenizers; type: pip install"):
+        load_vocabulary(bert(tmp_path, name))
+
+
+@given(st.text(alphabet="春眠我Gpt hello,19\n\ud800é", max_size=30))
+def test_any_text_can_be_a_prompt(text: str) -> None:
+    vocabulary = load_vocabulary(CHINESE)
+    ids = vocabulary.encode(text)
+    assert vocabulary.decode(ids) == streamed(vocabulary, ids)
+
+
+def test_a_chinese_model_takes_and_prints_chinese(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(CHINESE.parent / "plain" / name, tmp_path / name)
+    checkpoint = open_checkpoint(bert(tmp_path, "vocab.txt", "tokenizer_config.json"))
+    vocabulary = load_vocabulary(checkpoint.vocabulary_folder)
+    assert vocabulary.n_vocab <= checkpoint.hparams.n_vocab
+    prompt = vocabulary.encode("春眠不觉晓，")
+    draws = generate(load_engine(checkpoint, "cpu"), prompt, range(5), length=40, seed=1)
+    texts: dict[int, str] = defaultdict(str)
+    streams = {sample: vocabulary.stream(prompt) for sample in range(5)}
+    for draw in draws:
+        texts[draw.sample] += streams[draw.sample].push(draw.token)
+    written = "".join(texts.values())
+    assert any("\u4e00" <= character <= "\u9fff" for character in written)
+    assert not re.search("[\u4e00-\u9fff] [\u4e00-\u9fff]", written)
+
+
+METASPACE = Tokenizer(
+    models.Unigram([("<unk>", 0.0), ("▁", -1.0), ("▁the", -2.0), ("▁cat", -3.0), ("s", -4.0)], 0)
+)
+METASPACE.pre_tokenizer = pre_tokenizers.Metaspace()
+METASPACE.decoder = decoders.Metaspace()
+
+
+def test_any_tokenizer_of_the_library_streams(tmp_path: Path) -> None:
+    METASPACE.save(str(tmp_path / "tokenizer.json"))
+    vocabulary = load_vocabulary(tmp_path)
+    ids = vocabulary.encode("the cats the cat")
+    assert ids == [2, 3, 4, 2, 3]
+    assert streamed(vocabulary, ids * 7) == " ".join(["the cats the cat"] * 7)
+    assert vocabulary.stream([2]).push(3) == " cat"
+    assert vocabulary.end_of_text is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("tokenizer.json", "{", "cannot be read"),
+        ("tokenizer.json", "[]", "cannot be read"),
+        ("tokenizer.json", '{"model": {"type": "BPE"}}', "cannot be read"),
+        ("vocab.json", "{", "cannot be read"),
+        ("vocab.json", "{}", "merges.txt is missing"),
+        ("vocab.txt", "\udcff", "cannot be read"),
+        ("spiece.model", "", "has a SentencePiece vocabulary"),
+        ("README.md", "", "has no vocabulary (encoder.json,"),
+    ],
+)
+def test_what_is_no_vocabulary_is_one_line(
+    name: str, content: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(CheckpointError) as error:
+        load_vocabulary(tmp_path)
+    assert says in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "settings", ['{"added_tokens_decoder": [1]}', '{"added_tokens_decoder": {"x": 1}}', "[]"]
+)
+def test_settings_of_another_kind_are_one_line(settings: str, renamed: Path) -> None:
+    (renamed / "tokenizer_config.json").write_text(settings)
+    with pytest.raises(CheckpointError, match="the vocabulary of"):
+        load_vocabulary(renamed)

@@ -1,0 +1,66 @@
+"""hparams.json is read, written and mistrusted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.weights.hparams import HParams, load_hparams
+
+GOOD: dict[str, Any] = {"n_vocab": 50257, "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12}
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    hparams = HParams(**GOOD)
+    hparams.save(tmp_path)
+    assert load_hparams(tmp_path) == hparams
+
+
+def test_what_openai_does_not_have_is_saved_only_where_it_differs(tmp_path: Path) -> None:
+    HParams(**GOOD).save(tmp_path)
+    assert json.loads((tmp_path / "hparams.json").read_text()) == GOOD
+    other = HParams(**GOOD, activation_function="relu", n_inner=5, tie_word_embeddings=False)
+    other.save(tmp_path)
+    assert load_hparams(tmp_path) == other
+
+
+def test_the_weights_of_117m_are_counted_right() -> None:
+    shapes = HParams(**GOOD).variable_shapes()
+    numbers = 0
+    for shape in shapes.values():
+        size = 1
+        for axis in shape:
+            size *= axis
+        numbers += size
+    assert numbers == 124_439_808
+    assert len(shapes) == 148
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        (json.dumps({**GOOD, "n_head": 0}), "n_head must be a whole number above 0, not 0"),
+        (json.dumps({**GOOD, "n_embd": 7.5}), "n_embd must be a whole number above 0, not 7.5"),
+        (json.dumps({**GOOD, "n_embd": 770}), "n_embd must be a multiple of n_head, not 770"),
+        (json.dumps({"n_vocab": 3}), "has no n_ctx"),
+        (json.dumps({**GOOD, "layer_norm_epsilon": True}), "layer_norm_epsilon must be a number"),
+    ],
+)
+def test_a_bad_file_is_named_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "hparams.json").write_text(text)
+    with pytest.raises(CheckpointError) as error:
+        load_hparams(tmp_path)
+    assert says in str(error.value)
+    assert str(tmp_path / "hparams.json") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"hparams\.json is missing; download"):
+        load_hparams(tmp_path)

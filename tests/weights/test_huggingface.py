@@ -1,0 +1,243 @@
+"""A Hugging Face folder gives transformers' logits and tokens, or one line says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from gpt2_sampler import load_engine
+from gpt2_sampler.decoding.sampling import Sampling, generate
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.huggingface import save_huggingface
+from tests.checkpoints import PRIMES, ROOT, random_weights
+
+Change = Callable[[dict[str, np.ndarray]], object]
+SAVED = Path(__file__).resolve().parents[1] / "huggingface"
+EXPECTED = np.load(SAVED / "expected.npz")
+KINDS = ("plain", "gelu", "relu", "silu", "quick_gelu", "tanh")
+"""As tools/make_huggingface_fixtures.py made them: activations, float16 and bfloat16 weights,
+shards, a head of its own, no head and no prefix."""
+
+
+def copy_of(kind: str, folder: Path) -> Path:
+    return Path(shutil.copytree(SAVED / kind, folder / kind))
+
+
+def engine_of(folder: Path, name: str) -> Engine:
+    if name == "litert":
+        return load_engine(folder, "cpu")
+    from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
+
+    return TensorFlowEngine(folder, "cpu")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("engine_name", ["litert", "tensorflow"])
+def test_every_logit_and_the_greedy_tokens_are_transformers(
+    kind: str, engine_name: str, tmp_path: Path
+) -> None:
+    engine = engine_of(copy_of(kind, tmp_path), engine_name)
+    tokens = EXPECTED[f"{kind}_tokens"]
+    for row, text in enumerate(tokens):
+        expected = EXPECTED[f"{kind}_logits"][row]
+        np.testing.assert_allclose(engine.logits(text.tolist()), expected, rtol=0, atol=1e-4)
+    greedy = EXPECTED[f"{kind}_greedy"].tolist()
+    draws = generate(
+        engine, tokens[0].tolist(), [0], length=len(greedy), sampling=Sampling(temperature=0)
+    )
+    assert [draw.token for draw in draws] == greedy
+
+
+def test_the_head_is_separate_where_it_differs(tmp_path: Path) -> None:
+    assert open_checkpoint(SAVED / "plain").hparams.tie_word_embeddings
+    assert not open_checkpoint(SAVED / "quick_gelu").hparams.tie_word_embeddings
+    folder = copy_of("quick_gelu", tmp_path)
+    change_weights(folder, lambda w: w.update({"lm_head.weight": w["transformer.wte.weight"]}))
+    checkpoint = open_checkpoint(folder)
+    assert checkpoint.hparams.tie_word_embeddings
+    assert "lm_head" not in checkpoint
+
+
+def test_what_older_versions_saved_with_the_weights_is_ignored(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    before = open_checkpoint(folder)
+    change_weights(
+        folder,
+        lambda w: w.update(
+            {
+                "transformer.h.0.attn.bias": np.ones([1, 1, 23, 23], np.uint8),
+                "transformer.h.1.attn.masked_bias": np.array(-1e4, np.float32),
+            }
+        ),
+    )
+    after = open_checkpoint(folder)
+    assert dict(after).keys() == dict(before).keys()
+
+
+def test_what_is_saved_is_what_is_opened_bit_for_bit(tmp_path: Path) -> None:
+    weights = random_weights(PRIMES)
+    save_huggingface(tmp_path, PRIMES, weights, end_of_text=7)
+    checkpoint = open_checkpoint(tmp_path)
+    assert checkpoint.hparams == PRIMES
+    for name, array in checkpoint.items():
+        np.testing.assert_array_equal(array, weights[name])
+    assert json.loads((tmp_path / "config.json").read_text())["eos_token_id"] == 7
+
+
+def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    before = open_checkpoint(folder).fingerprint
+    assert before == open_checkpoint(SAVED / "plain").fingerprint
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+    assert open_checkpoint(folder).fingerprint != before
+    change_config(copy_of("plain", tmp_path / "other"), layer_norm_epsilon=1e-6)
+    assert open_checkpoint(tmp_path / "other" / "plain").fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model_type": "gpt_neo"}, "model_type must be 'gpt2', not 'gpt_neo'"),
+        ({"model_type": None}, "model_type must be 'gpt2', not None"),
+        ({"activation_function": "mish"}, "activation_function must be one of gelu_new, gelu,"),
+        ({"activation_function": ["gelu"]}, "activation_function must be one of"),
+        ({"layer_norm_epsilon": "small"}, "layer_norm_epsilon must be a number"),
+        ({"scale_attn_weights": 1}, "scale_attn_weights must be true or false, not 1"),
+        ({"add_cross_attention": True}, "add_cross_attention is set"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config is set"),
+        ({"n_inner": 0}, "n_inner must be a whole number above 0, not 0"),
+        ({"n_embd": "14"}, "n_embd must be a whole number above 0, not '14'"),
+        ({"n_layer": 3}, "has no h.2.ln_1.weight, which config.json calls for"),
+        ({"n_layer": 1}, "has 12 tensors that are not of a GPT-2"),
+        ({"n_inner": 57}, "h.0.mlp.c_fc.weight is F32 [14, 56], config.json calls for"),
+        ({"vocab_size": 62}, "wte.weight is F32 [61, 14], config.json calls for"),
+        ({"tie_word_embeddings": False}, "has no lm_head.weight"),
+    ],
+)
+def test_a_config_that_cannot_be_honoured_is_refused_by_name(
+    change: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    folder = copy_of("plain", tmp_path)
+    change_config(folder, **change)
+    refused(folder, says)
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "n_positions", "n_embd", "n_head", "n_layer"])
+def test_a_number_missing_from_the_config_is_named(name: str, tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    del config[name]
+    (folder / "config.json").write_text(json.dumps(config))
+    refused(folder, f"config.json has no {name}")
+
+
+def test_the_usual_head_and_its_size_may_be_said_in_other_words(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["n_ctx"] = config.pop("n_positions")
+    config["n_inner"] = 4 * config["n_embd"]
+    config["activation_function"] = "gelu_pytorch_tanh"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert open_checkpoint(folder).hparams == open_checkpoint(SAVED / "plain").hparams
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda w: w.pop("transformer.ln_f.bias"), "has no ln_f.bias"),
+        (lambda w: w.update({"score.weight": np.ones(3, np.float32)}), "such as 'score.weight'"),
+        (lambda w: w.update({"ln_f.bias": np.ones(14, np.float32)}), "once more"),
+        (lambda w: w.update({"transformer.ln_f.bias": np.ones(14)}), "ln_f.bias is F64 [14]"),
+        (lambda w: w.update({"lm_head.weight": np.ones([3, 14], np.float32)}), "lm_head.weight is"),
+    ],
+)
+def test_weights_missing_and_to_spare_are_named(change: Change, says: str, tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    change_weights(folder, change)
+    refused(folder, says)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "holds no JSON object"),
+        ("[" * 100_000, "cannot be read"),
+        ("{}", "model_type must be"),
+    ],
+)
+def test_a_config_that_is_none_is_named(text: str, says: str, tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    (folder / "config.json").write_text(text)
+    refused(folder, says)
+
+
+@pytest.mark.parametrize("files", [["../x.safetensors"], ["/etc/passwd"], [7], [], ["gone"]])
+def test_shards_lie_beside_their_index(files: list[object], tmp_path: Path) -> None:
+    folder = copy_of("silu", tmp_path)
+    index = {"weight_map": {str(number): file for number, file in enumerate(files)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    refused(folder, "gone is missing" if files == ["gone"] else "names no files beside it")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5"])
+def test_a_pickle_is_never_opened(name: str, tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    (folder / "model.safetensors").rename(folder / name)
+    refused(folder, f"has its weights as {name} only")
+    refused(folder, "convert it: python3 -c")
+
+
+def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    (folder / "model.safetensors").unlink()
+    refused(folder, "model.safetensors is missing")
+
+
+def test_no_library_is_needed_to_open_and_run_it(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    program = f"""
+import sys
+from gpt2_sampler import load_engine
+load_engine({str(folder)!r}, "cpu").logits([1, 2, 3])
+print([name for name in ("safetensors", "tokenizers", "tensorflow") if name in sys.modules])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def refused(folder: Path, says: str) -> None:
+    with pytest.raises(CheckpointError) as error:
+        open_checkpoint(folder)
+    assert says in str(error.value)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def change_weights(folder: Path, change: Change) -> None:
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path)

@@ -1,0 +1,113 @@
+"""A fine-tuning run's folder is a model, with what it lacks taken from the one it started from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.tensor_bundle import write_bundle
+from tests.checkpoints import PRIMES, byte_vocabulary, random_checkpoint, random_weights
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """models/117M, and a run of it as nshepperd's train.py leaves it, beside the optimizer's."""
+    monkeypatch.chdir(tmp_path)
+    byte_vocabulary(random_checkpoint(tmp_path / "models" / "117M"))
+    folder = tmp_path / "checkpoint" / "run1"
+    folder.mkdir(parents=True)
+    for step in (90, 1000):
+        weights = {f"model/{n}": w for n, w in random_weights(PRIMES, seed=step).items()}
+        weights |= {f"{n}/Adam": w for n, w in weights.items()}
+        weights["beta1_power"] = np.array(0.9, np.float32)
+        weights["global_step"] = np.array(step, np.int64)
+        write_bundle(folder / f"model-{step}", weights)
+    state('model_checkpoint_path: "model-1000"\nall_model_checkpoint_paths: "model-90"\n', folder)
+    (folder / "counter").write_text("1001\n")
+    return folder
+
+
+def state(text: str, folder: Path) -> None:
+    (folder / "checkpoint").write_text(text)
+
+
+def step_of(path: Path, step: str | None = None) -> int:
+    """The step whose weights were opened."""
+    checkpoint = open_checkpoint(path, step)
+    for number in (90, 1000):
+        if np.array_equal(
+            checkpoint["h1/mlp/c_fc/w"], random_weights(PRIMES, number)["h1/mlp/c_fc/w"]
+        ):
+            return number
+    raise AssertionError
+
+
+def test_the_latest_step_or_the_one_asked_for_is_opened(run: Path) -> None:
+    assert step_of(run) == step_of(run, "latest") == step_of(run, "1000") == 1000
+    assert step_of(run, "90") == 90
+
+
+def test_a_prefix_or_any_of_its_files_is_that_step(run: Path) -> None:
+    for name in ("model-90", "model-90.index", "model-90.data-00000-of-00001"):
+        assert step_of(run / name) == 90
+
+
+def test_what_is_missing_comes_from_the_base_model(run: Path, tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(run)
+    assert checkpoint.hparams == PRIMES
+    assert checkpoint.folder == run
+    assert checkpoint.vocabulary_folder.resolve() == tmp_path / "models" / "117M"
+    assert "model/wte/Adam" not in checkpoint and len(checkpoint) == 28
+
+
+def test_gpt_2_simple_copies_what_is_needed_into_the_run(run: Path) -> None:
+    for name in ("hparams.json", "encoder.json", "vocab.bpe"):
+        shutil.copyfile(run.parents[1] / "models" / "117M" / name, run / name)
+    shutil.rmtree(run.parents[1] / "models")
+    assert open_checkpoint(run).vocabulary_folder == run
+
+
+def test_the_base_may_lie_where_models_are_kept(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").rename(tmp_path / "kept")
+    with pytest.raises(CheckpointError, match=r"no model in .* copy hparams\.json, encoder\.json"):
+        open_checkpoint(run)
+    found = open_checkpoint(run, models_dir=str(tmp_path / "kept")).vocabulary_folder
+    assert found == tmp_path / "kept" / "117M"
+
+
+def test_a_base_of_another_shape_is_none(run: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "models" / "117M")
+    from dataclasses import replace
+
+    random_checkpoint(tmp_path / "models" / "345M", replace(PRIMES, n_layer=1))
+    random_checkpoint(tmp_path / "models" / "117M", replace(PRIMES, n_ctx=29))
+    with pytest.raises(CheckpointError, match="has the shape of these weights"):
+        open_checkpoint(run)
+
+
+@pytest.mark.parametrize("step", ["91", "last", "-90", "90.0", ""])
+def test_a_step_that_is_not_there_is_told_of_those_that_are(run: Path, step: str) -> None:
+    with pytest.raises(UsageError, match="there are 90, 1000, and latest"):
+        open_checkpoint(run, step)
+
+
+def test_a_run_without_its_state_file_is_opened_at_the_last_step(run: Path) -> None:
+    (run / "checkpoint").unlink()
+    assert step_of(run) == 1000
+    state('model_checkpoint_path: "/somewhere/else/model-2000"\n', run)
+    assert step_of(run) == 1000
+
+
+def test_a_step_within_one_checkpoint_is_a_mistake(run: Path) -> None:
+    with pytest.raises(UsageError, match="--checkpoint chooses within a folder"):
+        open_checkpoint(run / "model-90", "90")
+
+
+def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no model"):
+        open_checkpoint(tmp_path)
