@@ -4,7 +4,8 @@
         server.misbehave("vocab.bpe", status(500), times=2)
         fetch(server.url + "/vocab.bpe")
 
-Knows ranges, If-Range, ETag, Content-MD5 and, as a proxy, absolute request lines.
+Knows ranges, If-Range, ETag, Content-MD5, TLS and, as a proxy, absolute request lines and CONNECT,
+which it only ever refuses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import gzip
 import hashlib
 import mmap
 import re
+import ssl
 import sys
 import threading
 import time
@@ -50,18 +52,35 @@ Fault = Callable[[Answer], None]
 
 
 class MisbehavingServer:
-    """Serves a folder from threads of its own. requests has "METHOD /path range" of each so far."""
+    """Serves a folder from threads of its own. requests has "METHOD /path range" of each so far,
+    signed what was told of who asks, queries what came after a question mark.
 
-    def __init__(self, folder: Path, *, ranges: bool = True, md5: bool = True) -> None:
+    With tls it speaks https; of its handshakes the first broken_handshakes fail. As a proxy it
+    answers a CONNECT with connect_status.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ranges: bool = True,
+        md5: bool = True,
+        tls: ssl.SSLContext | None = None,
+        connect_status: int = 403,
+    ) -> None:
         self.folder, self.ranges, self.md5 = folder, ranges, md5
+        self.tls, self.broken_handshakes, self.connect_status = tls, 0, connect_status
         self.edition = 1  # another one gives every file another ETag
         self.requests: list[str] = []
+        self.signed: list[str | None] = []
+        self.queries: list[str] = []
         self.proxied: list[str] = []
         self.faults: list[list[Any]] = []
         self.lock = threading.Lock()
         handler = type("BoundHandler", (Handler,), {"owner": self})
         self.http = Quiet(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.http.server_address[1]}"
 
     def __enter__(self) -> MisbehavingServer:
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
@@ -99,6 +118,15 @@ class MisbehavingServer:
 class Quiet(ThreadingHTTPServer):
     daemon_threads = True
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        owner = self.RequestHandlerClass.owner  # type: ignore[attr-defined]
+        if owner.broken_handshakes:
+            owner.broken_handshakes -= 1
+            return
+        if owner.tls:
+            request = owner.tls.wrap_socket(request, server_side=True)
+        super().finish_request(request, client_address)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):  # else the client went away
             super().handle_error(request, client_address)
@@ -117,12 +145,20 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD
 
+    def do_CONNECT(self) -> None:
+        self.owner.proxied.append(self.path)
+        self.send_response(self.owner.connect_status)
+        self.end_headers()
+        self.close_connection = True
+
     def good_answer(self) -> Answer:
         url = urlsplit(self.path)
         if url.scheme:
             self.owner.proxied.append(self.path)
         path = self.owner.folder / url.path.lstrip("/")
         asked = self.headers.get("Range", "")
+        self.owner.signed.append(self.headers.get("Authorization"))
+        self.owner.queries.append(url.query)
         self.owner.requests.append(f"{self.command} {url.path} {asked}".rstrip())
         if not path.is_file():
             body = b'<?xml version="1.0"?><Error><Code>BlobNotFound</Code></Error>'

@@ -17,6 +17,7 @@ from gpt2_sampler.fetching.client import Client, Network, SourceError
 from gpt2_sampler.fetching.fetch_file import fetch
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from tests.misbehaving_server import (
+    Answer,
     Fault,
     MisbehavingServer,
     chunked,
@@ -143,6 +144,31 @@ def test_wrong_bytes_of_the_right_length_get_no_name(
     server.misbehave("file", wrong_bytes)
     with pytest.raises(SourceError, match=how):
         get(server, target, SPEC if how == "SHA-256" else UNKNOWN)
+    assert list(target.parent.iterdir()) == []
+
+
+@SPECS
+@pytest.mark.parametrize("how", [status(500), drop, stalled(1.0)])
+def test_what_nobody_can_go_on_from_is_not_left(
+    server: MisbehavingServer, target: Path, spec: FileSpec, how: Fault
+) -> None:
+    server.ranges = False
+    server.misbehave("file", how)
+    with pytest.raises(SourceError):
+        get(server, target, spec)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_more_bytes_than_a_file_has_are_not_waited_for(
+    server: MisbehavingServer, target: Path
+) -> None:
+    def endless(answer: Answer) -> None:
+        chunked(answer)
+        answer.body = b"%x\r\n%b\r\n" % (1 << 20, bytes(1 << 20)) * 256
+
+    server.misbehave("file", endless, methods="GET HEAD")
+    with pytest.raises(SourceError, match="more than 10,007 bytes"):
+        get(server, target, SPEC)
     assert list(target.parent.iterdir()) == []
 
 

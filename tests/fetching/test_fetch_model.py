@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +27,7 @@ from gpt2_sampler.fetching.client import Network
 from gpt2_sampler.fetching.fetch_folder import Watch
 from gpt2_sampler.fetching.fetch_model import download, import_files
 from gpt2_sampler.fetching.filespec import FileSpec, Version, sha256_of
+from gpt2_sampler.fetching.partfile import PartFile
 from gpt2_sampler.fetching.released import DATA_FILE, INDEX_FILE, META_FILE, RELEASED, Released
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.misbehaving_server import (
@@ -243,16 +246,10 @@ def test_a_host_that_is_down_is_not_asked_for_the_other_name(
 
 
 def test_what_fails_says_what_to_do(server: MisbehavingServer, models: str) -> None:
+    words = ["117N", "--models_dir", models, "--base_url", server.url]
     with pytest.raises(DownloadError) as caught:
-        download("117N", models, [server.url], QUICK)
-    for part in (
-        f"{server.url}/117N/checkpoint answers 404 Not Found",
-        "(did you mean 117M?)",
-        "HTTPS_PROXY",
-        "--base_url",
-        f"{server.url}/117N/{{checkpoint,hparams.json",
-        "--from",
-    ):
+        command.run(words, "download_model.py")
+    for part in (f"{server.url}/117N/checkpoint answers 404 Not Found", "(did you mean 117M?)"):
         assert part in str(caught.value)
     assert not (Path(models) / "117N").exists()
 
@@ -301,12 +298,95 @@ def test_a_full_disk_is_noticed_before_the_first_byte(
     assert server.fetched() == []
 
 
+def room_for(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk with that many bytes for parts and files, those that are there included."""
+
+    def usage(path: Path) -> object:
+        taken = sum(p.stat().st_blocks * 512 for p in Path(path).iterdir())
+        return shutil._ntuple_diskusage(size, taken, size - taken)
+
+    monkeypatch.setattr(mirror.shutil, "disk_usage", usage)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_cannot_be_gone_on_from_takes_no_room_from_the_next_run(
+    server: MisbehavingServer, models: str, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    total = sum(path.stat().st_size for path in (server.folder / "own").iterdir())
+    room_for(total + 50_000, monkeypatch)
+    server.ranges = False
+    if killed:
+        part = Path(models) / "own" / f"{DATA_FILE}.part"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(bytes(150_000))
+    else:
+        server.misbehave(DATA_FILE, drop)
+        with pytest.raises(DownloadError, match="failed 4 times"):
+            download("own", models, [server.url], QUICK)
+        server.faults.clear()
+    folder = download("own", models, [server.url], QUICK)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+def test_what_an_edition_before_left_takes_no_room(
+    server: MisbehavingServer, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = sum(path.stat().st_size for path in (server.folder / "own").iterdir())
+    (Path(models) / "own").mkdir(parents=True)
+    part = PartFile(Path(models) / "own" / DATA_FILE, 150_000, "of long ago", 1 << 20)
+    part.path.write_bytes(bytes(150_000))
+    part.spans[0].at = 140_000
+    part.save()
+    room_for(total + 30_000, monkeypatch)
+    download("own", models, [server.url], QUICK)
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mirror.shutil, "copyfileobj", write)
+    monkeypatch.setattr(PartFile, "save", write)
+
+
+def test_a_disk_that_fills_up_is_named_with_the_file(
+    server: MisbehavingServer, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_disk(monkeypatch)
+    words = ["own", "--models_dir", models]
+    file = re.escape(str(Path(models) / "own" / "checkpoint"))
+    for more in (["--base_url", server.url], ["--from", str(server.folder / "own")]):
+        with pytest.raises(DownloadError, match=f"{file} cannot be written .No space left.*DIR$"):
+            command.run([*words, *more], "download_model.py")
+    assert not list((Path(models) / "own").glob("*.part*"))
+
+
+def test_there_must_be_room_for_files_that_were_fetched_by_hand(
+    server: MisbehavingServer, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room_for(1000, monkeypatch)
+    with pytest.raises(DownloadError, match=r"has room for 1,000"):
+        import_files("own", str(server.folder / "own"), models)
+    assert list((Path(models) / "own").iterdir()) == []
+
+
+def test_an_address_with_a_signature_serves_a_whole_model(
+    server: MisbehavingServer, models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = server.url.replace("//", "//name:secret@") + "/?sig=secret"
+    words = ["own", "--models_dir", models, "--base_url", address, "--no_export"]
+    command.run(words, "download_model.py")
+    assert set(server.queries) == {"sig=secret"}
+    assert "secret" not in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_noticed_before_the_first_byte(
     server: MisbehavingServer, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DownloadError, match=r"cannot be written .*--models_dir"):
-        download("own", str(tmp_path / "file"), [server.url], QUICK)
+        words = ["own", "--models_dir", str(tmp_path / "file"), "--base_url", server.url]
+        command.run(words, "download_model.py")
     assert server.requests == []
 
 
@@ -418,7 +498,7 @@ def test_a_model_is_downloaded_verified_and_sampled(models: str) -> None:
         (["117N"], 2, "did you mean 117M?"),
         (["--mirror", "x"], 2, "there is no flag --mirror"),
         (["117M", "124M"], 2, "'124M' is no flag"),
-        (["own", "--base_url", "http://127.0.0.1:x"], 1, "cannot be asked for"),
+        (["own", "--base_url", "http://127.0.0.1:x"], 2, "a base URL is written https://"),
         (["own", "--from", "/nowhere"], 2, "/nowhere is none"),
         (["--list", "--verify"], 2, "--list takes neither"),
     ],

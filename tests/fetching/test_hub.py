@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.fetching.address import origin
 from gpt2_sampler.fetching.client import Network
 from gpt2_sampler.fetching.fetch_model import download
 from gpt2_sampler.fetching.filespec import sha256_of
@@ -23,6 +25,7 @@ from tests.misbehaving_server import (
     MisbehavingServer,
     drop,
     page,
+    redirect,
     status,
     wrong_bytes,
 )
@@ -112,8 +115,84 @@ def test_the_environment_names_the_hub_and_has_the_token(
     monkeypatch.setenv("HF_TOKEN", "secret")
     planned = plan("hf:o/sharded", [], QUICK)
     assert planned.source == f"{server.url}/o/sharded/resolve/{COMMIT}"
-    assert planned.network.headers["Authorization"] == "Bearer secret"
+    assert planned.network.tokens == {origin(server.url): "secret"}
     download("hf:o/sharded", str(tmp_path / "models"), network=QUICK)
+
+
+def test_the_token_goes_to_the_hub_only(
+    server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", " secret\r\n")
+    fetch(server, tmp_path)  # from a base URL, which is not the hub
+    assert set(server.signed) == {None}
+    shutil.rmtree(tmp_path / "models")
+    server.signed.clear()
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with MisbehavingServer(server.folder) as storage:
+        data = "model-00001-of-00004.safetensors"
+        where = f"{storage.url}/o/sharded/resolve/{COMMIT}/{data}"
+        server.misbehave(data, redirect(where), methods="GET HEAD")
+        download("hf:o/sharded", str(tmp_path / "models"), network=QUICK)
+        assert set(storage.signed) == {None}
+    assert set(server.signed) == {"Bearer secret"}
+
+
+def test_who_is_not_let_in_is_told_where_the_token_goes(
+    server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    server.misbehave("revision/main", status(401))
+    with pytest.raises(DownloadError, match=r"goes to https://huggingface.co only"):
+        fetch(server, tmp_path)
+
+
+@pytest.mark.parametrize("token", ["two words", "über", "a\x1bb", "a\nb"])
+def test_a_token_that_cannot_be_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(UsageError, match="HF_TOKEN holds more than") as caught:
+        plan("hf:o/sharded", [], QUICK)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["huggingface.co", "ftp://n:secret@hub", "https://", "http://h:x"]
+)
+def test_an_endpoint_that_cannot_be_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(UsageError, match="HF_ENDPOINT is ") as caught:
+        plan("hf:o/sharded", [], QUICK)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_listing_has_a_limit(server: MisbehavingServer, tmp_path: Path) -> None:
+    def endless(answer: Answer) -> None:
+        answer.body = b'{"siblings": [' + b"0," * (1 << 24)
+
+    def endless_when_unpacked(answer: Answer) -> None:
+        answer.body = gzip.compress(b'{"siblings": [' + b"0," * (1 << 24))
+        answer.headers["Content-Encoding"] = "gzip"
+
+    for fault in (endless, endless_when_unpacked):
+        server.faults.clear()
+        server.misbehave("revision/main", fault)
+        with pytest.raises(DownloadError, match="answers more than 16,777,216 bytes"):
+            fetch(server, tmp_path)
+
+
+@pytest.mark.parametrize("size", [-1, 1e300, True, "1", None])
+def test_a_size_that_cannot_be_is_none(server: MisbehavingServer, size: object) -> None:
+    entries = [
+        {"rfilename": name, "size": size, "lfs": {"size": size}}
+        for name in ("config.json", "model.safetensors")
+    ]
+    publish(server.folder, "sharded", siblings=entries, sha="../../x")
+    planned = plan("hf:o/sharded", [server.url], QUICK)
+    assert [spec.versions for spec in planned.files] == [(), ()]
+    assert planned.source == f"{server.url}/o/sharded/resolve/main"
 
 
 @pytest.mark.parametrize(

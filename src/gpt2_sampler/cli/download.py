@@ -14,7 +14,8 @@ from tqdm import tqdm
 from gpt2_sampler.cli import terminal
 from gpt2_sampler.cli.flags import flag, parse
 from gpt2_sampler.errors import DownloadError, UsageError
-from gpt2_sampler.fetching.fetch_folder import Watch
+from gpt2_sampler.fetching.client import SourceError, Trouble
+from gpt2_sampler.fetching.fetch_folder import DiskError, Watch
 from gpt2_sampler.fetching.fetch_model import (
     BASE_URL_VARIABLE,
     download,
@@ -22,9 +23,10 @@ from gpt2_sampler.fetching.fetch_model import (
     files_of,
     import_files,
     overview,
+    unknown,
 )
-from gpt2_sampler.fetching.released import DEFAULT
-from gpt2_sampler.registry import find_model, models_folder
+from gpt2_sampler.fetching.released import DEFAULT, canonical
+from gpt2_sampler.registry import HUB, find_model, models_folder
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 
 
@@ -112,6 +114,8 @@ def bring(settings: DownloadSettings) -> None:
             folder = import_files(name, settings.from_dir, settings.models_dir, bar)
         else:
             folder = download(name, settings.models_dir, settings.base_url, watch=bar)
+    except (SourceError, DiskError) as error:
+        raise DownloadError(f"{error}{remedy(error.trouble, name)}") from None
     except (KeyboardInterrupt, SystemExit):
         terminal.notice("stopped; what is here is kept, the same command goes on from there")
         raise
@@ -119,6 +123,27 @@ def bring(settings: DownloadSettings) -> None:
         export(folder)
     name = folder.relative_to(models_folder(settings.models_dir)).as_posix()
     bar.say(f"{name} is whole; next: {sampling_command(name, settings.models_dir)}")
+
+
+def remedy(trouble: Trouble, name: str) -> str:
+    """What to do about it, for this model; nothing where the error says so itself."""
+    again = "run it again to go on from what is here"
+    by_hand = "; if this network never lets it through: --help tells of --base_url and --from"
+    of_hub = name.startswith(HUB)
+    remedies = {
+        Trouble.MISSING: (
+            "look for it elsewhere with --base_url URL" if canonical(name) else unknown(name)
+        ),
+        Trouble.WRONG: "nothing of it is kept; another place may have it right: --base_url URL",
+        Trouble.DENIED: (
+            "set HF_TOKEN to the token of somebody who may read it"
+            if of_hub
+            else "the address may need a name and a password, or a signature in its query"
+        ),
+        Trouble.UNREACHABLE: again + by_hand * (not of_hub),
+        Trouble.DISK: "make room, or choose another place with --models_dir DIR",
+    }
+    return f"; {remedies[trouble]}" if trouble in remedies else ""
 
 
 def export(folder: Path) -> None:

@@ -6,36 +6,63 @@ Knows HTTP, but neither files nor models.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar
+from urllib.parse import urljoin
 
 import requests
-from requests import exceptions
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
+from requests.auth import HTTPBasicAuth
+from requests.utils import get_auth_from_url, get_netrc_auth
+from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import DownloadError
+from gpt2_sampler.fetching.address import origin, shown
+from gpt2_sampler.fetching.failure import (
+    PASSING_STATUS,
+    REASON,
+    TRANSIENT,
+    Passing,
+    lasting,
+    passing,
+    proxy_answer,
+    proxy_of,
+)
 
 RETRY = Retry(total=5, backoff_factor=0.5, backoff_max=30)  # waits 0, 1, 2, 4, 8 s
 MAX_WAIT = 60.0  # seconds, whatever a server's Retry-After says
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+MAX_REDIRECTS = 30
+SMALL = 1 << 16  # bytes: what is read of a body that nobody wants, so that a connection lives on
 NO_HEAD = frozenset({400, 403, 405, 501})  # answers of servers that know GET only
 PAGE_TYPES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
-PERMANENT = (
-    exceptions.InvalidSchema,
-    exceptions.InvalidURL,
-    exceptions.MissingSchema,
-    exceptions.SSLError,
-    exceptions.TooManyRedirects,
-)
 
 T = TypeVar("T")
+Login = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+
+class Trouble(enum.IntEnum):
+    """What kind of thing is wrong, and so what may help; where there are several, the highest."""
+
+    MISSING = 1  # the server has no such file
+    WRONG = 2  # what the server has is something else
+    DENIED = 3  # the server does not give it to everybody
+    UNREACHABLE = 4  # the server cannot be reached, or does not answer for now
+    SETUP = 5  # something on this machine; the message says what helps
+    DISK = 6  # the disk is full, or may not be written to
+
+
+DENIED, MISSING = frozenset({401, 403, 451}), frozenset({404, 410})
 
 
 class SourceError(DownloadError):
-    """The file cannot be had from this URL; another may have it."""
+    """The file cannot be had from this address; another may have it."""
+
+    def __init__(self, message: str, trouble: Trouble = Trouble.WRONG) -> None:
+        super().__init__(message)
+        self.trouble = trouble
 
 
 class Unreachable(SourceError):
@@ -43,31 +70,22 @@ class Unreachable(SourceError):
 
 
 class Changed(Exception):
-    """The file at the URL is not the one that was asked about before."""
-
-
-class Passing(Exception):
-    """A status that may be gone in a moment; wait is what the server asks for, in seconds."""
-
-    def __init__(self, response: requests.Response) -> None:
-        super().__init__(f"it answers {response.status_code} {response.reason}")
-        self.wait = min(Retry().get_retry_after(response.raw) or 0.0, MAX_WAIT)
-
-
-TRANSIENT = (requests.RequestException, HTTPError, Passing)
+    """The file at the address is not the one that was asked about before."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
     """How greedy and how patient to be: connections at once, a range's size in bytes, seconds
     without a byte before a connection counts as dead, failures in a row that brought no byte.
+
+    tokens are sent to those servers only, by address.origin.
     """
 
     connections: int = 4
     piece: int = 16 << 20
     timeout: float = 30.0
     retry: Retry = RETRY
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tokens: Mapping[tuple[str, str, int], str] = dataclasses.field(default_factory=dict)
 
 
 NETWORK = Network()
@@ -88,6 +106,10 @@ class Remote:
     framed: bool
     ranges: bool
 
+    @property
+    def shown(self) -> str:
+        return shown(self.url)
+
 
 class Client:
     """A pool of connections. notice is told in words of every wait, from any thread."""
@@ -97,7 +119,6 @@ class Client:
     ) -> None:
         self.network, self.notice = network, notice
         self.session = requests.Session()
-        self.session.headers.update(network.headers)
         self.session.headers["Accept-Encoding"] = "identity"  # lengths and ranges of the file
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, HTTPAdapter(pool_maxsize=network.connections))
@@ -124,29 +145,65 @@ class Client:
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
+        """The answer after all redirects. Who asks is told to the first server only, and https
+        is not left. Raises SourceError, or one of TRANSIENT."""
+        address = url
         try:
-            return self.session.request(
-                method,
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=True,
-                timeout=self.network.timeout,
-            )
-        except PERMANENT as error:
-            raise SourceError(f"{url} cannot be asked for: {error}") from None
+            start, login = origin(url), self.login(url)
+            for _ in range(MAX_REDIRECTS):
+                response = self.session.request(
+                    method,
+                    address,
+                    headers=headers,
+                    auth=login if is_same(start, origin(address)) else nobody,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=self.network.timeout,
+                )
+                location = self.session.get_redirect_target(response)
+                if location is None:
+                    return response
+                with response:
+                    response.raw.read(SMALL)
+                    before, address = address, urljoin(address, location)
+                if origin(before)[0] == "https" != origin(address)[0]:
+                    raise SourceError(
+                        f"{shown(before)} redirects from https to {shown(address)}, "
+                        "where anybody on the way could change it"
+                    )
+        except (OSError, ValueError, *TRANSIENT) as error:
+            if why := lasting(error, address):
+                raise Unreachable(f"{shown(address)}: {why}", Trouble.SETUP) from None
+            raise
+        raise SourceError(f"{shown(url)}: there is no end to its redirects")
+
+    def login(self, url: str) -> Login:
+        """The token for this server, else the name and the password in its address, else what
+        ~/.netrc has: requests would prefer that to the others."""
+        if token := self.network.tokens.get(origin(url)):
+            return bearer(token)
+        named = get_auth_from_url(url)
+        login = named if any(named) else get_netrc_auth(url)
+        return HTTPBasicAuth(*login) if login else nobody
 
     def accepted(self, response: requests.Response) -> requests.Response:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
+        where, says = shown(response.url), f"{response.status_code} {response.reason:.{REASON}}"
         try:
-            if status in PASSING:
-                raise Passing(response)
+            if status in PASSING_STATUS:
+                wait = Retry().get_retry_after(response.raw) or 0.0
+                raise Passing(f"it answers {says}", min(wait, MAX_WAIT))
             if status in (412, 416):
                 raise Changed
+            if status == 407:
+                answer = proxy_answer(status, response.reason)
+                raise Unreachable(f"{proxy_of(response.url)} answers {answer}", Trouble.SETUP)
             if status not in (200, 206):
-                raise SourceError(f"{response.url} answers {status} {response.reason}")
+                trouble = Trouble.DENIED if status in DENIED else Trouble.WRONG
+                trouble = Trouble.MISSING if status in MISSING else trouble
+                raise SourceError(f"{where} answers {says}", trouble)
             if kind.split(";")[0].strip().lower() in PAGE_TYPES:
-                raise SourceError(f"{response.url} is a web page ({kind}), not a model file")
+                raise SourceError(f"{where} is a web page ({kind:.{REASON}}), not a model file")
         except BaseException:
             response.close()
             raise
@@ -167,14 +224,16 @@ class Client:
 
         Returns what is left of retry; raises Unreachable when it is used up.
         """
-        why = reason(error)
+        why, where = passing(error, url), shown(url)
         try:
             left = retry.increment("GET", url, error=error)
         except MaxRetryError:
-            raise Unreachable(f"{url} failed {len(retry.history) + 1} times: {why}") from None
+            raise Unreachable(
+                f"{where} failed {len(retry.history) + 1} times: {why}", Trouble.UNREACHABLE
+            ) from None
         seconds = max(left.get_backoff_time(), getattr(error, "wait", 0.0))
         if seconds:
-            self.notice(f"{url}: {why}; trying again in {seconds:.0f} s")
+            self.notice(f"{where}: {why}; trying again in {seconds:.0f} s")
         (stop or threading.Event()).wait(seconds)
         return left
 
@@ -199,17 +258,22 @@ def validator_of(response: requests.Response) -> str | None:
     return response.headers.get("ETag") or response.headers.get("Last-Modified")
 
 
-def reason(error: Exception) -> str:
-    """What went wrong, without the names of classes."""
-    text = str(error)
-    if isinstance(error, Passing):
-        return text
-    if isinstance(error, exceptions.ProxyError):
-        return "the proxy does not let it through"
-    if isinstance(error, (exceptions.Timeout, ReadTimeoutError)):
-        return "the server is silent"
-    if "NameResolution" in text or "resolve" in text:
-        return "its host is not found"
-    if "refused" in text:
-        return "the connection is refused"
-    return "the connection broke"
+def bearer(token: str) -> Login:
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
+
+
+def nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Says nothing of who asks, whatever ~/.netrc has."""
+    return request
+
+
+def is_same(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
+    """Whether it is one server; it may have moved from http to https."""
+    return one == other or (one[1] == other[1] and (one[::2], other[::2]) == UPGRADE)
+
+
+UPGRADE = (("http", 80), ("https", 443))

@@ -67,7 +67,7 @@ def fetch(
     for _ in range(RESTARTS):
         resumed = False
         if wrong := remote.length is not None and spec.size_problem(remote.length):
-            raise SourceError(f"{remote.url} is not the file looked for: {wrong}")
+            raise SourceError(f"{remote.shown} is not the file looked for: {wrong}")
         try:
             if remote.ranges and remote.length and remote.validator:
                 part = PartFile(target, remote.length, remote.validator, client.network.piece)
@@ -84,8 +84,8 @@ def fetch(
         except (Wrong, CheckpointError) as error:
             partfile.discard(target)
             if not resumed:  # else an earlier run's bytes may be to blame
-                raise SourceError(f"{remote.url} is not the file looked for: {error}") from None
-    raise SourceError(f"{remote.url} changes while it is fetched")
+                raise SourceError(f"{remote.shown} is not the file looked for: {error}") from None
+    raise SourceError(f"{remote.shown} changes while it is fetched")
 
 
 def examine(
@@ -130,24 +130,32 @@ class Digest:
 def fetch_plainly(
     client: Client, remote: Remote, target: Path, spec: FileSpec, report: Report
 ) -> tuple[Remote, Digest]:
-    """From the first byte to the last in one response, begun anew after a failure."""
+    """From the first byte to the last in one response, begun anew after a failure. A part that
+    nobody can go on from is not left behind."""
     part, _ = partfile.names(target)
+    most = max((version.size for version in spec.versions), default=None)
 
     def attempt() -> tuple[Remote, Digest]:
         with client.get(remote.url) as response:
             now = remote_of(remote.url, response)
             if not (now.framed or spec.versions):
-                raise SourceError(f"{remote.url} comes without its length: a loss would not show")
+                raise SourceError(f"{remote.shown} comes without its length: a loss would not show")
             digest = Digest(spec, now)
             with part.open("wb") as file:
                 while data := response.raw.read1(READ, decode_content=True):
                     file.write(data)
                     digest.update(data)
                     report(digest.at)
+                    if most is not None and digest.at > most:
+                        raise Wrong(f"more than {most:,} bytes")
             return now, digest
 
     partfile.discard(target)
-    return client.persist(attempt, remote.url)
+    try:
+        return client.persist(attempt, remote.url)
+    except BaseException:
+        partfile.discard(target)
+        raise
 
 
 def fetch_ranges(

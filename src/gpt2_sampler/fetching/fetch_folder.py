@@ -10,15 +10,20 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from gpt2_sampler.errors import CheckpointError, DownloadError
-from gpt2_sampler.fetching import partfile
-from gpt2_sampler.fetching.client import Client, Network, SourceError, Unreachable
+from gpt2_sampler.fetching import address, partfile
+from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble, Unreachable
 from gpt2_sampler.fetching.fetch_file import Check, fetch
-from gpt2_sampler.fetching.filespec import FileSpec, problem
+from gpt2_sampler.fetching.filespec import CHUNK, FileSpec, problem
+
+
+class DiskError(DownloadError):
+    """The disk is full, or may not be written to."""
+
+    trouble = Trouble.DISK
 
 
 class Watch:
@@ -52,7 +57,7 @@ def fetch_folder(
     """Brings what the folder lacks from SOURCE/NAME, of the first source that has it right.
 
     checks are by file name, for what no checksum tells; they raise CheckpointError. False where
-    nothing was lacking. Raises SourceError, DownloadError where the disk is full, or OSError.
+    nothing was lacking. Raises SourceError, DiskError, or OSError.
     """
     client = Client(network, watch.say)
     fetched: set[str] = set()
@@ -72,12 +77,17 @@ def import_folder(
     watch: Watch,
 ) -> None:
     """Copies what the folder lacks from another folder. Raises DownloadError, or OSError."""
-    bad = []
     with locked(folder, watch):
-        for spec in lacking(folder, files, checks):
-            wrong = import_file(origin / spec.name, folder / spec.name, spec, checks)
-            if spec.matters(wrong):
-                bad.append(f"{origin / spec.name}: {wrong}")
+        wanted = lacking(folder, files, checks)
+        for spec in wanted:  # what a download left, or an import that was killed
+            partfile.discard(folder / spec.name)
+        found = {spec: problem(origin / spec.name, spec, contents=False) for spec in wanted}
+        good = [spec for spec, wrong in found.items() if wrong is None]
+        folder.mkdir(exist_ok=True)
+        require_space(folder, sum((origin / spec.name).stat().st_size for spec in good))
+        for spec in good:
+            found[spec] = import_file(origin / spec.name, folder / spec.name, spec, checks)
+    bad = [f"{origin / spec.name}: {wrong}" for spec, wrong in found.items() if spec.matters(wrong)]
     if bad:
         raise DownloadError(f"not everything could be imported: {'; '.join(bad)}")
 
@@ -86,17 +96,27 @@ def import_file(
     origin: Path, target: Path, spec: FileSpec, checks: Mapping[str, Check]
 ) -> str | None:
     """What is wrong with the file; None if it was copied."""
-    if wrong := problem(origin, spec, contents=False):
-        return wrong
-    target.parent.mkdir(exist_ok=True)
-    partfile.discard(target)
     part, _ = partfile.names(target)
-    shutil.copyfile(origin, part)
-    if wrong := fault(part, spec, checks):
+    try:
+        with origin.open("rb") as source, written(target), part.open("wb") as copy:
+            shutil.copyfileobj(source, copy, CHUNK)
+        wrong = fault(part, spec, checks)
+        if wrong is None:
+            partfile.finish(target)
+        return wrong
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    finally:
         partfile.discard(target)
-    else:
-        partfile.finish(target)
-    return wrong
+
+
+@contextlib.contextmanager
+def written(target: Path) -> Iterator[None]:
+    """Around what writes the file. Raises DiskError."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"{target} cannot be written ({error.strerror or error})") from None
 
 
 def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None:
@@ -153,7 +173,7 @@ def fetch_all(
             continue
         sources = [offers[-1].source, *sources]  # what had one file is asked first for the next
     folder.mkdir(exist_ok=True)
-    done = [partfile.present(folder / offer.spec.name) for offer in offers]
+    done = [offer.present(folder / offer.spec.name) for offer in offers]
     total = sum(offer.size for offer in offers)
     require_space(folder, total - sum(done))
     watch.start(total, sum(done))
@@ -164,7 +184,9 @@ def fetch_all(
                 done[number] = count
                 watch.moved(sum(done))
 
-            offer.take(client, folder / offer.spec.name, checks.get(offer.spec.name), report)
+            target = folder / offer.spec.name
+            with written(target):
+                offer.take(client, target, checks.get(offer.spec.name), report)
     finally:
         watch.finish()
 
@@ -177,7 +199,7 @@ class Offer:
 
     def __init__(self, client: Client, spec: FileSpec, sources: Sequence[str]) -> None:
         self.spec = spec
-        self.reasons: list[str] = []
+        self.errors: list[SourceError] = []
         self.left = list(dict.fromkeys(sources))
         self.ask(client)
 
@@ -185,17 +207,26 @@ class Offer:
         while self.left:
             self.source = self.left.pop(0)
             try:
-                self.remote = client.probe(f"{self.source}/{self.spec.name}")
+                self.remote = client.probe(address.below(self.source, self.spec.name))
                 return
             except SourceError as error:
                 self.note(error)
-        raise SourceError("; ".join(self.reasons))
+        trouble = max(error.trouble for error in self.errors)
+        raise SourceError("; ".join(map(str, self.errors)), trouble)
 
     def note(self, error: SourceError) -> None:
-        self.reasons.append(str(error))
+        self.errors.append(error)
         if isinstance(error, Unreachable):
-            host = urlsplit(self.source).netloc
-            self.left = [source for source in self.left if urlsplit(source).netloc != host]
+            host = address.origin(self.source)
+            self.left = [source for source in self.left if address.origin(source) != host]
+
+    def present(self, target: Path) -> int:
+        """Bytes that are here already."""
+        length, validator = self.remote.length, self.remote.validator
+        if length is not None and self.spec.size_problem(length):
+            return 0  # another file; a source that is asked later may have what was begun
+        ranges = self.remote.ranges
+        return partfile.keep(target, length if ranges else None, validator if ranges else None)
 
     @property
     def size(self) -> int:
@@ -215,12 +246,9 @@ class Offer:
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Raises DownloadError where that many bytes more cannot be written."""
+    """Raises DiskError where that many bytes more cannot be written."""
     if not os.access(folder, os.W_OK):
-        raise DownloadError(f"{folder} may not be written to; choose another with --models_dir DIR")
+        raise DiskError(f"{folder} may not be written to")
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise DownloadError(
-            f"{size:,} bytes are to come and {folder} has room for {free:,}; "
-            "make room or choose another disk with --models_dir DIR"
-        )
+        raise DiskError(f"{size:,} bytes are to come and {folder} has room for {free:,}")

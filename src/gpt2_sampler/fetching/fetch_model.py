@@ -16,13 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.errors import CheckpointError, DownloadError, UsageError
+from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.fetching import hub, released
-from gpt2_sampler.fetching.client import NETWORK, Network, SourceError
-from gpt2_sampler.fetching.fetch_folder import SILENT, Watch, fault, fetch_folder, import_folder
+from gpt2_sampler.fetching.address import below, origin, shown
+from gpt2_sampler.fetching.client import NETWORK, Network
+from gpt2_sampler.fetching.fetch_folder import (
+    SILENT,
+    Watch,
+    fault,
+    fetch_folder,
+    import_folder,
+    written,
+)
 from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.released import RELEASED, aliases, canonical
-from gpt2_sampler.registry import HUB, download_command, models_folder
+from gpt2_sampler.registry import HUB, models_folder
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
 
@@ -53,9 +61,9 @@ def download(
     folder, files = models_folder(models_dir) / name, files_of(name)
     if whole := whole_folder(name, folder.parent, watch):
         return whole
-    sources = [f"{base}/{alias}" for base in bases for alias in reversed(aliases(name))]
-    watch.say(f"fetching {name} from {bases[0]} into {folder}")
-    with filling(folder, remedies(name, sources[0], files)):
+    sources = [below(base, alias) for base in bases for alias in reversed(aliases(name))]
+    watch.say(f"fetching {name} from {shown(bases[0])} into {folder}")
+    with filling(folder):
         fetch_folder(folder, files, sources, checks=CHECKS, network=network, watch=watch)
     return folder
 
@@ -63,10 +71,10 @@ def download(
 def download_from_hub(
     name: str, models_dir: str | None, base_urls: Sequence[str], network: Network, watch: Watch
 ) -> Path:
-    plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network)
+    plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network, watch.say)
     folder = models_folder(models_dir) / plan.folder
-    watch.say(f"fetching {name} from {plan.source} into {folder}")
-    with filling(folder, "What is here is kept: run it again to go on"):
+    watch.say(f"fetching {name} from {shown(plan.source)} into {folder}")
+    with filling(folder):
         fetch_folder(
             folder, plan.files, [plan.source], checks=CHECKS, network=plan.network, watch=watch
         )
@@ -89,19 +97,11 @@ def import_files(
 
 
 @contextlib.contextmanager
-def filling(folder: Path, remedy: str = "") -> Iterator[None]:
-    """Around what brings the files. Raises DownloadError with the remedy where no source has them
-    or they cannot be written, CheckpointError where files that are right one by one are no model
-    together."""
-    try:
+def filling(folder: Path) -> Iterator[None]:
+    """Around what brings the files. Raises DiskError where they cannot be written, CheckpointError
+    where files that are right one by one are no model together."""
+    with written(folder):
         yield
-    except SourceError as error:
-        raise DownloadError(f"{error}. {remedy}") from None
-    except OSError as error:
-        raise DownloadError(
-            f"{folder} cannot be written ({error.strerror or error}); make room or permission for "
-            "it, or choose another with --models_dir DIR"
-        ) from None
     open_checkpoint(folder)
 
 
@@ -124,28 +124,21 @@ def unknown(name: str) -> str:
     near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]}?)" if near else ""
     known = ", ".join(" = ".join(model.names) for model in RELEASED.values())
-    return f"{name!r} is no released model{hint}; there are {known}"
+    return f"{shown(name)!r} is no released model{hint}; there are {known}"
 
 
 def base_urls_of(asked: Sequence[str]) -> list[str]:
-    """Without a slash at the end. Each value, and the environment variable, may hold several,
-    with commas between them."""
+    """Each value, and the environment variable, may hold several, with commas between them."""
     texts = asked or [os.environ.get(BASE_URL_VARIABLE) or released.BASE_URL]
-    bases = [url.strip().rstrip("/") for text in texts for url in text.split(",") if url.strip()]
-    for url in bases or texts:
-        if not re.match(r"https?://[^/]", url):
-            raise UsageError(f"a base URL starts with https:// or http://, not {url!r}")
+    bases = [url.strip(" ,") for text in texts for url in re.split(r",(?=\s*\w+://)", text)]
+    for url in bases:
+        try:
+            origin(url)
+        except ValueError:
+            raise UsageError(
+                f"a base URL is written https://HOST/FOLDER, not {shown(url)!r}"
+            ) from None
     return bases
-
-
-def remedies(name: str, source: str, files: Sequence[FileSpec]) -> str:
-    hint = "" if canonical(name) else f"{unknown(name)}. "
-    return (
-        f"{hint}Run it again to go on; behind a proxy set HTTPS_PROXY; for a mirror add "
-        "--base_url URL; or fetch by hand "
-        f"{source}/{{{','.join(spec.name for spec in files)}}} into a folder and type: "
-        f"{download_command(name)} --from FOLDER"
-    )
 
 
 def whole_folder(name: str, models: Path, watch: Watch) -> Path | None:

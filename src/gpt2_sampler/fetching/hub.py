@@ -9,12 +9,12 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from gpt2_sampler.errors import DownloadError, UsageError
-from gpt2_sampler.fetching.client import Client, Network, SourceError
+from gpt2_sampler.fetching.address import below, origin, shown
+from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from gpt2_sampler.registry import HUB
 
@@ -26,12 +26,13 @@ VOCABULARY = (
     *("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"),
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
+MOST = 16 << 20  # bytes of an answer; a model with thousands of files has one
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to fetch into models/FOLDER, from SOURCE/NAME; network has the token."""
+    """What to fetch into models/FOLDER, from SOURCE/NAME; network has the token for the hub."""
 
     folder: str
     files: Sequence[FileSpec]
@@ -39,7 +40,12 @@ class Plan:
     network: Network
 
 
-def plan(name: str, base_urls: Sequence[str], network: Network) -> Plan:
+def plan(
+    name: str,
+    base_urls: Sequence[str],
+    network: Network,
+    notice: Callable[[str], object] = lambda line: None,
+) -> Plan:
     """Asks the hub, the first of the base URLs that answers, what there is.
 
     Without base URLs it is that of the environment, or Hugging Face's. Raises UsageError for a
@@ -51,43 +57,82 @@ def plan(name: str, base_urls: Sequence[str], network: Network) -> Plan:
             f"a model of a hub is written {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION, not {name!r}"
         )
     model, revision = matched[1], matched[2] or "main"
-    token = next((os.environ[v] for v in TOKEN_VARIABLES if os.environ.get(v)), None)
+    hub, token = endpoint(), access_token()
     if token:
-        network = dataclasses.replace(
-            network, headers={**network.headers, "Authorization": f"Bearer {token}"}
-        )
-    bases = base_urls or [os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT]
-    problems = []
+        network = dataclasses.replace(network, tokens={**network.tokens, origin(hub): token})
+    bases = base_urls or [hub]
+    errors = []
     for base in bases:
-        address = f"{base.rstrip('/')}/api/models/{model}/revision/{quote(revision)}?blobs=true"
+        listing = below(base, "api", "models", model, "revision", revision, query="blobs=true")
         try:
-            answer = ask(Client(network), address)
+            answer = ask(Client(network, notice), listing)
         except SourceError as error:
-            problems.append(str(error))
+            errors.append(error)
             continue
-        commit = str(answer.get("sha") or revision)
-        source = f"{base.rstrip('/')}/{model}/resolve/{quote(commit)}"
+        source = below(base, model, "resolve", commit_of(answer) or revision)
         return Plan(name.removeprefix(HUB), files_of(answer, model), source, network)
-    hint = "" if token else f"; for one that is private or gated set {TOKEN_VARIABLES[0]}"
-    raise DownloadError(
-        f"{'; '.join(problems)}. Look at the spelling of {model}{hint}; for a mirror add "
-        f"--base_url URL or set {ENDPOINT_VARIABLE}"
-    )
+    remedies = {
+        Trouble.MISSING: f"; look at the spelling of {model}",
+        Trouble.DENIED: f"; look at the spelling of {model}, {way_in(bases, hub, token)}",
+        Trouble.WRONG: f"; a hub is named by {ENDPOINT_VARIABLE}",
+        Trouble.UNREACHABLE: f"; try again later, or set {ENDPOINT_VARIABLE} to a mirror",
+    }
+    remedy = remedies.get(max(error.trouble for error in errors), "")
+    raise DownloadError("; ".join(map(str, errors)) + remedy)
 
 
-def ask(client: Client, address: str) -> Mapping[str, Any]:
+def endpoint() -> str:
+    """The address of the hub. Raises UsageError."""
+    address = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+    try:
+        origin(address)
+    except ValueError:
+        raise UsageError(
+            f"{ENDPOINT_VARIABLE} is {shown(address)!r}, not the address of a hub as {ENDPOINT}"
+        ) from None
+    return address
+
+
+def access_token() -> str | None:
+    """Raises UsageError for what cannot be one, without showing it."""
+    for variable in TOKEN_VARIABLES:
+        if token := os.environ.get(variable, "").strip():
+            if not re.fullmatch(r"[!-~]+", token):
+                raise UsageError(f"{variable} holds more than letters, digits and signs")
+            return token
+    return None
+
+
+def way_in(bases: Sequence[str], hub: str, token: str | None) -> str:
+    """What may help where the hub wants to know who asks."""
+    if token is None:
+        return f"or for one that is private or gated set {TOKEN_VARIABLES[0]}"
+    if origin(hub) not in map(origin, bases):
+        return f"and set {ENDPOINT_VARIABLE}: the token goes to {shown(hub)} only"
+    return f"and whether the owner of {TOKEN_VARIABLES[0]} has been let in on the model's page"
+
+
+def commit_of(answer: Mapping[str, Any]) -> str | None:
+    commit = answer.get("sha")
+    return commit if isinstance(commit, str) and re.fullmatch(r"[0-9a-f]{1,64}", commit) else None
+
+
+def ask(client: Client, listing: str) -> Mapping[str, Any]:
     """Raises SourceError."""
 
     def content() -> bytes:
-        with client.get(address) as response:
-            return response.content
+        with client.get(listing) as response:
+            return response.raw.read(MOST + 1, decode_content=True)
 
+    text = client.persist(content, listing)
+    if len(text) > MOST:
+        raise SourceError(f"{shown(listing)} answers more than {MOST:,} bytes")
     try:
-        answer = json.loads(client.persist(content, address))
+        answer = json.loads(text)
     except (ValueError, RecursionError):
-        raise SourceError(f"{address} answers no JSON") from None
+        raise SourceError(f"{shown(listing)} answers no JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get("siblings"), list):
-        raise SourceError(f"{address} does not answer as a hub does")
+        raise SourceError(f"{shown(listing)} does not answer as a hub does")
     return answer
 
 
@@ -118,8 +163,10 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
 
 def versions(entry: Mapping[str, Any]) -> tuple[Version, ...]:
     """The size, and the SHA-256 that a hub has for large files."""
-    large, length = entry.get("lfs"), entry.get("size")
-    if isinstance(large, dict) and isinstance(large.get("sha256"), str):
-        length = large.get("size", length)
-        return (Version(length, large["sha256"]),) if type(length) is int else ()
-    return (Version(length),) if type(length) is int else ()
+    large, size = entry.get("lfs"), entry.get("size")
+    sha256 = large.get("sha256") if isinstance(large, dict) else None
+    if isinstance(large, dict) and isinstance(sha256, str):
+        size = large.get("size", size)
+    if type(size) is not int or size < 0:
+        return ()
+    return (Version(size, sha256 if isinstance(sha256, str) else None),)

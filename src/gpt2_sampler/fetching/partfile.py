@@ -89,10 +89,14 @@ def discard(target: Path) -> None:
     part.unlink(missing_ok=True)
 
 
-def present(target: Path) -> int:
-    """Bytes that an earlier run left."""
+def keep(target: Path, length: int | None, validator: str | None) -> int:
+    """Bytes that an earlier run left of this content. What it left of another one is removed, so
+    that it takes no room; all of it where either is None."""
     journal = read_journal(target)
-    return journal["length"] - sum(end - at for at, end in journal["missing"]) if journal else 0
+    if journal is None or (journal["length"], journal["validator"]) != (length, validator):
+        discard(target)
+        return 0
+    return journal["length"] - sum(end - at for at, end in journal["missing"])
 
 
 def read_journal(target: Path) -> dict | None:

@@ -1,0 +1,52 @@
+"""An address of a folder -> those of the files in it, and what may be shown of one.
+
+An address can hold secrets: a name and a password before the host, a signature in the query.
+Knows no network.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, quote, urlsplit
+
+PORTS = {"http": 80, "https": 443}
+SECRET = "***"
+
+
+def split(address: str) -> SplitResult:
+    """Raises ValueError for what no file can be fetched from."""
+    parts = urlsplit(address)
+    if parts.scheme not in PORTS or not parts.hostname or not address.isprintable():
+        raise ValueError("neither https:// nor http:// and a host")
+    _ = parts.port  # raises ValueError
+    if " " in address:
+        raise ValueError("a space in it")
+    return parts
+
+
+def below(base: str, *names: str, query: str = "") -> str:
+    """The address of base/name/name; the query of the base, often a signature, is kept."""
+    parts = urlsplit(base)
+    path = "/".join((parts.path.rstrip("/"), *(quote(name) for name in names)))
+    return parts._replace(
+        path=path, query="&".join(filter(None, (parts.query, query))), fragment=""
+    ).geturl()
+
+
+def shown(address: str) -> str:
+    """The address without its secrets."""
+    try:
+        parts = split(address)
+    except ValueError:  # what stands before an @ may be a password that has a slash in it
+        _, at, rest = address.rpartition("@")
+        rest, mark, _ = rest.partition("?")
+        return (SECRET + at) * bool(at) + rest + (mark + SECRET) * bool(mark)
+    _, at, host = parts.netloc.rpartition("@")
+    return parts._replace(
+        netloc=(SECRET + at) * bool(at) + host, query=SECRET * bool(parts.query), fragment=""
+    ).geturl()
+
+
+def origin(address: str) -> tuple[str, str, int]:
+    """Scheme, host and port: who is spoken to. Raises ValueError."""
+    parts = split(address)
+    return parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]
