@@ -7,12 +7,28 @@ SamplerError            a failure: exit code 1
 │   └── OutOfMemory     nor with so many texts at once, perhaps with fewer
 └── DownloadError       a model could not be fetched
 
-A message says what is wrong, with which value, and what to do next.
+A message says what is wrong and with which value. It holds for a Python program as well as for a
+command, so it names no flag; what would help goes with it as facts, which a command puts into
+words that can be typed (cli/remedies.py):
+
+fits        settings that would do, by name, all of them together
+change      names of settings, any of which may help when it is changed
+fetch       the name of a model that can be downloaded
+file        the path of a model's file that is missing or damaged
+by_hand     an address and the names of the files there, which can be fetched with other tools
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 
 class SamplerError(Exception):
     exit_code = 1
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 class UsageError(SamplerError):

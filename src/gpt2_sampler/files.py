@@ -1,0 +1,149 @@
+"""A path -> what its file holds, with one kind of error; and a new content -> its file, never
+half of it. Knows no model.
+
+Reading: a file that is missing, unreadable, no regular file (a pipe or a device would hang or
+never end), too large or not of its kind raises an error of the class that the caller names, with
+one line that names the file.
+
+Writing: under a temporary name in the same folder, renamed when complete. A process that is
+killed leaves its temporary files; the next one that writes in the folder removes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gpt2_sampler.errors import CheckpointError, SamplerError
+
+LIMIT = 256 << 20  # bytes of a file that is read at once: the largest vocabularies have 30 MB
+TEMPORARY = ".writing-"  # how the names of temporary folders begin
+
+
+def read_bytes(
+    path: Path, *, limit: int = LIMIT, error: type[SamplerError] = CheckpointError
+) -> bytes:
+    """The content of a regular file of at most limit bytes."""
+    try:
+        with open(path, "rb", opener=without_waiting) as file:  # noqa: PTH123
+            require_regular(path, os.fstat(file.fileno()), error)
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as problem:
+        raise unreadable(path, problem, error) from None
+    if len(content) > limit:
+        raise error(f"{path} has more than the {limit:,} bytes that such a file can have")
+    return content
+
+
+def read_text(
+    path: Path, *, limit: int = LIMIT, error: type[SamplerError] = CheckpointError
+) -> str:
+    """The text of a UTF-8 file, its line breaks as "\\n"."""
+    try:
+        text = read_bytes(path, limit=limit, error=error).decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"{path} is no text in UTF-8 (byte {problem.start}: {problem.reason})", file=path
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_object(path: Path, *, error: type[SamplerError] = CheckpointError) -> dict[str, Any]:
+    """The JSON object in a file."""
+    text = read_text(path, error=error)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path} is no JSON ({problem})", file=path) from None
+    if not isinstance(content, dict):
+        raise error(f"{path} holds no JSON object")
+    return content
+
+
+def map_bytes(
+    path: Path, *, error: type[SamplerError] = CheckpointError
+) -> npt.NDArray[np.uint8]:  # [N]
+    """A regular file's bytes, which come from the disk when they are looked at."""
+    try:
+        status = path.stat()
+        require_regular(path, status, error)
+        return np.memmap(path, np.uint8, mode="r") if status.st_size else np.empty(0, np.uint8)
+    except (OSError, ValueError) as problem:
+        raise unreadable(path, problem, error) from None
+
+
+def require_regular(path: Path, status: os.stat_result, error: type[SamplerError]) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise error(f"{path} is {kind}, not a file")
+
+
+def unreadable(path: Path, problem: Exception, error: type[SamplerError]) -> SamplerError:
+    if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
+        return error(f"{path} is missing", file=path)
+    return error(f"{path} cannot be read ({reason(problem)})")
+
+
+def reason(problem: Exception) -> str:
+    """The system's words, without the path that the line has already."""
+    return getattr(problem, "strerror", None) or str(problem)
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Opens a file; opening a named pipe would otherwise wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A place to write a file or a folder, which gets the name path when the block ends well.
+
+    A file takes the place of one that is there; a folder does not, save of an empty one.
+    Raises OSError.
+    """
+    with workplace(path.parent) as place:
+        new = place / path.name
+        yield new
+        new.replace(path)
+
+
+@contextlib.contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """An empty folder within the folder, removed at the end of the block with all that is in it.
+
+    Those of processes that were killed are removed first. Raises OSError.
+    """
+    from filelock import FileLock, Timeout  # its import takes as long as a few tokens
+
+    def locked(place: Path) -> FileLock:
+        """The lock that its owner holds: the system frees it however the owner ends."""
+        lock = FileLock(place / "lock")
+        lock.acquire(timeout=0)
+        return lock
+
+    for left in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(OSError, Timeout), locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    while True:
+        place = Path(tempfile.mkdtemp(dir=folder, prefix=TEMPORARY))
+        with contextlib.suppress(Timeout):
+            lock = locked(place)
+            if Path(lock.lock_file).exists():  # else another process swept it before it was held
+                break
+    try:
+        new = place / "new"
+        new.mkdir()
+        yield new
+    finally:
+        lock.release()
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,144 @@
+"""A file is read or one line says why not, and is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.files import (
+    TEMPORARY,
+    map_bytes,
+    read_bytes,
+    read_object,
+    read_text,
+    workplace,
+    written,
+)
+from tests.checkpoints import ROOT
+
+READERS = [read_bytes, read_text, read_object, map_bytes]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_what_is_no_file_is_named_at_once(read, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    for path, says in [
+        (tmp_path / "nowhere", "nowhere is missing"),
+        (tmp_path / "file" / "below", "below is missing"),
+        (tmp_path / "pipe", "pipe is a pipe or a device, not a file"),
+        (Path("/dev/zero"), "zero is a pipe or a device, not a file"),
+        (tmp_path, "folder|directory"),
+        (tmp_path / ("long" * 100), "name too long"),
+        (tmp_path / "null\0byte", "null"),
+    ]:
+        with pytest.raises(CheckpointError, match=f"(?i){says}") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+        with pytest.raises(UsageError):
+            read(path, error=UsageError)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("read", READERS)
+def test_a_file_that_may_not_be_read_says_so(read, tmp_path: Path) -> None:
+    (tmp_path / "file").touch(mode=0)
+    with pytest.raises(CheckpointError, match=r"file cannot be read \(Permission denied\)"):
+        read(tmp_path / "file")
+
+
+def test_a_limit_is_kept_while_reading(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(11))
+    assert len(read_bytes(path, limit=11)) == 11
+    with pytest.raises(CheckpointError, match="more than the 10 bytes"):
+        read_bytes(path, limit=10)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff{}", "no text in UTF-8"),
+        (b"", "no JSON"),
+        (b'{"a": ', "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"[1]", "holds no JSON object"),
+        (b"null", "holds no JSON object"),
+    ],
+)
+def test_what_is_no_json_object_is_named(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"file (is )?{says}"):
+        read_object(tmp_path / "file")
+
+
+def test_texts_have_one_kind_of_line_break(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes("é\r\n\n\rb".encode())
+    assert read_text(tmp_path / "file") == "é\n\n\nb"
+
+
+def test_an_empty_file_has_no_bytes_to_map(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert len(map_bytes(tmp_path / "file")) == 0
+
+
+def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with written(path) as new:
+        new.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with written(path) as new:
+        new.mkdir()
+        (new / "file").touch()
+        assert not path.exists()
+    assert list(tmp_path.rglob("*")) == [path, path / "file"]
+
+
+def test_what_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), written(path) as new:
+        new.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from gpt2_sampler.files import workplace\n"
+        "with workplace(Path(sys.argv[1])) as place:\n"
+        "    (place / 'half').touch(); print(place.parent, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    places = []
+    for number in range(2):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        places.append(Path(process.stdout.readline().strip()))
+        if number == 0:
+            process.kill()
+            process.wait()
+            assert places[0].exists()
+    with workplace(tmp_path) as third:
+        assert set(tmp_path.glob(f"{TEMPORARY}*")) == {places[1], third.parent}
+    process.kill()
+    process.wait()
+    with workplace(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
