@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from gpt2_sampler.cli import generate, interactive, loading
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
+from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.hparams import HParams, load_hparams
 from tests.fake_engine import Book, FakeEngine, Floats
 
@@ -41,12 +42,12 @@ def tokens_of(book: bytes) -> list[int]:
     return [256 if byte == ord("|") else byte for byte in book]
 
 
-def fake_checkpoint(folder: Path, *_: object) -> SimpleNamespace:
-    """Stands in for open_checkpoint, which would look for weights."""
-    return SimpleNamespace(vocabulary_folder=folder, hparams=load_hparams(folder))
+def fake_checkpoint(folder: Path, *_: object) -> Checkpoint:
+    """Stands in for open_model, which would look for weights."""
+    return Checkpoint(folder, SimpleNamespace(hparams=load_hparams(folder)))
 
 
-def fake_engine(checkpoint: SimpleNamespace, *_: object) -> Engine:
+def fake_engine(checkpoint: Checkpoint, *_: object) -> Engine:
     """Stands in for load_engine, its chatter included."""
     with contextlib.suppress(OSError):
         os.write(2, b"chatter of a native library\n")
@@ -69,6 +70,6 @@ class SlowBook(SlowEngine, Book):
 
 if __name__ == "__main__":
     sys.argv = sys.argv[1:]
-    loading.open_checkpoint = fake_checkpoint  # type: ignore[assignment]
+    loading.open_model = fake_checkpoint  # type: ignore[assignment]
     loading.load_engine = fake_engine  # type: ignore[assignment]
     sys.exit(MAIN[sys.argv[0]]())

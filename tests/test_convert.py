@@ -14,7 +14,7 @@ from gpt2_sampler import load_engine
 from gpt2_sampler.cli.convert import run_convert
 from gpt2_sampler.convert import convert
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.tokenizer.load import load_vocabulary
+from gpt2_sampler.tokenizer.load import load_tokenizer
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.checkpoints import byte_vocabulary, random_checkpoint
 
@@ -44,7 +44,7 @@ def test_openai_to_hugging_face_and_back_is_bit_for_bit_the_same(
     first, last = open_checkpoint(openai), open_checkpoint(there)
     for name, array in first.items():
         np.testing.assert_array_equal(last[name], array)
-    assert load_vocabulary(there).encode("the thing") == load_vocabulary(openai).encode("the thing")
+    assert load_tokenizer(there).encode("the thing") == load_tokenizer(openai).encode("the thing")
 
 
 @pytest.mark.parametrize("kind", ["plain", "gelu", "relu", "silu", "quick_gelu", "tanh"])
@@ -64,8 +64,7 @@ def test_a_vocabulary_that_openai_has_no_form_for_is_kept_as_it_is(
     source = Path(shutil.copytree(SAVED / "plain", tmp_path / "plain"))
     shutil.copyfile(SAVED / "chinese" / form, source / form)
     convert(open_checkpoint(source), tmp_path / "target", "openai")
-    opened = open_checkpoint(tmp_path / "target")
-    assert load_vocabulary(opened.vocabulary_folder).encode("春眠") == [23, 24]
+    assert load_tokenizer(tmp_path / "target").encode("春眠") == [23, 24]
 
 
 def test_names_of_the_ends_are_kept(openai: Path, tmp_path: Path) -> None:
@@ -73,7 +72,7 @@ def test_names_of_the_ends_are_kept(openai: Path, tmp_path: Path) -> None:
     settings = {"eos_token": "th"}
     (tmp_path / "there" / "tokenizer_config.json").write_text(json.dumps(settings))
     convert(open_checkpoint(tmp_path / "there"), tmp_path / "back", "openai")
-    assert load_vocabulary(tmp_path / "back").end_of_text == 256
+    assert load_tokenizer(tmp_path / "back").end_of_text == 256
 
 
 def test_a_tokenizer_json_becomes_openais_two_files(openai: Path, tmp_path: Path) -> None:

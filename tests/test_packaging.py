@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -111,17 +112,57 @@ def who_imports(library: str) -> set[str]:
     }
 
 
+WINGS = {
+    "errors": "",
+    "files": "errors",
+    "registry": "errors",
+    "tokenizer": "errors files",
+    "weights": "errors files",
+    "opening": "errors registry tokenizer weights",
+    "engines": "errors files registry weights opening",
+    "fetching": "errors files registry tokenizer weights",
+    "decoding": "errors tokenizer engines",
+    "convert": "errors files tokenizer weights opening engines",
+    "cli": "errors files registry tokenizer weights opening engines fetching decoding convert",
+}
+"""A package or a module beside the packages -> those that it may import. CONTRIBUTING.md's table
+is this one in words."""
+
+
+def wing(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("name", WINGS)
+def test_a_wing_knows_only_what_it_may(name: str) -> None:
+    for module, path in FILES.items():
+        if wing(module) == name:
+            known = {wing(other) for other in imports(path) & set(FILES)}
+            assert known - {name} <= set(WINGS[name].split()), module
+
+
+def test_every_module_is_in_a_wing_and_wings_know_each_other_one_way() -> None:
+    assert {wing(module) for module in FILES} == set(WINGS)
+    graph = {name: known.split() for name, known in WINGS.items()}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
 def test_modules_import_each_other_one_way() -> None:
     graph = {name: imports(path, top=True) & set(FILES) for name, path in FILES.items()}
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 def test_only_the_commands_know_a_terminal() -> None:
-    for name, path in FILES.items():
-        if name.split(".")[0] != "cli":
-            assert "cli" not in {module.split(".")[0] for module in imports(path)}, name
     assert who_imports("fire") == {"cli.flags"}
-    assert {name.split(".")[0] for name in who_imports("prompt_toolkit")} == {"cli"}
+    assert {wing(name) for name in who_imports("prompt_toolkit")} == {"cli"}
+
+
+def test_only_the_commands_know_flags() -> None:
+    for name, path in FILES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+        found = [t for t in texts if isinstance(t, str) and re.search(r"(?<![\w-])--[a-z]", t)]
+        assert wing(name) in ("cli", "engines") or not found, (name, found)
 
 
 def test_heavy_libraries_stay_where_they_belong() -> None:
@@ -140,7 +181,7 @@ def test_the_model_knows_tensors_only_and_the_loop_engines_only() -> None:
     own = set(FILES)
     assert imports(FILES["engines.tensorflow.model"]) & own == {"weights.hparams"}
     assert imports(FILES["decoding.sampling"]) & own == {"engines.engine"}
-    assert imports(FILES["tokenizer.byte_level"]) & own == {"errors"}
+    assert imports(FILES["tokenizer.byte_level"]) & own == {"errors", "files"}
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +195,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_holds_one_package_and_the_demo_model(wheel: Path) -> None:
     names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
+    modules = {name for name in names if name.endswith(".py")}
+    assert modules == {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for p in PACKAGE.rglob("*.py")}
     demo = {name.split("/")[-1] for name in names if name.startswith("gpt2_sampler/demo/")}
     assert demo == {path.name for path in DEMO.iterdir() if path.is_file()}
 

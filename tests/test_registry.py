@@ -1,9 +1,8 @@
-"""A name finds its folder, or one line says what to type."""
+"""A name finds its folder, or one line says which names there are."""
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from gpt2_sampler.registry import find_default, find_model, models_folder
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(sys, "argv", ["gpt2-generate"])
     (tmp_path / "models").mkdir()
     return tmp_path / "models"
 
@@ -35,11 +33,9 @@ def test_either_name_of_the_same_weights_will_do_in_any_case(models: Path) -> No
 
 
 def test_who_names_none_gets_the_default_or_the_demo_with_a_notice(models: Path) -> None:
-    folder, notice = find_default()
-    assert (folder / "hparams.json").exists()
-    assert notice is not None and notice.endswith("gpt2-download 117M")
+    assert (find_default() / "hparams.json").exists()
     (models / "117M").mkdir()
-    assert find_default() == (Path("models/117M"), None)
+    assert find_default() == Path("models/117M")
 
 
 def test_a_path_will_do_for_a_name(models: Path) -> None:
@@ -56,29 +52,22 @@ def test_a_model_of_a_hub_is_found_with_and_without_its_prefix(models: Path) -> 
     (models / "uer" / "gpt2").mkdir(parents=True)
     for name in ("hf:uer/gpt2", "uer/gpt2"):
         assert find_model(name) == Path("models/uer/gpt2")
-    with pytest.raises(UsageError, match="download it with: gpt2-download hf:uer/other"):
-        find_model("hf:uer/other")
+    with pytest.raises(UsageError, match="there is no model") as error:
+        find_model("hf:uer/other", "elsewhere")
+    assert error.value.facts == {"fetch": ("hf:uer/other", "elsewhere")}
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("345M", "download it with: gpt2-download 345M"),
+        ("345M", "there is no model '345M' in models"),
         ("demos", "did you mean demo?"),
         ("mine2", "did you mean mine?"),
         ("x", "there are 117M, 1558M, 345M, 774M, demo, mine"),
         ("", "there is no model ''"),
     ],
 )
-def test_a_name_without_a_folder_says_what_to_type(models: Path, name: str, says: str) -> None:
+def test_a_name_without_a_folder_says_which_there_are(models: Path, name: str, says: str) -> None:
     (models / "mine").mkdir()
     with pytest.raises(UsageError, match=re.escape(says)):
         find_model(name)
-
-
-def test_from_a_checkout_the_command_is_the_script(
-    models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["src/generate_unconditional_samples.py"])
-    with pytest.raises(UsageError, match=r"python3 download_model\.py 117M --models_dir other"):
-        find_model("117M", "other")

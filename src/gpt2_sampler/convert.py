@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import numpy as np
 from gpt2_sampler.engines.engine import load_engine
 from gpt2_sampler.engines.litert.export import FOLDER as EXPORTS
 from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.files import read_bytes, read_object, written
+from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
 from gpt2_sampler.tokenizer.byte_level import (
     ENCODER_NAME,
     END_OF_TEXT,
@@ -25,14 +26,13 @@ from gpt2_sampler.tokenizer.byte_level import (
     parse_merges,
 )
 from gpt2_sampler.tokenizer.load import (
-    ADDED_NAME,
-    BERT_NAME,
     CONFIG_NAMES,
     TOKENIZER_NAME,
+    VOCABULARY_FILES,
     VOCABULARY_MERGES_NAME,
     VOCABULARY_NAME,
-    Vocabulary,
-    load_vocabulary,
+    Tokenizer,
+    has_vocabulary,
     plain_byte_level,
 )
 from gpt2_sampler.weights.checkpoint import Checkpoint, save_checkpoint
@@ -42,9 +42,6 @@ KINDS = ("openai", "huggingface")
 CLOSE = 1e-4  # of every logit
 COMPARED = 32  # tokens
 SAME = ("n_vocab", "start_of_text", "end_of_text")
-THEIR_FILES = (
-    TOKENIZER_NAME, VOCABULARY_NAME, VOCABULARY_MERGES_NAME, BERT_NAME, ADDED_NAME, *CONFIG_NAMES,
-)  # fmt: skip
 
 
 def convert(source: Checkpoint, target: Path, kind: str) -> None:
@@ -54,23 +51,22 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
     """
     require_new(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as temporary:
-        new = Path(temporary) / target.name
+    folder = vocabulary_folder(source)
+    tokenizer = load_tokenizer(source) if has_vocabulary(folder) else None
+    with written(target) as new:
         new.mkdir()
-        vocabulary = vocabulary_of(source)
         if kind == "openai":
             save_checkpoint(new, source.hparams, source)
-            files = openai_files(source.vocabulary_folder, vocabulary)
+            files = openai_files(folder, tokenizer)
         else:
-            end = vocabulary.end_of_text if vocabulary else None
+            end = tokenizer.end_of_text if tokenizer else None
             save_huggingface(new, source.hparams, source, end)
-            files = huggingface_files(source.vocabulary_folder, source.hparams.n_ctx)
+            files = huggingface_files(folder, source.hparams.n_ctx)
         for name, content in files.items():
             (new / name).write_bytes(content)
         compare(source, new)
         require_new(target)  # still
         shutil.rmtree(new / EXPORTS, ignore_errors=True)  # what compare left: not part of a model
-        new.rename(target)
 
 
 def require_new(target: Path) -> None:
@@ -91,21 +87,15 @@ def compare(source: Checkpoint, converted: Path) -> None:
         )
 
 
-def vocabulary_of(source: Checkpoint) -> Vocabulary | None:
-    """None for a folder of weights alone."""
-    folder = source.vocabulary_folder
-    return load_vocabulary(folder) if present(folder, (ENCODER_NAME, *THEIR_FILES)) else None
-
-
-def openai_files(folder: Path, vocabulary: Vocabulary | None) -> dict[str, bytes]:
+def openai_files(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
     """encoder.json and vocab.bpe where these can say it all, else the folder's own files."""
     pair = present(folder, (ENCODER_NAME, MERGES_NAME)) or byte_level_pair(folder)
-    if isinstance(vocabulary, Encoder) and pair:
+    if isinstance(tokenizer, Encoder) and pair:
         encoder, merges = pair.values()
         plain = Encoder(json.loads(encoder), parse_merges(merges.decode()))
-        if all(getattr(plain, name) == getattr(vocabulary, name) for name in SAME):
+        if all(getattr(plain, name) == getattr(tokenizer, name) for name in SAME):
             return {ENCODER_NAME: encoder, MERGES_NAME: merges}
-    return present(folder, THEIR_FILES)
+    return present(folder, VOCABULARY_FILES)
 
 
 def byte_level_pair(folder: Path) -> dict[str, bytes]:
@@ -113,7 +103,7 @@ def byte_level_pair(folder: Path) -> dict[str, bytes]:
     path = folder / TOKENIZER_NAME
     if not path.is_file():
         return present(folder, (VOCABULARY_NAME, VOCABULARY_MERGES_NAME))
-    plain = plain_byte_level(json.loads(path.read_text(encoding="utf-8")))
+    plain = plain_byte_level(read_object(path))
     if plain is None:
         return {}
     merges = "\n".join(["#version: 0.2", *plain[1], ""])
@@ -123,7 +113,7 @@ def byte_level_pair(folder: Path) -> dict[str, bytes]:
 def huggingface_files(folder: Path, n_ctx: int) -> dict[str, bytes]:
     pair = present(folder, (ENCODER_NAME, MERGES_NAME))
     if not pair:
-        return present(folder, THEIR_FILES)
+        return present(folder, VOCABULARY_FILES)
     settings = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
     config = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": n_ctx, **settings}
     content = json.dumps(config, indent=2).encode() + b"\n"
@@ -133,4 +123,4 @@ def huggingface_files(folder: Path, n_ctx: int) -> dict[str, bytes]:
 
 def present(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
     """Those of the files that there are, by name."""
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    return {name: read_bytes(folder / name) for name in names if (folder / name).is_file()}

@@ -13,9 +13,8 @@ words that can be typed (cli/remedies.py):
 
 fits        settings that would do, by name, all of them together
 change      names of settings, any of which may help when it is changed
-fetch       the name of a model that can be downloaded
+fetch       the name of a model that can be downloaded, and the folder for it, if one was chosen
 file        the path of a model's file that is missing or damaged
-by_hand     an address and the names of the files there, which can be fetched with other tools
 """
 
 from __future__ import annotations

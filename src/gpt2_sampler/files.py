@@ -35,7 +35,7 @@ def read_bytes(
 ) -> bytes:
     """The content of a regular file of at most limit bytes."""
     try:
-        with open(path, "rb", opener=without_waiting) as file:  # noqa: PTH123
+        with open(path, "rb", opener=without_waiting) as file:
             require_regular(path, os.fstat(file.fileno()), error)
             content = file.read(limit + 1)
     except (OSError, ValueError) as problem:
@@ -66,7 +66,7 @@ def read_object(path: Path, *, error: type[SamplerError] = CheckpointError) -> d
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} is no JSON ({problem})", file=path) from None
     if not isinstance(content, dict):
-        raise error(f"{path} holds no JSON object")
+        raise error(f"{path} holds no JSON object", file=path)
     return content
 
 

@@ -1,19 +1,65 @@
-"""A model's name -> its folder. Knows names and folders, not what is in them."""
+"""A model's name -> what OpenAI released under it, and its folder on this machine.
+
+Knows names, shapes and folders, not what is in them.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.fetching.released import DEFAULT, RELEASED, aliases, canonical
 
 DEMO = "demo"
+DEFAULT = "117M"
 HUB = "hf:"
 """Before the name of a model on a Hugging Face hub, OWNER/NAME; its folder is named so too."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Released:
+    """A model that OpenAI released; the name that OpenAI's server has for it is the last of names.
+
+    shape has the keys of hparams.json.
+    """
+
+    names: tuple[str, ...]
+    shape: Mapping[str, Any]
+
+
+def shape(n_embd: int, n_head: int, n_layer: int) -> dict[str, Any]:
+    return {"n_vocab": 50257, "n_ctx": 1024, "n_embd": n_embd, "n_head": n_head, "n_layer": n_layer}
+
+
+RELEASED: Mapping[str, Released] = {
+    model.names[0]: model
+    for model in (
+        Released(("117M", "124M"), shape(768, 12, 12)),
+        Released(("345M", "355M"), shape(1024, 16, 24)),
+        Released(("774M",), shape(1280, 20, 36)),
+        Released(("1558M",), shape(1600, 25, 48)),
+    )
+}
+"""By the main name, the first of names."""
+
+
+def canonical(name: str) -> str | None:
+    """The main name of a released model ("124m" -> "117M"), None for any other name."""
+    for main, model in RELEASED.items():
+        if name.upper() in model.names:
+            return main
+    return None
+
+
+def aliases(name: str) -> tuple[str, ...]:
+    """Every name of the same weights, the main one first; the name alone if not released."""
+    main = canonical(name)
+    return RELEASED[main].names if main else (name,)
 
 
 def models_folder(models_dir: str | None = None) -> Path:
@@ -36,7 +82,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     """The folder of the model of that name. Either of two names of the same weights will do.
     A name can also be a path: of a folder, or of one checkpoint in it.
 
-    Raises UsageError that says how to get the model where it is not there.
+    Raises UsageError where there is none, with the fact that it can be fetched if it can.
     """
     models = models_folder(models_dir)
     folder_name = name.removeprefix(HUB)
@@ -48,28 +94,33 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     path = Path(name).expanduser()
     if name and (path.exists() or path.with_name(f"{path.name}.index").exists()):
         return path
-    known = {DEMO, *RELEASED, *(path.name for path in models.glob("*") if path.is_dir())}
+    missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):
-        remedy = f"download it with: {download_command(name)}"
-        if models_dir is not None:
-            remedy += f" --models_dir {models_dir}"
-    elif near := difflib.get_close_matches(name, known, n=1):
-        remedy = f"did you mean {near[0]}?"
-    else:
-        remedy = f"there are {', '.join(sorted(known))}"
-    raise UsageError(f"there is no model {name!r} in {models}; {remedy}")
+        raise UsageError(missing, fetch=(name, models_dir))
+    known = {DEMO, *RELEASED, *(path.name for path in models.glob("*") if path.is_dir())}
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+    raise UsageError(f"{missing}; {hint}")
 
 
-def find_default(models_dir: str | None = None) -> tuple[Path, str | None]:
-    """The model for who named none: 117M where it is, else the bundled one, with a notice."""
+def find_default(models_dir: str | None = None) -> Path:
+    """The model for who named none: DEFAULT where it is, else the bundled one."""
     try:
-        return find_model(DEFAULT, models_dir), None
+        return find_model(DEFAULT, models_dir)
     except UsageError:
-        notice = f"{DEFAULT} is not here, so the small demo model writes; for {DEFAULT} run: "
-        return find_model(DEMO, models_dir), notice + download_command(DEFAULT)
+        return find_model(DEMO, models_dir)
 
 
-def download_command(name: str) -> str:
-    """What to type, from a checkout or an installation."""
-    from_checkout = sys.argv[0].endswith(".py")
-    return f"{'python3 download_model.py' if from_checkout else 'gpt2-download'} {name}"
+def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
+    """The models that one trained further, which lies at this path, may have started from: those
+    where models are kept, and in a folder "models" near it.
+
+    Those under a released name first: other folders may be such runs with vocabularies of their
+    own.
+    """
+    folder = (model if model.is_dir() else model.parent).resolve()
+    near = [parent / "models" for parent in (folder, *folder.parents[:3])]
+    released = {name for one in RELEASED.values() for name in one.names}
+    for models in (models_folder(models_dir), *near):
+        folders = [path for path in sorted(models.glob("*")) if path.is_dir()]
+        yield from sorted(folders, key=lambda folder: folder.name not in released)

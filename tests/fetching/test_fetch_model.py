@@ -20,16 +20,21 @@ import pytest
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.cli import download as command
+from gpt2_sampler.engines.engine import PRECISIONS
+from gpt2_sampler.engines.memory import needed
 from gpt2_sampler.errors import CheckpointError, DownloadError, SamplerError, UsageError
 from gpt2_sampler.fetching import fetch_folder as mirror
 from gpt2_sampler.fetching import fetch_model as downloading
+from gpt2_sampler.fetching import released
 from gpt2_sampler.fetching.client import Network
 from gpt2_sampler.fetching.fetch_folder import Watch
 from gpt2_sampler.fetching.fetch_model import download, import_files
 from gpt2_sampler.fetching.filespec import FileSpec, Version, sha256_of
 from gpt2_sampler.fetching.partfile import PartFile
-from gpt2_sampler.fetching.released import DATA_FILE, INDEX_FILE, META_FILE, RELEASED, Released
+from gpt2_sampler.fetching.released import DATA_FILE, INDEX_FILE, META_FILE
+from gpt2_sampler.registry import RELEASED
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
 from tests.misbehaving_server import (
     Fault,
     MisbehavingServer,
@@ -80,9 +85,9 @@ def small_release(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) ->
     known = {p.name: (Version(p.stat().st_size, sha256_of(p)),) for p in own.iterdir()}
     files = tuple(
         FileSpec(spec.name, known.get(spec.name, ()), spec.optional)
-        for spec in RELEASED["117M"].files
+        for spec in released.FILES["117M"]
     )
-    monkeypatch.setitem(RELEASED, "117M", Released(("117M", "124M"), 41_000, files))
+    monkeypatch.setitem(released.FILES, "117M", files)
     own.rename(server.folder / "124M")
 
 
@@ -499,7 +504,7 @@ def test_a_model_is_downloaded_verified_and_sampled(models: str) -> None:
         (["--mirror", "x"], 2, "there is no flag --mirror"),
         (["117M", "124M"], 2, "'124M' is no flag"),
         (["own", "--base_url", "http://127.0.0.1:x"], 2, "a base URL is written https://"),
-        (["own", "--from", "/nowhere"], 2, "/nowhere is none"),
+        (["own", "--from", "/nowhere"], 2, "/nowhere is no folder to take files from"),
         (["--list", "--verify"], 2, "--list takes neither"),
     ],
 )
@@ -542,6 +547,10 @@ def test_the_list_tells_what_is_here(
     (Path(models) / "774M").mkdir()
     command.run(["--list", "--models_dir", models], "download_model.py")
     lines = capsys.readouterr().out.splitlines()
+    smallest = HParams(**RELEASED["117M"].shape)
+    for precision in PRECISIONS:
+        assert f"memory {precision}" in lines[0]
+        assert f" {needed(smallest, precision, 1, 1024) / 1e9:.1f} GB " in lines[1]
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "117M = 124M",
         "345M = 355M",

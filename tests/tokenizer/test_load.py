@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from gpt2_sampler import generate, load_engine
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.byte_level import Encoder, load_encoder
-from gpt2_sampler.tokenizer.load import Vocabulary, load_vocabulary
+from gpt2_sampler.tokenizer.load import Vocabulary, load_tokenizer
 from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.vocabulary import real_vocabulary
@@ -77,7 +77,7 @@ def test_byte_level_needs_no_library(
         form, lambda: as_tokenizer(renamed)
     )()
     without_library(monkeypatch)
-    vocabulary, plain = load_vocabulary(folder), load_encoder(openai)
+    vocabulary, plain = load_tokenizer(folder), load_encoder(openai)
     assert isinstance(vocabulary, Encoder)
     assert vocabulary.n_vocab == 50257
     assert vocabulary.end_of_text == vocabulary.start_of_text == 50256
@@ -93,7 +93,7 @@ def test_added_and_special_tokens_are_known_by_name(renamed: Path) -> None:
     (renamed / "tokenizer_config.json").write_text(
         '{"bos_token": {"content": "<|start|>"}, "eos_token": "</s>"}'
     )
-    vocabulary = load_vocabulary(renamed)
+    vocabulary = load_tokenizer(renamed)
     assert (vocabulary.start_of_text, vocabulary.end_of_text) == (50257, 50258)
     assert vocabulary.n_vocab == 50259
     assert vocabulary.decode([50257, 15496]) == "<|start|>Hello"
@@ -104,16 +104,16 @@ def test_the_end_of_text_may_be_told_by_its_number(renamed: Path) -> None:
     vocabulary = json.loads((renamed / "vocab.json").read_text(encoding="utf-8"))
     vocabulary["<end>"] = vocabulary.pop("<|endoftext|>")
     (renamed / "vocab.json").write_text(json.dumps(vocabulary))
-    assert load_vocabulary(renamed).end_of_text is None
+    assert load_tokenizer(renamed).end_of_text is None
     (renamed / "config.json").write_text('{"eos_token_id": 50256}')
-    assert load_vocabulary(renamed).end_of_text == 50256
+    assert load_tokenizer(renamed).end_of_text == 50256
 
 
 @pytest.mark.parametrize("form", ["renamed", "tokenizer"])
 def test_a_space_before_every_text_is_the_librarys(form: str, renamed: Path, openai: Path) -> None:
     (renamed / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
     folder = as_tokenizer(renamed, prefix_space=True) if form == "tokenizer" else renamed
-    vocabulary = load_vocabulary(folder)
+    vocabulary = load_tokenizer(folder)
     assert isinstance(vocabulary, Subwords)
     plain = load_encoder(openai)
     assert vocabulary.encode("Hello 天🙂") == plain.encode(" Hello 天🙂")
@@ -124,7 +124,7 @@ def test_a_space_before_every_text_is_the_librarys(form: str, renamed: Path, ope
     "files", [["vocab.txt"], ["vocab.txt", "tokenizer_config.json"], ["tokenizer.json"]]
 )
 def test_berts_vocabulary_gives_transformers_ids(files: list[str], tmp_path: Path) -> None:
-    vocabulary = load_vocabulary(bert(tmp_path, *files))
+    vocabulary = load_tokenizer(bert(tmp_path, *files))
     assert isinstance(vocabulary, WordPieces)
     assert vocabulary.n_vocab == 50
     for text, ids in EXPECTED.items():
@@ -134,7 +134,7 @@ def test_berts_vocabulary_gives_transformers_ids(files: list[str], tmp_path: Pat
 
 @pytest.mark.parametrize("form", ["vocab.txt", "tokenizer.json"])
 def test_special_tokens_typed_in_a_text_are_text(form: str, tmp_path: Path) -> None:
-    vocabulary = load_vocabulary(bert(tmp_path, form))
+    vocabulary = load_tokenizer(bert(tmp_path, form))
     assert 3 not in vocabulary.encode("天[SEP]地")
     assert vocabulary.encode("天[SEP]地", special_tokens=True) == [15, 3, 16]
 
@@ -149,14 +149,14 @@ def test_special_tokens_typed_in_a_text_are_text(form: str, tmp_path: Path) -> N
     ],
 )
 def test_no_spaces_stand_between_chinese_characters(text: str, shown: str, tmp_path: Path) -> None:
-    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt"))
+    vocabulary = load_tokenizer(bert(tmp_path, "vocab.txt"))
     ids = vocabulary.encode(text)
     assert vocabulary.decode(ids) == streamed(vocabulary, ids) == shown
     assert vocabulary.decode_bytes(ids) == shown.encode()
 
 
 def test_a_sample_goes_on_from_the_prompts_last_word(tmp_path: Path) -> None:
-    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt"))
+    vocabulary = load_tokenizer(bert(tmp_path, "vocab.txt"))
     hello, world, s, heaven = 38, 39, 41, 15
     for before, token, shown in (
         (hello, world, " world"),
@@ -168,12 +168,12 @@ def test_a_sample_goes_on_from_the_prompts_last_word(tmp_path: Path) -> None:
 
 
 def test_marks_between_texts_are_line_breaks(tmp_path: Path) -> None:
-    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt"))
+    vocabulary = load_tokenizer(bert(tmp_path, "vocab.txt"))
     assert vocabulary.decode([2, 15, 3, 38, 4, 0, 1]) == "\n天\nhello [UNK]"
 
 
 def test_case_is_kept_where_the_settings_say_so(tmp_path: Path) -> None:
-    vocabulary = load_vocabulary(bert(tmp_path, "vocab.txt", do_lower_case=False))
+    vocabulary = load_tokenizer(bert(tmp_path, "vocab.txt", do_lower_case=False))
     assert vocabulary.encode("GPT gpt") == [1, 37]
 
 
@@ -183,12 +183,12 @@ def test_without_the_library_one_line_says_what_to_install(
 ) -> None:
     without_library(monkeypatch)
     with pytest.raises(CheckpointError, match=r"needs the package tokenizers; type: pip install"):
-        load_vocabulary(bert(tmp_path, name))
+        load_tokenizer(bert(tmp_path, name))
 
 
 @given(st.text(alphabet="春眠我Gpt hello,19\n\ud800é", max_size=30))
 def test_any_text_can_be_a_prompt(text: str) -> None:
-    vocabulary = load_vocabulary(CHINESE)
+    vocabulary = load_tokenizer(CHINESE)
     ids = vocabulary.encode(text)
     assert vocabulary.decode(ids) == streamed(vocabulary, ids)
 
@@ -197,7 +197,7 @@ def test_a_chinese_model_takes_and_prints_chinese(tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(CHINESE.parent / "plain" / name, tmp_path / name)
     checkpoint = open_checkpoint(bert(tmp_path, "vocab.txt", "tokenizer_config.json"))
-    vocabulary = load_vocabulary(checkpoint.vocabulary_folder)
+    vocabulary = load_tokenizer(checkpoint.folder)
     assert vocabulary.n_vocab <= checkpoint.hparams.n_vocab
     prompt = vocabulary.encode("春眠不觉晓，")
     draws = generate(load_engine(checkpoint, "cpu"), prompt, range(5), length=40, seed=1)
@@ -219,7 +219,7 @@ METASPACE.decoder = decoders.Metaspace()
 
 def test_any_tokenizer_of_the_library_streams(tmp_path: Path) -> None:
     METASPACE.save(str(tmp_path / "tokenizer.json"))
-    vocabulary = load_vocabulary(tmp_path)
+    vocabulary = load_tokenizer(tmp_path)
     ids = vocabulary.encode("the cats the cat")
     assert ids == [2, 3, 4, 2, 3]
     assert streamed(vocabulary, ids * 7) == " ".join(["the cats the cat"] * 7)
@@ -230,12 +230,12 @@ def test_any_tokenizer_of_the_library_streams(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("tokenizer.json", "{", "cannot be read"),
-        ("tokenizer.json", "[]", "cannot be read"),
+        ("tokenizer.json", "{", "is no JSON"),
+        ("tokenizer.json", "[]", "holds no JSON object"),
         ("tokenizer.json", '{"model": {"type": "BPE"}}', "cannot be read"),
-        ("vocab.json", "{", "cannot be read"),
+        ("vocab.json", "{", "is no JSON"),
         ("vocab.json", "{}", "merges.txt is missing"),
-        ("vocab.txt", "\udcff", "cannot be read"),
+        ("vocab.txt", "\udcff", "is no text in UTF-8"),
         ("spiece.model", "", "has a SentencePiece vocabulary"),
         ("README.md", "", "has no vocabulary (encoder.json,"),
     ],
@@ -245,7 +245,7 @@ def test_what_is_no_vocabulary_is_one_line(
 ) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(CheckpointError) as error:
-        load_vocabulary(tmp_path)
+        load_tokenizer(tmp_path)
     assert says in str(error.value)
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
@@ -257,4 +257,4 @@ def test_what_is_no_vocabulary_is_one_line(
 def test_settings_of_another_kind_are_one_line(settings: str, renamed: Path) -> None:
     (renamed / "tokenizer_config.json").write_text(settings)
     with pytest.raises(CheckpointError, match="the vocabulary of"):
-        load_vocabulary(renamed)
+        load_tokenizer(renamed)

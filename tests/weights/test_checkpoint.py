@@ -63,17 +63,14 @@ def test_a_path_from_another_machine_does_not_matter(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["checkpoint", "model.ckpt.index", DATA])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(CheckpointError, match="is missing; download the model again") as error:
+    with pytest.raises(CheckpointError, match="is missing") as error:
         open_checkpoint(folder)
     assert str(folder / name) in str(error.value)
 
 
-def test_missing_hyperparameters_say_what_to_copy(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
+def test_missing_hyperparameters_say_what_to_copy(folder: Path) -> None:
     (folder / "hparams.json").unlink()
-    with pytest.raises(CheckpointError, match=r"hparams.json is missing, .* copy hparams.json"):
+    with pytest.raises(CheckpointError, match=r"hparams.json is missing, .* copy into"):
         open_checkpoint(folder)
 
 

@@ -174,9 +174,9 @@ def test_weights_missing_and_to_spare_are_named(change: Change, says: str, tmp_p
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "cannot be read"),
+        ("{", "is no JSON"),
         ("[]", "holds no JSON object"),
-        ("[" * 100_000, "cannot be read"),
+        ("[" * 100_000, "is no JSON"),
         ("{}", "model_type must be"),
     ],
 )

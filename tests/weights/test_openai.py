@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.weights.tensor_bundle import write_bundle
 from tests.checkpoints import PRIMES, byte_vocabulary, random_checkpoint, random_weights
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(tmp_path: Path) -> Path:
     """models/117M, and a run of it as nshepperd's train.py leaves it, beside the optimizer's."""
-    monkeypatch.chdir(tmp_path)
     byte_vocabulary(random_checkpoint(tmp_path / "models" / "117M"))
     folder = tmp_path / "checkpoint" / "run1"
     folder.mkdir(parents=True)
@@ -36,9 +36,14 @@ def state(text: str, folder: Path) -> None:
     (folder / "checkpoint").write_text(text)
 
 
+def open_model(path: Path, step: str | None = None) -> Checkpoint:
+    models = next(parent / "models" for parent in path.parents if (parent / "models").is_dir())
+    return open_checkpoint(path, step, bases=iter([models / "117M"]))
+
+
 def step_of(path: Path, step: str | None = None) -> int:
     """The step whose weights were opened."""
-    checkpoint = open_checkpoint(path, step)
+    checkpoint = open_model(path, step)
     for number in (90, 1000):
         if np.array_equal(
             checkpoint["h1/mlp/c_fc/w"], random_weights(PRIMES, number)["h1/mlp/c_fc/w"]
@@ -58,42 +63,32 @@ def test_a_prefix_or_any_of_its_files_is_that_step(run: Path) -> None:
 
 
 def test_what_is_missing_comes_from_the_base_model(run: Path, tmp_path: Path) -> None:
-    checkpoint = open_checkpoint(run)
+    checkpoint = open_model(run)
     assert checkpoint.hparams == PRIMES
     assert checkpoint.folder == run
-    assert checkpoint.vocabulary_folder.resolve() == tmp_path / "models" / "117M"
+    assert checkpoint.base == tmp_path / "models" / "117M"
     assert "model/wte/Adam" not in checkpoint and len(checkpoint) == 28
 
 
-def test_gpt_2_simple_copies_what_is_needed_into_the_run(run: Path) -> None:
-    for name in ("hparams.json", "encoder.json", "vocab.bpe"):
-        shutil.copyfile(run.parents[1] / "models" / "117M" / name, run / name)
-    shutil.rmtree(run.parents[1] / "models")
-    assert open_checkpoint(run).vocabulary_folder == run
-
-
-def test_the_base_may_lie_where_models_are_kept(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "models").rename(tmp_path / "kept")
-    with pytest.raises(CheckpointError, match=r"no model in .* copy hparams\.json, encoder\.json"):
-        open_checkpoint(run)
-    found = open_checkpoint(run, models_dir=str(tmp_path / "kept")).vocabulary_folder
-    assert found == tmp_path / "kept" / "117M"
+def test_gpt_2_simple_copies_what_is_needed_into_the_run(run: Path, tmp_path: Path) -> None:
+    shutil.copyfile(tmp_path / "models" / "117M" / "hparams.json", run / "hparams.json")
+    assert open_checkpoint(run).hparams == PRIMES
 
 
 def test_a_base_of_another_shape_is_none(run: Path, tmp_path: Path) -> None:
-    shutil.rmtree(tmp_path / "models" / "117M")
-    from dataclasses import replace
-
-    random_checkpoint(tmp_path / "models" / "345M", replace(PRIMES, n_layer=1))
-    random_checkpoint(tmp_path / "models" / "117M", replace(PRIMES, n_ctx=29))
-    with pytest.raises(CheckpointError, match="has the shape of these weights"):
-        open_checkpoint(run)
+    bases = [
+        random_checkpoint(tmp_path / "shallow", replace(PRIMES, n_layer=1)),
+        random_checkpoint(tmp_path / "short", replace(PRIMES, n_ctx=29)),
+        tmp_path / "nowhere",
+    ]
+    with pytest.raises(CheckpointError, match=r"no other model has .* copy .* the vocabulary"):
+        open_checkpoint(run, bases=bases)
 
 
 @pytest.mark.parametrize("step", ["91", "last", "-90", "90.0", ""])
 def test_a_step_that_is_not_there_is_told_of_those_that_are(run: Path, step: str) -> None:
     with pytest.raises(UsageError, match="there are 90, 1000, and latest"):
-        open_checkpoint(run, step)
+        open_model(run, step)
 
 
 def test_a_run_without_its_state_file_is_opened_at_the_last_step(run: Path) -> None:
@@ -104,8 +99,8 @@ def test_a_run_without_its_state_file_is_opened_at_the_last_step(run: Path) -> N
 
 
 def test_a_step_within_one_checkpoint_is_a_mistake(run: Path) -> None:
-    with pytest.raises(UsageError, match="--checkpoint chooses within a folder"):
-        open_checkpoint(run / "model-90", "90")
+    with pytest.raises(UsageError, match="is one checkpoint, not a folder to choose 90 from"):
+        open_model(run / "model-90", "90")
 
 
 def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:

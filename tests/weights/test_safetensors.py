@@ -109,7 +109,6 @@ def test_a_hostile_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         SafeTensors(path)
     assert str(path) in str(error.value)
-    assert "copy or download it again" in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400 + len(str(path))
 

@@ -11,10 +11,10 @@ from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.terminal import notice, run
 from gpt2_sampler.convert import KINDS, convert
 from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.files import reason
+from gpt2_sampler.opening import open_model
 from gpt2_sampler.registry import find_model
-from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
-from gpt2_sampler.weights.huggingface import CONFIG_NAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +46,14 @@ def run_convert(argv: Sequence[str], program: str) -> None:
     settings = parse(ConvertSettings, argv, program, positional="paths")
     name, target = settings.paths
     path = find_model(name, settings.models_dir)
-    source = open_checkpoint(path, settings.checkpoint, settings.models_dir)
-    other = "openai" if (source.folder / CONFIG_NAME).is_file() else "huggingface"
-    kind = settings.to or other
+    source = open_model(path, settings.checkpoint, settings.models_dir)
+    kind = settings.to or next(kind for kind in KINDS if kind != source.tensors.kind)
     notice(f"converting {path} to {target}, a folder as {kind}'s")
     try:
         with quiet(settings.verbose):
             convert(source, Path(target).expanduser(), kind)
     except OSError as error:
-        raise SamplerError(f"{target} cannot be written ({error.strerror or error})") from None
+        raise SamplerError(f"{target} cannot be written ({reason(error)})") from None
     if kind == "openai" and beyond_openai(source.hparams):
         notice("OpenAI's own code cannot run it: it differs in more than its size")
     notice(f"done; every logit of {target} agrees with {path}'s")

@@ -13,6 +13,9 @@ from tqdm import tqdm
 
 from gpt2_sampler.cli import terminal
 from gpt2_sampler.cli.flags import flag, parse
+from gpt2_sampler.cli.remedies import command
+from gpt2_sampler.engines.engine import PRECISIONS
+from gpt2_sampler.engines.memory import needed, size
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.client import SourceError, Trouble
 from gpt2_sampler.fetching.fetch_folder import DiskError, Watch
@@ -20,14 +23,14 @@ from gpt2_sampler.fetching.fetch_model import (
     BASE_URL_VARIABLE,
     download,
     faults,
-    files_of,
     import_files,
     overview,
     unknown,
 )
-from gpt2_sampler.fetching.released import DEFAULT, canonical
-from gpt2_sampler.registry import HUB, find_model, models_folder
+from gpt2_sampler.fetching.released import download_size, files_of
+from gpt2_sampler.registry import DEFAULT, HUB, canonical, find_model, models_folder
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,11 @@ class DownloadSettings:
     """
 
     name: str | None = flag(None, "the model, also without --name", "NAME")
-    list: bool = flag(False, "show the models there are, and which are here, on stdout")
+    list: bool = flag(
+        False,
+        "show on stdout the models there are, which are here, and the memory that writing one text "
+        "of full length takes on a CPU",
+    )
     verify: bool = flag(False, "read every byte of NAME, or of every model that is here")
     models_dir: str | None = flag(
         None, "where models are; without it ./models, or else your data folder", "DIR"
@@ -122,7 +129,9 @@ def bring(settings: DownloadSettings) -> None:
     if not settings.no_export:
         export(folder)
     name = folder.relative_to(models_folder(settings.models_dir)).as_posix()
-    bar.say(f"{name} is whole; next: {sampling_command(name, settings.models_dir)}")
+    where = ["--models_dir", settings.models_dir] if settings.models_dir else []
+    next_command = command("gpt2-interactive", "--model_name", name, *where, "--top_k", "40")
+    bar.say(f"{name} is whole; next: {next_command}")
 
 
 def remedy(trouble: Trouble, name: str) -> str:
@@ -157,33 +166,24 @@ def export(folder: Path) -> None:
         terminal.notice(f"the model is whole but was not prepared ({first}); sampling will try")
 
 
-def sampling_command(name: str, models_dir: str | None) -> str:
-    from_checkout = sys.argv[0].endswith(".py")
-    program = (
-        "python3 src/interactive_conditional_samples.py" if from_checkout else "gpt2-interactive"
-    )
-    where = f" --models_dir {models_dir}" if models_dir else ""
-    return f"{program} --model_name {name}{where} --top_k 40"
-
-
 def show_list(settings: DownloadSettings) -> None:
-    rows = [("name", "parameters", "download", "memory", "here")]
+    rows = [("name", "parameters", "download", *(f"memory {p}" for p in PRECISIONS), "here")]
     for found in overview(settings.models_dir):
-        model = found.model
         state = "no" if not found.folder else str(found.folder)
         if found.folder and found.right < found.needed:
             state += f", not whole: {found.right} of {found.needed} files"
+        hparams = HParams(**found.model.shape)
+        memory = [needed(hparams, p, rows=1, tokens=hparams.n_ctx) for p in PRECISIONS]
         rows.append(
             (
-                " = ".join(model.names),
-                f"{model.parameters:,}",
-                f"{model.download_size / 1e9:.1f} GB",
-                f"{model.memory_size / 1e9:.1f} GB",
+                " = ".join(found.model.names),
+                f"{hparams.n_parameters:,}",
+                *map(size, (download_size(found.model.names[0]), *memory)),
                 state,
             )
         )
     for name, *numbers, state in rows:
-        print(f"{name:12}", *(f"{number:>13}" for number in numbers), f"  {state}")
+        print(f"{name:12}", *(f"{number:>14}" for number in numbers), f"  {state}")
 
 
 def verify(settings: DownloadSettings) -> None:

@@ -11,7 +11,7 @@ from gpt2_sampler.cli.loading import Model, load, seeded
 from gpt2_sampler.cli.prompts import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import InteractiveSettings
-from gpt2_sampler.cli.terminal import notice, run, show
+from gpt2_sampler.cli.terminal import complain, run, show
 from gpt2_sampler.cli.writer import CLOSING, write
 from gpt2_sampler.errors import SamplerError
 
@@ -58,7 +58,7 @@ def converse(session: Session) -> None:
         except KeyboardInterrupt:  # pressed once more than the text needed
             continue
         except SamplerError as error:
-            notice(f"error: {error}")
+            complain(error)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,19 +9,21 @@ import dataclasses
 import secrets
 
 from gpt2_sampler.cli.quiet import quiet
+from gpt2_sampler.cli.remedies import command
 from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, Settings
 from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.engines.engine import Engine, has_gpu, load_engine
 from gpt2_sampler.engines.memory import free_memory, require_memory
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.registry import find_default, find_model
-from gpt2_sampler.tokenizer.load import Vocabulary, load_vocabulary
-from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.opening import load_tokenizer, open_model
+from gpt2_sampler.registry import DEFAULT, DEMO, find_default, find_model
+from gpt2_sampler.tokenizer.load import Tokenizer
+from gpt2_sampler.weights.checkpoint import Checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    encoder: Vocabulary
+    encoder: Tokenizer
     engine: Engine
 
     @property
@@ -31,25 +33,30 @@ class Model:
 
 
 def load(settings: Settings) -> Model:
-    if settings.model_name is not None:
-        path = find_model(settings.model_name, settings.models_dir)
-    else:
-        path, remark = find_default(settings.models_dir)
-        if remark:
-            notice(remark)
     s = settings
-    checkpoint = open_checkpoint(path, s.checkpoint, s.models_dir)
-    encoder, hparams = load_vocabulary(checkpoint.vocabulary_folder), checkpoint.hparams
+    checkpoint = open_chosen(s.model_name, s.checkpoint, s.models_dir)
+    encoder, hparams = load_tokenizer(checkpoint), checkpoint.hparams
     if encoder.n_vocab > hparams.n_vocab:
         raise CheckpointError(
-            f"{path}: its vocabulary has {encoder.n_vocab} tokens, its weights have "
-            f"{hparams.n_vocab}; they are of two models, download one again"
+            f"{checkpoint.folder}: its vocabulary has {encoder.n_vocab} tokens, its weights have "
+            f"{hparams.n_vocab}; they are of two models"
         )
     if s.device == "cpu" or not has_gpu():
         rows = min(s.batch_size, s.nsamples or s.batch_size)
         require_memory(hparams, s.precision, rows, s.length or hparams.n_ctx, free_memory())
     with quiet(s.verbose):
         return Model(encoder, load_engine(checkpoint, s.device, s.precision, s.threads))
+
+
+def open_chosen(name: str | None, step: str | None, models_dir: str | None) -> Checkpoint:
+    """The model of that name, or the default one with a notice where it is not the usual one."""
+    path = find_default(models_dir) if name is None else find_model(name, models_dir)
+    if name is None and path.name == DEMO:
+        notice(
+            f"{DEFAULT} is not here, so the small demo model writes; for {DEFAULT} run: "
+            f"{command('gpt2-download', DEFAULT)}"
+        )
+    return open_model(path, step, models_dir)
 
 
 def seeded(settings: AnySettings) -> AnySettings:

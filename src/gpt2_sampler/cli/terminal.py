@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from gpt2_sampler.cli.remedies import described
 from gpt2_sampler.errors import SamplerError
 
 Command = Callable[[Sequence[str], str], None]
@@ -39,7 +40,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except SamplerError as error:
-        notice(f"error: {error}")
+        complain(error)
         return error.exit_code
     except KeyboardInterrupt:
         return end_by(signal.SIGINT)
@@ -120,6 +121,11 @@ def notice(text: str) -> None:
     """A line for the person, who may have closed the stream."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
+
+
+def complain(error: SamplerError) -> None:
+    """What went wrong and what to type, in one line."""
+    notice(f"error: {described(error)}")
 
 
 def aside(text: str) -> None:

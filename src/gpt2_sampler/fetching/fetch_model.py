@@ -8,13 +8,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.fetching import hub, released
@@ -29,16 +26,15 @@ from gpt2_sampler.fetching.fetch_folder import (
     written,
 )
 from gpt2_sampler.fetching.filespec import FileSpec, problem
-from gpt2_sampler.fetching.released import RELEASED, aliases, canonical
-from gpt2_sampler.registry import HUB, models_folder
+from gpt2_sampler.fetching.released import files_of
+from gpt2_sampler.files import map_bytes, read_object
+from gpt2_sampler.registry import HUB, RELEASED, Released, aliases, canonical, models_folder
+from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import FILE_NAME
 from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
 
 BASE_URL_VARIABLE = "GPT2_SAMPLER_BASE_URL"
-OTHER_FILES = tuple(
-    FileSpec(spec.name, optional=spec.optional) for spec in RELEASED[released.DEFAULT].files
-)
-"""Of a model that OpenAI did not release: the same files, whose contents nobody knows before."""
 
 
 def download(
@@ -88,7 +84,7 @@ def import_files(
     name = folder_name(name, own=True)
     source, folder = Path(origin).expanduser(), models_folder(models_dir) / name
     if not source.is_dir():
-        raise UsageError(f"--from takes the folder that the files are in; {source} is none")
+        raise UsageError(f"{source} is no folder to take files from")
     if whole := whole_folder(name, folder.parent, watch):
         return whole
     with filling(folder):
@@ -105,18 +101,16 @@ def filling(folder: Path) -> Iterator[None]:
     open_checkpoint(folder)
 
 
-def files_of(name: str) -> Sequence[FileSpec]:
-    main = canonical(name)
-    return RELEASED[main].files if main else OTHER_FILES
-
-
 def folder_name(name: str, own: bool) -> str:
     """The name as folders have it. Raises UsageError for one that is not known, unless own."""
     if canonical(name):
         return name.upper()
     if own and re.fullmatch(r"\w[\w.-]*", name):
         return name
-    raise UsageError(f"{unknown(name)}; one of your own needs --base_url URL or --from DIR")
+    raise UsageError(
+        f"{unknown(name)}; one of your own must be told where it is",
+        change=["base_url", "from"],
+    )
 
 
 def unknown(name: str) -> str:
@@ -161,7 +155,7 @@ def faults(folder: Path, files: Sequence[FileSpec]) -> dict[str, str | None]:
 class Overview:
     """A released model, its folder if it has one, and how many of the files needed are there."""
 
-    model: released.Released
+    model: Released
     folder: Path | None
     right: int
     needed: int
@@ -170,8 +164,8 @@ class Overview:
 def overview(models_dir: str | None = None) -> Iterator[Overview]:
     """Looks at sizes only: a name is given to what was checked."""
     models = models_folder(models_dir)
-    for model in RELEASED.values():
-        needed = [spec for spec in model.files if not spec.optional]
+    for main, model in RELEASED.items():
+        needed = [spec for spec in files_of(main) if not spec.optional]
         found = {
             models / name: sum(
                 problem(models / name / spec.name, spec, contents=False) is None for spec in needed
@@ -182,20 +176,13 @@ def overview(models_dir: str | None = None) -> Iterator[Overview]:
         yield Overview(model, folder if folder.is_dir() else None, found[folder], len(needed))
 
 
-def check_json(path: Path) -> None:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path.name} is no JSON ({error})") from None
-
-
 def check_weights(path: Path) -> None:
     """Compares the checksum of every tensor, which the index beside the weights has."""
     try:
         entries = read_index(path.with_name(released.INDEX_FILE))
     except CheckpointError:  # the index has a check of its own
         return
-    data = np.memmap(path, np.uint8, mode="r")
+    data = map_bytes(path)
     for name, entry in entries.items():
         stored = data[entry.offset : entry.offset + entry.size]
         if len(stored) < entry.size or masked_crc32c(stored) != entry.crc32c:
@@ -203,8 +190,8 @@ def check_weights(path: Path) -> None:
 
 
 CHECKS = {
-    "encoder.json": check_json,
-    "hparams.json": check_json,
+    ENCODER_NAME: read_object,
+    FILE_NAME: read_object,
     released.INDEX_FILE: read_index,
     released.DATA_FILE: check_weights,
 }

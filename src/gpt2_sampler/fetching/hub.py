@@ -17,15 +17,12 @@ from gpt2_sampler.fetching.address import below, origin, shown
 from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from gpt2_sampler.registry import HUB
+from gpt2_sampler.tokenizer.load import VOCABULARY_FILES
+from gpt2_sampler.weights.huggingface import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
 
 ENDPOINT = "https://huggingface.co"
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-VOCABULARY = (
-    *("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"),
-    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-)
 MOST = 16 << 20  # bytes of an answer; a model with thousands of files has one
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
@@ -146,18 +143,19 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
     there = {
         entry["rfilename"]: entry for entry in entries if isinstance(entry.get("rfilename"), str)
     }
-    if WEIGHTS in there:
-        weights = [WEIGHTS]
+    if WEIGHTS_NAME in there:
+        weights = [WEIGHTS_NAME]
     else:
-        weights = [name for name in there if name == INDEX or SHARD.fullmatch(name)]
-    if INDEX in weights or WEIGHTS in weights:
-        wanted = [CONFIG, *(name for name in VOCABULARY if name in there), *sorted(weights)]
+        weights = [name for name in there if name == INDEX_NAME or SHARD.fullmatch(name)]
+    if INDEX_NAME in weights or WEIGHTS_NAME in weights:
+        vocabulary = [name for name in VOCABULARY_FILES if name in there]
+        wanted = [CONFIG_NAME, *vocabulary, *sorted(weights)]
         return [FileSpec(name, versions(there.get(name, {}))) for name in wanted]
     others = [name for name in there if name.endswith((".bin", ".h5", ".msgpack", ".gguf"))]
     has = f"only {others[0]}, which is never opened here" if others else "no weights"
     raise DownloadError(
-        f"{model} has no {WEIGHTS}, {has}; convert it with transformers' save_pretrained, or look "
-        f"for a revision that has it: {HUB}{model}@REVISION"
+        f"{model} has no {WEIGHTS_NAME}, {has}; convert it with transformers' save_pretrained, "
+        f"or look for a revision that has it: {HUB}{model}@REVISION"
     )
 
 

@@ -8,18 +8,17 @@ always the pair that was learned first (the lowest rank), until no two neighbour
 from __future__ import annotations
 
 import codecs
-import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TypeVar
 
 import regex
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import read_object, read_text
 
 ENCODER_NAME = "encoder.json"
 MERGES_NAME = "vocab.bpe"
@@ -34,8 +33,6 @@ LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 SHORT_WORD = 64  # bytes; in longer words a heap finds the next pair sooner than a scan
 MAX_CACHED_WORDS = 2**15  # short words only: 4 MB for English, 25 MB at the worst
 GONE = " "  # in place of a symbol that was merged into its neighbour; part of no pair
-
-T = TypeVar("T")
 
 
 def _byte_symbols() -> list[str]:
@@ -206,23 +203,17 @@ class StreamDecoder:
 
 def load_encoder(folder: Path) -> Encoder:
     """Reads FOLDER/encoder.json and vocab.bpe. Raises CheckpointError that names the file."""
-    encoder = _read(folder / ENCODER_NAME, json.loads)
-    merges = _read(folder / MERGES_NAME, parse_merges)
+    encoder = read_object(folder / ENCODER_NAME)
+    merges = parse_merges(read_text(folder / MERGES_NAME))
     try:
         return Encoder(encoder, merges)
     except CheckpointError as error:
-        raise CheckpointError(f"{error} (in {folder}); download the model again") from None
+        raise CheckpointError(
+            f"{folder}: {error}; the two files are of two models, or one is damaged",
+            file=folder / ENCODER_NAME,
+        ) from None
 
 
 def parse_merges(text: str) -> list[str]:
     lines = text.removesuffix("\n").split("\n")
     return lines[1:] if lines[0].startswith("#version") else lines
-
-
-def _read(path: Path, parse: Callable[[str], T]) -> T:
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; download the model again") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); download it again") from None

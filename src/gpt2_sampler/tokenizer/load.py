@@ -1,16 +1,16 @@
-"""A model folder -> its vocabulary, whichever of four forms it has: text <-> token ids.
+"""A model folder -> its tokenizer, whichever of four forms its vocabulary has.
 
 Knows the files; what is in the unusual ones is wordpiece.py's business, which needs a library.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import read_object, read_text
 from gpt2_sampler.tokenizer.byte_level import (
     ENCODER_NAME,
     END_OF_TEXT,
@@ -28,12 +28,19 @@ CONFIG_NAMES = ("tokenizer_config.json", "special_tokens_map.json")
 ADDED_NAME = "added_tokens.json"
 NAMES = (ENCODER_NAME, TOKENIZER_NAME, VOCABULARY_NAME, BERT_NAME)
 """A folder with one of them has a vocabulary."""
+SENTENCEPIECE = "*.model"
+VOCABULARY_FILES = (
+    TOKENIZER_NAME, VOCABULARY_NAME, VOCABULARY_MERGES_NAME, BERT_NAME, *CONFIG_NAMES, ADDED_NAME,
+)  # fmt: skip
+"""Those of a Hugging Face folder."""
 
-T = TypeVar("T")
 
+class Tokenizer(Protocol):
+    """What every tokenizer answers; Encoder is the plainest of them.
 
-class Vocabulary(Protocol):
-    """What every vocabulary answers; Encoder is the plainest of them."""
+    start_of_text and end_of_text are the ids of what a text begins after and ends with, None
+    where the vocabulary lacks them; n_vocab is one more than the highest id.
+    """
 
     n_vocab: int
     start_of_text: int | None
@@ -48,14 +55,20 @@ class Vocabulary(Protocol):
     def stream(self, before: Sequence[int] = ()) -> Stream: ...
 
 
-def load_vocabulary(folder: Path) -> Vocabulary:
+def has_vocabulary(folder: Path) -> bool:
+    """Whether there is one of any kind, also of one that cannot be read here."""
+    names = (*NAMES, MERGES_NAME)
+    return any((folder / name).exists() for name in names) or any(folder.glob(SENTENCEPIECE))
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
     """Raises CheckpointError for a folder without one, or one that is damaged or unknown."""
     if any((folder / name).exists() for name in (ENCODER_NAME, MERGES_NAME)):
         return load_encoder(folder)
     loaders = {
-        TOKENIZER_NAME: load_tokenizer,
-        VOCABULARY_NAME: load_byte_level,
-        BERT_NAME: load_bert,
+        TOKENIZER_NAME: read_tokenizer_json,
+        VOCABULARY_NAME: read_byte_level,
+        BERT_NAME: read_bert,
     }
     for name, load in loaders.items():
         path = folder / name
@@ -67,13 +80,15 @@ def load_vocabulary(folder: Path) -> Vocabulary:
                     f"{path} needs the package tokenizers; type: pip install tokenizers"
                 ) from None
             except CheckpointError as error:
-                raise CheckpointError(f"the vocabulary of {folder}: {error}") from None
+                raise CheckpointError(
+                    f"the vocabulary of {folder}: {error}", **error.facts
+                ) from None
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise CheckpointError(
                     f"the vocabulary of {folder} is not laid out as Hugging Face's are ({error!r})"
                 ) from None
     names = ", ".join(NAMES)
-    if any(folder.glob("*.model")):
+    if any(folder.glob(SENTENCEPIECE)):
         raise CheckpointError(
             f"{folder} has a SentencePiece vocabulary, not one of {names}; convert it: python3 -c "
             f"\"import transformers as t; t.AutoTokenizer.from_pretrained('{folder}')"
@@ -82,6 +97,9 @@ def load_vocabulary(folder: Path) -> Vocabulary:
     raise CheckpointError(
         f"{folder} has no vocabulary ({names}); copy that of the model that it was trained from"
     )
+
+
+Vocabulary = Tokenizer
 
 
 class Special:
@@ -117,49 +135,47 @@ class Special:
         return self.first(vocabulary, [*self.names("bos_token", "cls_token"), *usual], "bos")
 
 
-def load_byte_level(path: Path, special: Special) -> Vocabulary:
+def read_byte_level(path: Path, special: Special) -> Tokenizer:
     """vocab.json and merges.txt: OpenAI's two files by other names."""
-    vocabulary = read(path, json.loads)
-    merges = read(path.with_name(VOCABULARY_MERGES_NAME), parse_merges)
-    if not isinstance(vocabulary, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
-    vocabulary = {**vocabulary, **special.added}
+    vocabulary = {**read_object(path), **special.added}
+    merges = parse_merges(read_text(path.with_name(VOCABULARY_MERGES_NAME)))
     if not special.settings.get("add_prefix_space"):
         return byte_level(vocabulary, merges, special)
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer as LibraryTokenizer
+    from tokenizers import decoders, models, pre_tokenizers
 
     pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
-    tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
+    tokenizer = LibraryTokenizer(models.BPE(vocabulary, pairs))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     return subwords(Subwords, tokenizer, special)
 
 
-def load_tokenizer(path: Path, special: Special) -> Vocabulary:
+def read_tokenizer_json(path: Path, special: Special) -> Tokenizer:
     """tokenizer.json: read here where it is what OpenAI's two files would be, else by the
     library."""
-    content = read(path, json.loads)
+    content = read_object(path)
     if (plain := plain_byte_level(content)) is not None:
         try:
             return byte_level(*plain, special)
         except CheckpointError:  # such as one without a symbol for every byte
             pass
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer as LibraryTokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = LibraryTokenizer.from_file(str(path))
     except Exception as error:  # the library raises Exception itself
         raise CheckpointError(f"{path} cannot be read ({str(error).splitlines()[0]})") from None
     is_bert = content["model"].get("type") == "WordPiece"
     return subwords(WordPieces if is_bert else Subwords, tokenizer, special)
 
 
-def load_bert(path: Path, special: Special) -> Vocabulary:
+def read_bert(path: Path, special: Special) -> Tokenizer:
     """vocab.txt: BERT's, one piece a line."""
-    pieces = read(path, lambda text: text.removesuffix("\n").split("\n"))
+    pieces = read_text(path).removesuffix("\n").split("\n")
     settings = special.settings
     tokenizer = word_piece_tokenizer(
-        {piece.removesuffix("\r"): number for number, piece in enumerate(pieces)},
+        {piece: number for number, piece in enumerate(pieces)},
         lowercase=settings.get("do_lower_case", True) is True,
         handle_chinese_chars=settings.get("tokenize_chinese_chars", True) is True,
         strip_accents=settings.get("strip_accents"),
@@ -203,16 +219,4 @@ def subwords(kind: type[Subwords], tokenizer: Any, special: Special) -> Subwords
 
 def optional_object(path: Path) -> dict[str, Any]:
     """A JSON object, empty where there is none. Raises CheckpointError."""
-    content = read(path, json.loads) if path.is_file() else {}
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
-    return content
-
-
-def read(path: Path, parse: Callable[[str], T]) -> T:
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error})") from None
+    return read_object(path) if path.exists() else {}

@@ -1,14 +1,13 @@
 """A path to a GPT-2 of any kind -> its weights by OpenAI's names, checked against its shape.
 
-Knows no mathematics: what the weights are for is model.py's business.
+Knows no mathematics, no vocabularies, and not where models are kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -16,20 +15,18 @@ from typing import Protocol
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.registry import models_folder
-from gpt2_sampler.tokenizer.load import NAMES as VOCABULARY_NAMES
+from gpt2_sampler.files import workplace
 from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.weights.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
-from gpt2_sampler.weights.openai import SCOPE, STATE_FILE, find_base, find_prefix
+from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, find_prefix
 from gpt2_sampler.weights.safetensors import Floats
-from gpt2_sampler.weights.tensor_bundle import Bundle, write_bundle
-
-PREFIX = "model.ckpt"
+from gpt2_sampler.weights.tensor_bundle import INDEX, Bundle, write_bundle
 
 
 class Tensors(Protocol):
-    """Where weights are stored, of one kind or another, by OpenAI's names."""
+    """Where weights are stored, by OpenAI's names. kind says whose layout that is."""
 
+    kind: str
     hparams: HParams
 
     def read(self, name: str) -> Floats:
@@ -43,14 +40,21 @@ class Checkpoint(Mapping[str, np.ndarray]):
     """Weights by name ("wte", "h0/attn/c_attn/w"), float32, read-only, mapped from the file.
 
     Names and shapes were checked when it was made, a tensor's checksum is when it is read; both
-    raise CheckpointError. folder is where it lies, vocabulary_folder where its vocabulary does.
+    raise CheckpointError. folder is where it lies.
     """
 
-    def __init__(self, folder: Path, vocabulary_folder: Path, tensors: Tensors) -> None:
+    def __init__(self, folder: Path, tensors: Tensors, bases: Iterable[Path] = ()) -> None:
         self.folder = folder
-        self.vocabulary_folder = vocabulary_folder
         self.tensors = tensors
         self.hparams = tensors.hparams
+        self._bases = bases
+
+    @cached_property
+    def base(self) -> Path | None:
+        """The folder of the model that it was trained further from, where one was found."""
+        if isinstance(self.tensors, OpenAITensors):
+            return find_base(self.tensors.bundle, self._bases)
+        return None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -74,6 +78,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
 class OpenAITensors:
     """TensorFlow's files. What training left beside the weights is ignored."""
+
+    kind = "openai"
 
     def __init__(self, bundle: Bundle, hparams: HParams) -> None:
         self.bundle, self.hparams = bundle, hparams
@@ -100,13 +106,13 @@ class OpenAITensors:
 
 
 def open_checkpoint(
-    path: str | Path | Checkpoint, step: str | None = None, models_dir: str | None = None
+    path: str | Path | Checkpoint, step: str | None = None, bases: Iterable[Path] = ()
 ) -> Checkpoint:
     """The model at path: OpenAI's folder, a fine-tuning run's, one checkpoint's prefix or one of
     its files, or Hugging Face's folder. What is open already is given back.
 
     step chooses a run's checkpoint, "latest" or a number. A run's hyperparameters, where it has
-    none itself, are those of the model it started from, which is looked for in models_dir.
+    none itself, are those of the model it started from: the first of bases whose shape fits.
     Raises CheckpointError, UsageError for a step that is not there.
     """
     if isinstance(path, Checkpoint):
@@ -116,35 +122,37 @@ def open_checkpoint(
         path = path.parent
     if (path / CONFIG_NAME).is_file() and not (path / FILE_NAME).exists():
         if step is not None:
-            raise UsageError(f"--checkpoint chooses within a fine-tuning run; {path} is none")
-        return Checkpoint(path, path, HuggingFaceTensors(path))
+            raise UsageError(
+                f"{path} is one model, not a fine-tuning run to choose {step} from",
+                change=["checkpoint"],
+            )
+        return Checkpoint(path, HuggingFaceTensors(path))
     prefix = find_prefix(path, step)
     bundle, folder = Bundle(prefix), prefix.parent
-    has_hparams = (folder / FILE_NAME).exists()
-    whole = has_hparams and any((folder / name).exists() for name in VOCABULARY_NAMES)
-    base = folder if whole else find_base(prefix, bundle, models_dir)
-    if base is None and not has_hparams:
+    if (folder / FILE_NAME).exists():
+        return Checkpoint(folder, OpenAITensors(bundle, load_hparams(folder)), bases)
+    base = find_base(bundle, bases)
+    if base is None:
         raise CheckpointError(
-            f"{folder / FILE_NAME} is missing, and no model in {models_folder(models_dir)} has the "
-            f"shape of these weights; copy {FILE_NAME}, encoder.json and vocab.bpe of the model "
-            f"that they were trained from into {folder}, or download it again"
+            f"{folder / FILE_NAME} is missing, and no other model has the shape of these weights; "
+            f"copy into {folder} that file, and the vocabulary, of the model that they were "
+            "trained from",
+            file=folder / FILE_NAME,
         )
-    hparams = load_hparams(folder if has_hparams or base is None else base)
-    return Checkpoint(folder, base or folder, OpenAITensors(bundle, hparams))
+    return Checkpoint(folder, OpenAITensors(bundle, load_hparams(base)), [base])
 
 
 def save_checkpoint(folder: Path, hparams: HParams, weights: Mapping[str, np.ndarray]) -> None:
-    """Writes hparams.json, checkpoint and the weights as OpenAI lays them out.
+    """Writes hparams.json, checkpoint and the weights as OpenAI lays them out. Raises OSError.
 
     Each file is written beside its place and renamed, the index last, so that a folder never
     holds half a file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-        new = Path(temporary)
+    with workplace(folder) as new:
         write_bundle(new / PREFIX, {SCOPE + name: array for name, array in weights.items()})
         hparams.save(new)
         state = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
         (new / STATE_FILE).write_text(state, encoding="utf-8")
-        for path in sorted(new.iterdir(), key=lambda path: path.suffix == ".index"):
+        for path in sorted(new.iterdir(), key=lambda path: path.suffix == INDEX):
             path.replace(folder / path.name)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import read_object
 
 FILE_NAME = "hparams.json"
 ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu", "silu", "tanh")
@@ -71,6 +72,11 @@ class HParams:
         return self.n_inner or 4 * self.n_embd
 
     @property
+    def n_parameters(self) -> int:
+        """Numbers in all weights."""
+        return sum(map(math.prod, self.variable_shapes().values()))
+
+    @property
     def unembedding(self) -> str:
         """The name of the matrix [V, E] that makes logits."""
         return "wte" if self.tie_word_embeddings else "lm_head"
@@ -115,8 +121,8 @@ class HParams:
 def load_hparams(folder: Path) -> HParams:
     """Reads FOLDER/hparams.json. Raises CheckpointError that names the file."""
     path = folder / FILE_NAME
+    given = read_object(path)
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
         return HParams(
             **{
                 field.name: given[field.name]
@@ -124,14 +130,10 @@ def load_hparams(folder: Path) -> HParams:
                 if field.default is dataclasses.MISSING or field.name in given
             }
         )
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; download the model again") from None
     except KeyError as error:
-        raise CheckpointError(f"{path} has no {error.args[0]}; download the model again") from None
-    except (OSError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); download it again") from None
+        raise CheckpointError(f"{path} has no {error.args[0]}", file=path) from None
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+        raise CheckpointError(f"{path}: {error}", file=path) from None
 
 
 def require_shapes(
@@ -145,12 +147,10 @@ def require_shapes(
     with its shape and one of the dtypes. path is where, settings the file that calls for them."""
     for name, shape in wanted.items():
         if name not in found:
-            raise CheckpointError(
-                f"{path} has no {name}, which {settings} calls for; download the model again"
-            )
+            raise CheckpointError(f"{path} has no {name}, which {settings} calls for")
         dtype, found_shape = found[name]
         if found_shape != shape or dtype not in dtypes:
             raise CheckpointError(
                 f"{path}: {name} is {dtype} {list(found_shape)}, {settings} calls for "
-                f"{' or '.join(dtypes)} {list(shape)}; download the model again"
+                f"{' or '.join(dtypes)} {list(shape)}"
             )

@@ -10,11 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import read_object
 from gpt2_sampler.weights.hparams import HParams, require_shapes
 from gpt2_sampler.weights.safetensors import FLOATS, Floats, SafeTensors, write_safetensors
 
@@ -44,6 +44,8 @@ UNSUPPORTED = {"add_cross_attention": False, "quantization_config": None}
 class HuggingFaceTensors:
     """model.safetensors or its shards, by OpenAI's names. Raises CheckpointError unless there
     is each weight of the right shape, and nothing that a GPT-2 has no use for."""
+
+    kind = "huggingface"
 
     def __init__(self, folder: Path) -> None:
         hparams = load_config(folder)
@@ -129,17 +131,17 @@ def weight_files(folder: Path) -> list[Path]:
                 f".save_pretrained('{folder}')\""
             )
         return [folder / WEIGHTS_NAME]
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_object(index).get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
-        raise CheckpointError(f"{index} names no files beside it; copy or download it again")
+        raise CheckpointError(f"{index} names no files beside it", file=index)
     return [folder / name for name in sorted(set(names))]
 
 
 def load_config(folder: Path) -> HParams:
     """Reads FOLDER/config.json. Raises CheckpointError that names the file."""
     path = folder / CONFIG_NAME
-    config = read_json(path)
+    config = read_object(path)
     if config.get("model_type") != "gpt2":
         raise CheckpointError(
             f"{path}: model_type must be 'gpt2', not {config.get('model_type')!r:.40}; "
@@ -156,7 +158,7 @@ def load_config(folder: Path) -> HParams:
         if name in config:
             fields[field.name] = config[name]
         elif field.default is dataclasses.MISSING:
-            raise CheckpointError(f"{path} has no {name}; copy or download it again")
+            raise CheckpointError(f"{path} has no {name}", file=path)
     activation = fields.get("activation_function")
     if isinstance(activation, str):
         fields["activation_function"] = SAME_ACTIVATION.get(activation, activation)
@@ -166,19 +168,6 @@ def load_config(folder: Path) -> HParams:
         return HParams(**fields)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """An object. Raises CheckpointError that names the file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; copy or download it again") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); download it again") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object; copy or download it again")
-    return content
 
 
 def save_huggingface(

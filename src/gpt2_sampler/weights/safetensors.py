@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import map_bytes
 from gpt2_sampler.weights.tensor_bundle import crc32c
 
 LENGTH_SIZE = 8  # bytes
@@ -47,8 +48,8 @@ class SafeTensors:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.file = map_bytes(path)
         try:
-            self.file = np.memmap(path, np.uint8, mode="r")
             table_size = int.from_bytes(self.file[:LENGTH_SIZE].tobytes(), "little")
             start = LENGTH_SIZE + table_size
             if table_size > MAX_TABLE or start > len(self.file):
@@ -57,11 +58,9 @@ class SafeTensors:
                 )
             self.data = self.file[start:]
             self.entries = entries(self.file[LENGTH_SIZE:start].tobytes(), len(self.data))
-        except FileNotFoundError:
-            raise CheckpointError(f"{path} is missing; copy or download it again") from None
-        except (OSError, TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(
-                f"{path} is damaged or no safetensors file ({error}); copy or download it again"
+                f"{path} is damaged or no safetensors file ({error})", file=path
             ) from None
 
     def stored(self, name: str) -> Rows:

@@ -18,7 +18,10 @@ import google_crc32c
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import map_bytes, read_bytes
 
+INDEX, DATA = ".index", ".data-00000-of-00001"
+"""How the names of a checkpoint's two files go on after its prefix."""
 FOOTER_SIZE = 48  # bytes
 BLOCK_TRAILER_SIZE = 5  # bytes: how the block is compressed, and its checksum
 CHUNK = 1 << 18  # bytes
@@ -42,22 +45,16 @@ class Bundle:
     """The tensors of one checkpoint. Raises CheckpointError for files that hold none."""
 
     def __init__(self, prefix: Path) -> None:
-        self.index_path = prefix.with_name(f"{prefix.name}.index")
-        self.data_path = prefix.with_name(f"{prefix.name}.data-00000-of-00001")
+        self.index_path = prefix.with_name(prefix.name + INDEX)
+        self.data_path = prefix.with_name(prefix.name + DATA)
         self.entries = read_index(self.index_path)
-        try:
-            self.data = np.memmap(self.data_path, np.uint8, mode="r")
-        except FileNotFoundError:
-            raise CheckpointError(
-                f"{self.data_path} is missing; download the model again"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.data_path} cannot be read ({error})") from None
+        self.data = map_bytes(self.data_path)
         end = max((entry.offset + entry.size for entry in self.entries.values()), default=0)
         if len(self.data) < end:
             raise CheckpointError(
                 f"{self.data_path} is cut short: {len(self.data):,} bytes of {end:,}; "
-                "download the model again"
+                "download it again",
+                file=self.data_path,
             )
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -66,8 +63,8 @@ class Bundle:
         stored = self.data[entry.offset : entry.offset + entry.size]
         if masked_crc32c(stored) != entry.crc32c:
             raise CheckpointError(
-                f"{self.data_path} is damaged: the checksum of {name} is wrong; "
-                "download the model again"
+                f"{self.data_path} is damaged: the checksum of {name} is wrong; download it again",
+                file=self.data_path,
             )
         return stored.view(entry.dtype).reshape(entry.shape)
 
@@ -86,17 +83,12 @@ def masked_crc32c(data: np.ndarray) -> int:
 
 
 def read_index(path: Path) -> dict[str, Entry]:
-    try:
-        table = path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; download the model again") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
+    table = read_bytes(path)
     try:
         return dict(entries(table))
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is damaged or no checkpoint index ({error}); download the model again"
+            f"{path} is damaged or no checkpoint index ({error})", file=path
         ) from None
 
 

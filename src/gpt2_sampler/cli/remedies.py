@@ -1,0 +1,64 @@
+"""An error's facts -> what can be typed to help, in one line. Knows flags, not what went wrong."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.registry import canonical, models_folder
+
+SCRIPTS = {
+    "gpt2-download": "download_model.py",
+    "gpt2-interactive": "src/interactive_conditional_samples.py",
+}
+CHANGES = {
+    "base_url": "say where it is with --base_url URL",
+    "batch_size": "try a smaller --batch_size",
+    "checkpoint": "leave --checkpoint out",
+    "device": "try --device cpu",
+    "from": "take files that are on this machine with --from DIR",
+    "length": "try a shorter --length",
+    "precision": "try --precision int8",
+}
+"""What to do with a flag that may help when it is changed."""
+
+
+def described(error: SamplerError) -> str:
+    """The error's message and what to type, if anything helps."""
+    words: dict[str, Callable[[Any], str]] = {
+        "fits": lambda fits: f"what fits: {flags(fits)}",
+        "change": lambda names: "; ".join(CHANGES[name] for name in names),
+        "fetch": lambda fetch: f"download it with: {download(*fetch)}",
+        "file": refetched,
+    }
+    remedies = [words[fact](value) for fact, value in error.facts.items() if fact in words]
+    return "; ".join([str(error), *filter(None, remedies)])
+
+
+def flags(settings: Mapping[str, object]) -> str:
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in settings.items())
+
+
+def command(program: str, *words: str) -> str:
+    """A command line, from a checkout or an installation."""
+    from_checkout = sys.argv[0].endswith(".py")
+    return shlex.join([*(["python3", SCRIPTS[program]] if from_checkout else [program]), *words])
+
+
+def download(name: str, models_dir: str | None) -> str:
+    where = [] if models_dir is None else ["--models_dir", models_dir]
+    return command("gpt2-download", name, *where)
+
+
+def refetched(file: Path) -> str:
+    """For a file of a released model, whose folder has its name."""
+    name = file.parent.name
+    if not canonical(name):
+        return ""
+    models = file.parent.parent
+    where = None if models == models_folder() else str(models)
+    return f"{download(name, where)} fetches what is missing or damaged"
