@@ -120,7 +120,7 @@ WINGS = {
     "weights": "errors files",
     "opening": "errors registry tokenizer weights",
     "engines": "errors files registry weights opening",
-    "fetching": "errors files registry tokenizer weights",
+    "fetching": "errors files registry tokenizer weights opening",
     "decoding": "errors tokenizer engines",
     "convert": "errors files tokenizer weights opening engines",
     "cli": "errors files registry tokenizer weights opening engines fetching decoding convert",

@@ -34,7 +34,7 @@ def load_tokenizer(model: str | Path | Checkpoint) -> Tokenizer:
     return load.load_tokenizer(vocabulary_folder(model))
 
 
-def vocabulary_folder(model: str | Path | Checkpoint) -> Path:
+def vocabulary_folder(model: str | Path | Checkpoint, models_dir: str | None = None) -> Path:
     """The model's folder, or that of its base model where the vocabulary is only there."""
     if isinstance(model, Checkpoint):
         folder = model.folder
@@ -44,6 +44,6 @@ def vocabulary_folder(model: str | Path | Checkpoint) -> Path:
     if has_vocabulary(folder):
         return folder
     try:
-        return open_model(model).base or folder
+        return open_model(model, models_dir=models_dir).base or folder
     except CheckpointError:  # no weights either
         return folder

@@ -111,6 +111,13 @@ def find_default(models_dir: str | None = None) -> Path:
         return find_model(DEMO, models_dir)
 
 
+def model_folders(models_dir: str | None = None) -> list[Path]:
+    """Where models may be: the folders of the models folder, and those in them, as models of a
+    hub are named OWNER/NAME."""
+    models = models_folder(models_dir)
+    return sorted(path for path in (*models.glob("*"), *models.glob("*/*")) if path.is_dir())
+
+
 def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
     """The models that one trained further, which lies at this path, may have started from: those
     where models are kept, and in a folder "models" near it.

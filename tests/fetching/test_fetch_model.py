@@ -35,6 +35,7 @@ from gpt2_sampler.fetching.released import DATA_FILE, INDEX_FILE, META_FILE
 from gpt2_sampler.registry import RELEASED
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
+from tests.checkpoints import byte_vocabulary
 from tests.misbehaving_server import (
     Fault,
     MisbehavingServer,
@@ -470,6 +471,7 @@ def type_command(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_downloads_and_then_verifies(server: MisbehavingServer, models: str) -> None:
+    byte_vocabulary(server.folder / "own")
     words = ["own", "--models_dir", models, f"--base_url={server.url}", "--no_export"]
     done = type_command(*words)
     assert (done.returncode, done.stdout) == (0, "")
@@ -481,7 +483,7 @@ def test_the_command_downloads_and_then_verifies(server: MisbehavingServer, mode
     done = type_command("--verify", "--models_dir", models)
     assert done.returncode == 1
     assert "vocab.bpe: missing" in done.stdout
-    assert done.stderr.startswith("error: own: not whole; download again")
+    assert done.stderr == f"error: not whole: {Path(models) / 'own'}\n"
 
 
 def test_a_model_is_downloaded_verified_and_sampled(models: str) -> None:

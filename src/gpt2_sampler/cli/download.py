@@ -22,14 +22,14 @@ from gpt2_sampler.fetching.fetch_folder import DiskError, Watch
 from gpt2_sampler.fetching.fetch_model import (
     BASE_URL_VARIABLE,
     download,
-    faults,
     import_files,
     overview,
     unknown,
 )
-from gpt2_sampler.fetching.released import download_size, files_of
-from gpt2_sampler.registry import DEFAULT, HUB, canonical, find_model, models_folder
-from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.fetching.released import download_size
+from gpt2_sampler.fetching.verify import verify
+from gpt2_sampler.registry import DEFAULT, HUB, canonical, find_model, model_folders, models_folder
+from gpt2_sampler.weights.checkpoint import holds_model, open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
 
 
@@ -107,7 +107,7 @@ def run(argv: Sequence[str], program: str) -> None:
     if settings.list:
         show_list(settings)
     elif settings.verify:
-        verify(settings)
+        show_verified(settings)
     else:
         bring(settings)
 
@@ -186,25 +186,22 @@ def show_list(settings: DownloadSettings) -> None:
         print(f"{name:12}", *(f"{number:>14}" for number in numbers), f"  {state}")
 
 
-def verify(settings: DownloadSettings) -> None:
-    models = models_folder(settings.models_dir)
+def show_verified(settings: DownloadSettings) -> None:
     if settings.name:
-        folders = [find_model(settings.name, settings.models_dir)]
+        paths = [find_model(settings.name, settings.models_dir)]
     else:
-        folders = sorted(path.parent for path in models.glob("*/hparams.json"))
-    if not folders:
-        raise UsageError(f"there is no model in {models}")
+        paths = [path for path in model_folders(settings.models_dir) if holds_model(path)]
+    if not paths:
+        raise UsageError(f"there is no model in {models_folder(settings.models_dir)}")
     broken = []
-    for folder in folders:
-        found = faults(folder, files_of(folder.name))
-        for file, wrong in found.items():
-            print(f"{folder / file}: {wrong or 'right'}", flush=True)
-        if any(found.values()):
-            broken.append(folder.name)
+    for path in paths:
+        found = verify(path, settings.models_dir)
+        for file, (_, says) in found.items():
+            print(f"{file}: {says}", flush=True)
+        broken += [file for file, (right, _) in found.items() if not right][:1]
     if broken:
-        raise DownloadError(
-            f"{', '.join(broken)}: not whole; download again to fetch what is missing or wrong"
-        )
+        folders = ", ".join(dict.fromkeys(str(file.parent) for file in broken))
+        raise DownloadError(f"not whole: {folders}", file=broken[0])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,15 +18,21 @@ from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import workplace
 from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.weights.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
-from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, find_prefix
+from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, find_prefix, steps_in
 from gpt2_sampler.weights.safetensors import Floats
 from gpt2_sampler.weights.tensor_bundle import INDEX, Bundle, write_bundle
 
 
 class Tensors(Protocol):
-    """Where weights are stored, by OpenAI's names. kind says whose layout that is."""
+    """Where weights are stored, by OpenAI's names.
+
+    kind says whose layout that is, files are those that it was read from, checksums whether the
+    format has any.
+    """
 
     kind: str
+    checksums: bool
+    files: list[Path]
     hparams: HParams
 
     def read(self, name: str) -> Floats:
@@ -71,7 +77,10 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return len(self.hparams.variable_shapes())
 
     def verify(self) -> None:
-        """Reads every weight's checksum. Raises CheckpointError that names a damaged one."""
+        """Reads every byte of the weights. Raises CheckpointError that names a damaged one, where
+        the format has checksums."""
+        if not self.tensors.checksums:
+            self.tensors.digest()
         for name in self:
             self[name]
 
@@ -79,10 +88,11 @@ class Checkpoint(Mapping[str, np.ndarray]):
 class OpenAITensors:
     """TensorFlow's files. What training left beside the weights is ignored."""
 
-    kind = "openai"
+    kind, checksums = "openai", True
 
     def __init__(self, bundle: Bundle, hparams: HParams) -> None:
         self.bundle, self.hparams = bundle, hparams
+        self.files = [bundle.index_path, bundle.data_path]
         path, shapes = bundle.index_path, hparams.variable_shapes()
         require_shapes(
             path,
@@ -140,6 +150,20 @@ def open_checkpoint(
             file=folder / FILE_NAME,
         )
     return Checkpoint(folder, OpenAITensors(bundle, load_hparams(base)), [base])
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder is one that open_checkpoint may open; its files may be damaged."""
+    named = any((folder / name).exists() for name in (FILE_NAME, CONFIG_NAME))
+    return named or any(folder.glob(f"*{INDEX}"))
+
+
+def checkpoints_in(path: Path) -> list[Path]:
+    """What open_checkpoint would open in a folder: the steps of a fine-tuning run, else the one
+    model; or the path itself where it is none. Raises CheckpointError where there is nothing."""
+    if not path.is_dir() or (path / CONFIG_NAME).exists():
+        return [path]
+    return sorted({find_prefix(path), *steps_in(path).values()})
 
 
 def save_checkpoint(folder: Path, hparams: HParams, weights: Mapping[str, np.ndarray]) -> None:

@@ -45,7 +45,7 @@ class HuggingFaceTensors:
     """model.safetensors or its shards, by OpenAI's names. Raises CheckpointError unless there
     is each weight of the right shape, and nothing that a GPT-2 has no use for."""
 
-    kind = "huggingface"
+    kind, checksums = "huggingface", False
 
     def __init__(self, folder: Path) -> None:
         hparams = load_config(folder)
@@ -60,6 +60,7 @@ class HuggingFaceTensors:
         if {"lm_head.weight", "wte.weight"} <= self.found.keys():
             same = self.same("lm_head.weight", "wte.weight")
             hparams = dataclasses.replace(hparams, tie_word_embeddings=same)
+        self.files = [folder / CONFIG_NAME, *(shard.path for shard in self.shards)]
         self.hparams = hparams
         self.names = stored_names(hparams)
         self.check(folder)
