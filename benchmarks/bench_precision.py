@@ -21,7 +21,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from gpt2_sampler import load_encoder, load_engine
+from gpt2_sampler import load_engine, load_tokenizer
 from gpt2_sampler.engines.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +46,7 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
         losses.append(-p[np.arange(len(p)), following])
         near_losses.append(-q[np.arange(len(q)), following])
         agreed.append(p.argmax(axis=-1) == q.argmax(axis=-1))
-    n_bytes = len(load_encoder(Path(folder)).decode_bytes(ids.tolist())) / len(ids)
+    n_bytes = len(load_tokenizer(folder).decode(ids.tolist()).encode()) / len(ids)
     result = {
         "tokens": int(np.concatenate(losses).size),
         "kl_nats": float(np.concatenate(divergences).mean()),

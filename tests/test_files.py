@@ -16,6 +16,7 @@ from gpt2_sampler.files import (
     read_bytes,
     read_object,
     read_text,
+    user_path,
     workplace,
     written,
 )
@@ -142,3 +143,16 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(
     with workplace(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("typed", ["~nosuchuser/x", "x" * 300, "null\0byte"])
+def test_what_can_be_no_path_is_a_mistake(typed: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a path"):
+        user_path(typed)
+
+
+def test_a_path_need_not_be_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/new") == tmp_path / "new"
+    (tmp_path / "file").touch()
+    assert user_path(tmp_path / "file" / "below") == tmp_path / "file" / "below"

@@ -115,10 +115,10 @@ def who_imports(library: str) -> set[str]:
 WINGS = {
     "errors": "",
     "files": "errors",
-    "registry": "errors",
+    "registry": "errors files",
     "tokenizer": "errors files",
     "weights": "errors files",
-    "opening": "errors registry tokenizer weights",
+    "opening": "errors files registry tokenizer weights",
     "engines": "errors files registry weights opening",
     "fetching": "errors files registry tokenizer weights opening",
     "decoding": "errors tokenizer engines",

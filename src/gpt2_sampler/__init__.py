@@ -3,15 +3,16 @@
 from gpt2_sampler.decoding.sampling import Sampling, generate
 from gpt2_sampler.engines.engine import Engine, load_engine
 from gpt2_sampler.errors import SamplerError
-from gpt2_sampler.tokenizer.byte_level import Encoder, load_encoder
+from gpt2_sampler.opening import load_tokenizer
+from gpt2_sampler.tokenizer.load import Tokenizer
 
 __all__ = [
-    "Encoder",
     "Engine",
     "SamplerError",
     "Sampling",
+    "Tokenizer",
     "generate",
-    "load_encoder",
     "load_engine",
+    "load_tokenizer",
 ]
 __version__ = "0.1.0"

@@ -23,6 +23,8 @@ from typing import Any
 
 
 class SamplerError(Exception):
+    """Whatever a user can meet; facts are what is known of a way out."""
+
     exit_code = 1
 
     def __init__(self, message: str, **facts: Any) -> None:

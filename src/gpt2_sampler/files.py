@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.errors import CheckpointError, SamplerError
+from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 
 LIMIT = 256 << 20  # bytes of a file that is read at once: the largest vocabularies have 30 MB
 TEMPORARY = ".writing-"  # how the names of temporary folders begin
@@ -80,6 +80,19 @@ def map_bytes(
         return np.memmap(path, np.uint8, mode="r") if status.st_size else np.empty(0, np.uint8)
     except (OSError, ValueError) as problem:
         raise unreadable(path, problem, error) from None
+
+
+def user_path(given: str | Path) -> Path:
+    """What somebody typed -> a path, "~" replaced. Raises UsageError for what can be none, or
+    lies where this user may not look."""
+    try:
+        path = Path(given).expanduser()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, RuntimeError, ValueError) as problem:
+        raise UsageError(f"{str(given)!r:.200} cannot be a path ({reason(problem)})") from None
+    return path
 
 
 def require_regular(path: Path, status: os.stat_result, error: type[SamplerError]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import user_path
 from gpt2_sampler.registry import base_folders
 from gpt2_sampler.tokenizer import load
 from gpt2_sampler.tokenizer.load import Tokenizer, has_vocabulary
@@ -21,7 +22,7 @@ def open_model(
     models_dir, or where models are kept by default, and near the run."""
     if isinstance(model, Checkpoint):
         return model
-    path = Path(model).expanduser()
+    path = user_path(model)
     return open_checkpoint(path, step, base_folders(path, models_dir))
 
 
@@ -39,7 +40,7 @@ def vocabulary_folder(model: str | Path | Checkpoint, models_dir: str | None = N
     if isinstance(model, Checkpoint):
         folder = model.folder
     else:
-        path = Path(model).expanduser()
+        path = user_path(model)
         folder = path if path.is_dir() else path.parent
     if has_vocabulary(folder):
         return folder

@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import user_path
 
 DEMO = "demo"
 DEFAULT = "117M"
@@ -66,7 +67,7 @@ def models_folder(models_dir: str | None = None) -> Path:
     """Where models are kept: the one asked for, else ./models where that exists, else a folder
     in the user's data folder."""
     if models_dir is not None:
-        return Path(models_dir).expanduser()
+        return user_path(models_dir)
     here = Path("models")
     return here if here.is_dir() else platformdirs.user_data_path("gpt2-sampler") / "models"
 
@@ -84,14 +85,13 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
 
     Raises UsageError where there is none, with the fact that it can be fetched if it can.
     """
-    models = models_folder(models_dir)
+    models, path = models_folder(models_dir), user_path(name)
     folder_name = name.removeprefix(HUB)
     for candidate in (folder_name, *aliases(name)):
         if name and (models / candidate).is_dir():
             return models / candidate
     if name == DEMO:
         return demo_folder()
-    path = Path(name).expanduser()
     if name and (path.exists() or path.with_name(f"{path.name}.index").exists()):
         return path
     missing = f"there is no model {name!r} in {models}"

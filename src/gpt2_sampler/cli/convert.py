@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from gpt2_sampler.cli.flags import flag, parse
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.terminal import notice, run
 from gpt2_sampler.convert import KINDS, convert
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import reason
+from gpt2_sampler.files import reason, user_path
 from gpt2_sampler.opening import open_model
 from gpt2_sampler.registry import find_model
 from gpt2_sampler.weights.hparams import HParams
@@ -51,7 +50,7 @@ def run_convert(argv: Sequence[str], program: str) -> None:
     notice(f"converting {path} to {target}, a folder as {kind}'s")
     try:
         with quiet(settings.verbose):
-            convert(source, Path(target).expanduser(), kind)
+            convert(source, user_path(target), kind)
     except OSError as error:
         raise SamplerError(f"{target} cannot be written ({reason(error)})") from None
     if kind == "openai" and beyond_openai(source.hparams):

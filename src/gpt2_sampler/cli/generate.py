@@ -23,7 +23,7 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
         )
     settings = seeded(settings)
     numbers = range(settings.nsamples) if settings.nsamples else itertools.count()
-    length = settings.length or model.window
+    length = settings.sample_length(model.window)
     for _ in write(model, settings, [start], numbers, length=length):
         pass
 

@@ -31,7 +31,7 @@ def interact(argv: Sequence[str], program: str) -> None:
 
 def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) -> None:
     """Continues each prompt, with nobody there to say more."""
-    length = settings.length or model.window // 2
+    length = settings.sample_length(model.window)
     for prompt in prompts:
         tokens = tokens_of(prompt, model)
         for _ in write(model, settings, tokens, range(settings.nsamples), length=length):

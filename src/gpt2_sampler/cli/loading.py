@@ -43,7 +43,7 @@ def load(settings: Settings) -> Model:
         )
     if s.device == "cpu" or not has_gpu():
         rows = min(s.batch_size, s.nsamples or s.batch_size)
-        require_memory(hparams, s.precision, rows, s.length or hparams.n_ctx, free_memory())
+        require_memory(hparams, s.precision, rows, s.sample_length(hparams.n_ctx), free_memory())
     with quiet(s.verbose):
         return Model(encoder, load_engine(checkpoint, s.device, s.precision, s.threads))
 

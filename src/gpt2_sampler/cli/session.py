@@ -84,7 +84,7 @@ class Session:
 
     def _draw(self, opening: Opening, start: Start, numbers: range) -> None:
         samples: list[SampleText] = []
-        length = self.settings.length or self.model.window // 2
+        length = self.settings.sample_length(self.model.window)
         try:
             with interruptible() as stopped:
                 for sample in write(

@@ -112,6 +112,10 @@ class Settings(ModelSettings, SamplingSettings):
                 value = getattr(self, name)
                 raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
 
+    def sample_length(self, window: int) -> int:
+        """Tokens in a sample of a model with this window, in tokens."""
+        return self.length or window
+
     def lowest(self) -> Mapping[str, int]:
         """The lowest value of each flag that counts something."""
         at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length", "threads"), 1)
@@ -146,6 +150,9 @@ class InteractiveSettings(Settings):
         None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
     )
     prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
+
+    def sample_length(self, window: int) -> int:
+        return self.length or max(1, window // 2)
 
     def __post_init__(self) -> None:
         super().__post_init__()

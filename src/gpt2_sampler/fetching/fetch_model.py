@@ -27,7 +27,7 @@ from gpt2_sampler.fetching.fetch_folder import (
 )
 from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.released import files_of
-from gpt2_sampler.files import map_bytes, read_object
+from gpt2_sampler.files import map_bytes, read_object, user_path
 from gpt2_sampler.registry import HUB, RELEASED, Released, aliases, canonical, models_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME
 from gpt2_sampler.weights.checkpoint import open_checkpoint
@@ -82,7 +82,7 @@ def import_files(
 ) -> Path:
     """The same with files that were fetched by hand into the folder origin."""
     name = folder_name(name, own=True)
-    source, folder = Path(origin).expanduser(), models_folder(models_dir) / name
+    source, folder = user_path(origin), models_folder(models_dir) / name
     if not source.is_dir():
         raise UsageError(f"{source} is no folder to take files from")
     if whole := whole_folder(name, folder.parent, watch):

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.files import workplace
+from gpt2_sampler.files import user_path, workplace
 from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.weights.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
 from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, find_prefix, steps_in
@@ -127,7 +127,7 @@ def open_checkpoint(
     """
     if isinstance(path, Checkpoint):
         return path
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.name in (CONFIG_NAME, WEIGHTS_NAME):
         path = path.parent
     if (path / CONFIG_NAME).is_file() and not (path / FILE_NAME).exists():
