@@ -74,10 +74,18 @@ class SafeTensors:
 
 
 class Rows:
-    """A float32, float16 or bfloat16 array in a file; what is taken from it is float32."""
+    """An array of floats in a file; what is taken from it is float32."""
 
     def __init__(self, array: np.ndarray, dtype: str) -> None:
         self.array, self.dtype = array, dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def checksum(self) -> tuple[int, ...]:
+        """Of its bytes, which are read for it."""
+        return (crc32c(self.array.reshape(-1).view(np.uint8)),)
 
     def __getitem__(self, index: Any) -> Floats:
         taken = self.array[index]

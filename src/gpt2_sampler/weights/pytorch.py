@@ -1,0 +1,284 @@
+"""A file of PyTorch's (torch.save) -> what is in it, its tensors mapped from the file.
+
+Knows both layouts of the format, nothing of GPT-2. Needs no torch and runs no program: pickles.py
+reads the pickle, with stand-ins for the few names that PyTorch writes for tensors.
+
+Formats: a zip archive of a pickle and one file for each storage (torch/serialization.py, _save);
+before PyTorch 1.6 pickles, then the storages, in a row (_legacy_save).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shlex
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.pickles import Function, Pickle, UnknownName
+from gpt2_sampler.weights.safetensors import STORED, Floats, Rows
+
+MAX_PICKLE = 1 << 24  # bytes; that of a model of 48 layers and its optimizer has 400,000
+MAX_AXES = 8
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_VERSION = 1001
+LOCAL_HEADER = 30  # bytes before a zipped file's name
+CHUNK = 1 << 20  # bytes
+STORAGES = {
+    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16",
+    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
+    "ByteStorage": "U8", "BoolStorage": "BOOL",
+}  # fmt: skip
+"""The names of PyTorch's types -> safetensors' of the same."""
+
+
+def read_pytorch(path: Path) -> Any:
+    """Dicts, lists, tuples, text and numbers as they were saved; a Tensor for each tensor.
+
+    Raises CheckpointError for a file that is not whole and sound, or asks for anything else.
+    """
+    try:
+        file = np.memmap(path, np.uint8, mode="r")
+        return (zipped if zipfile.is_zipfile(path) else legacy)(path, file)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; copy or download it again") from None
+    except UnknownName as error:
+        plain = path.with_name("plain.pt")
+        program = (
+            f"import torch; m = torch.load({json.dumps(str(path))}, weights_only=False, "
+            'map_location="cpu"); m = getattr(m, "state_dict", lambda: m)(); torch.save({k: m[k] '
+            'for k in m if k in ("model", "model_args") or torch.is_tensor(m[k])}, '
+            f"{json.dumps(str(plain))})"
+        )
+        raise CheckpointError(
+            f"{path} holds more than tensors ({error.name!r:.100}), for which a program would have "
+            "to run, and none is run here; if you trust it, save its tensors alone and give "
+            f"{plain} instead: python3 -c {shlex.quote(program)}"
+        ) from None
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no file of PyTorch's ({error}); copy or download it again"
+        ) from None
+
+
+@dataclasses.dataclass
+class Storage:
+    """Numbers of one type in a row, in the file from the byte at begin on. crc32 is what the
+    archive says of them, 0 where it says nothing."""
+
+    file: np.memmap
+    dtype: str
+    size: int
+    begin: int = -1
+    crc32: int = 0
+    checked: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        return self.size * np.dtype(STORED[self.dtype]).itemsize
+
+    def content(self) -> np.ndarray:
+        """Its bytes. Raises CheckpointError where they are not what was written."""
+        content = self.file[self.begin : self.begin + self.n_bytes]
+        if self.crc32 and not self.checked:
+            if self.computed() != self.crc32:
+                raise CheckpointError(
+                    f"{self.file.filename} is damaged: the checksum of some weights is wrong; "
+                    "copy or download it again"
+                )
+            self.checked = True
+        return content
+
+    def computed(self) -> int:
+        """The CRC-32 of its bytes."""
+        crc, end = 0, self.begin + self.n_bytes
+        for start in range(self.begin, end, CHUNK):
+            crc = zlib.crc32(self.file[start : min(start + CHUNK, end)].tobytes(), crc)
+        return crc
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """offset and strides count numbers of the storage."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def dtype(self) -> str:
+        return self.storage.dtype
+
+    def __getitem__(self, index: Any) -> Floats:
+        stored = np.dtype(STORED[self.dtype])
+        strides = [stride * stored.itemsize for stride in self.strides]
+        offset = self.offset * stored.itemsize
+        array: np.ndarray = np.ndarray(self.shape, stored, self.storage.content(), offset, strides)
+        return Rows(array, self.dtype)[index]
+
+    def checksum(self) -> tuple[int, ...]:
+        storage = self.storage
+        return (storage.crc32 or storage.computed(), self.offset, *self.strides)
+
+
+def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> Tensor:
+    """What torch._utils._rebuild_tensor_v2 makes. Raises ValueError."""
+    if not isinstance(storage, Storage) or not (naturals(shape) and naturals(strides)):
+        raise ValueError("a tensor is not described by a storage, a shape and strides")
+    if len(shape) != len(strides) or not naturals((offset,)):
+        raise ValueError(
+            f"a tensor has the shape {shape}, strides {strides}, offset {offset!r:.40}"
+        )
+    if (size := math.prod(shape)) > storage.size:
+        raise ValueError(f"a tensor of {size} numbers is in a storage of {storage.size}")
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if size and last >= storage.size:
+        raise ValueError(f"a tensor goes on to number {last} of a storage of {storage.size}")
+    return Tensor(storage, offset if size else 0, shape, strides)
+
+
+def naturals(values: Any) -> bool:
+    return (
+        type(values) is tuple
+        and len(values) <= MAX_AXES
+        and all(type(n) is int and 0 <= n < 1 << 48 for n in values)
+    )
+
+
+def parameter(data: Any, *_: object) -> Tensor:
+    if not isinstance(data, Tensor):
+        raise ValueError("a parameter is no tensor")
+    return data
+
+
+def shape(numbers: Any = ()) -> tuple[int, ...]:
+    if not naturals(numbers):
+        raise ValueError("a shape is none")
+    return numbers
+
+
+KNOWN: dict[str, object] = {
+    "collections.OrderedDict": Function(lambda: {}),
+    "torch._utils._rebuild_tensor": Function(tensor),
+    "torch._utils._rebuild_tensor_v2": Function(tensor),
+    "torch._utils._rebuild_parameter": Function(parameter),
+    "torch.Size": Function(shape),
+    "torch.device": Function(lambda *_: None),
+}
+"""What PyTorch names in a file of tensors -> what stands for it."""
+KNOWN |= {f"torch.{name}": dtype for name, dtype in STORAGES.items()}
+KNOWN |= {f"torch.{name}": name for name in ("float32", "float16", "bfloat16", "float64")}
+
+
+class Storages(dict[str, Storage]):
+    """Those that a pickle refers to, by their keys, as they are met."""
+
+    def __init__(self, file: np.memmap) -> None:
+        super().__init__()
+        self.file = file
+
+    def meet(self, reference: Any) -> Storage:
+        """("storage", type, key, device, numbers), of old with a part's place last: None."""
+        if type(reference) is not tuple or reference[:1] != ("storage",):
+            raise ValueError("it refers to something that is no storage")
+        _, dtype, key, _, size, *part = reference
+        if part not in ([], [None]):
+            raise ValueError("one of its storages is part of another")
+        if dtype not in STORAGES.values() or type(key) is not str or not naturals((size,)):
+            raise ValueError("one of its storages has no type, key and size")
+        found = self.setdefault(key, Storage(self.file, dtype, size))
+        if (found.dtype, found.size) != (dtype, size):
+            raise ValueError("one of its storages is of two kinds")
+        return found
+
+    def place(self, key: str, begin: int, end: int) -> None:
+        """Says where a storage lies."""
+        storage = self[key]
+        if not 0 <= begin <= begin + storage.n_bytes <= end <= len(self.file):
+            raise ValueError(
+                f"it is cut short: a storage of {storage.n_bytes:,} bytes is not whole"
+            )
+        storage.begin = begin
+
+
+def zipped(path: Path, file: np.memmap) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        files = {info.filename: info for info in archive.infolist()}
+    pickled = [name for name in files if name.split("/")[1:] == ["data.pkl"]]
+    if len(pickled) != 1:
+        raise ValueError("a zip archive without the one data.pkl that PyTorch writes")
+    root = pickled[0].removesuffix("data.pkl")
+    if f"{root}constants.pkl" in files:
+        raise UnknownName("a TorchScript program")
+    if f"{root}byteorder" in files:
+        require_little_endian(content(file, files[f"{root}byteorder"]).tobytes() == b"little")
+    program = content(file, files[pickled[0]])
+    if len(program) > MAX_PICKLE:
+        raise ValueError(f"its pickle has {len(program):,} bytes, more than {MAX_PICKLE:,}")
+    storages = Storages(file)
+    value = Pickle(program.tobytes(), KNOWN, storages.meet).load()
+    for key, storage in storages.items():
+        info = files.get(f"{root}data/{key}")
+        if info is None:
+            raise ValueError(f"it has no data/{key:.40}")
+        begin = content_begin(file, info)
+        storages.place(key, begin, begin + info.file_size)
+        storage.crc32 = info.CRC if info.file_size == storage.n_bytes else 0
+    return value
+
+
+def content(file: np.memmap, info: zipfile.ZipInfo) -> np.ndarray:
+    """A zipped file's bytes."""
+    begin = content_begin(file, info)
+    if begin + info.file_size > len(file):
+        raise ValueError("it is cut short")
+    return file[begin : begin + info.file_size]
+
+
+def content_begin(file: np.memmap, info: zipfile.ZipInfo) -> int:
+    """Where a zipped file's content is: after its name and what else its header has."""
+    header = info.header_offset
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("it is compressed, which PyTorch's files are not")
+    if header < 0 or header + LOCAL_HEADER > len(file):
+        raise ValueError("it is cut short")
+    lengths = file[header + LOCAL_HEADER - 4 : header + LOCAL_HEADER].view("<u2").tolist()
+    return header + LOCAL_HEADER + sum(lengths)
+
+
+def require_little_endian(little: bool) -> None:
+    if not little:
+        raise ValueError("its numbers are laid out for another kind of processor")
+
+
+def legacy(path: Path, file: np.memmap) -> Any:
+    """Five pickles: a number to know the format by, its version, the machine, the content, and
+    the keys of the storages, which follow; each has how many numbers it holds before them."""
+    storages = Storages(file)
+    pickles = Pickle(file[:MAX_PICKLE].tobytes(), KNOWN, storages.meet)
+    if pickles.load() != LEGACY_MAGIC or pickles.load() != LEGACY_VERSION:
+        raise ValueError("it does not begin as PyTorch's files do")
+    machine = pickles.load()
+    if type(machine) is not dict:
+        raise ValueError("it says nothing of the machine")
+    require_little_endian(machine.get("little_endian") is True)
+    value, keys = pickles.load(), pickles.load()
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise ValueError("its storages have no keys")
+    if sorted(keys) != sorted(storages):
+        raise ValueError("it does not have the storages that it refers to")
+    at = pickles.at
+    for key in keys:
+        at += 8
+        storages.place(key, at, len(file))
+        if int.from_bytes(file[at - 8 : at].tobytes(), "little") != storages[key].size:
+            raise ValueError("a storage has another size than the tensors in it")
+        at += storages[key].n_bytes
+    return value
