@@ -219,6 +219,8 @@ def shape(path: Path, file: GGUF) -> HParams:
         raise CheckpointError(f"{path} is damaged: it has no {missing[0]}; download it again")
     if fields.get("n_inner") == 4 * fields["n_embd"]:
         del fields["n_inner"]
+    epsilon = fields.get("layer_norm_epsilon", 1e-5)
+    fields["layer_norm_epsilon"] = float(str(np.float32(epsilon)))  # 1e-05, as before it was stored
     embedding = file.tensors.get("token_embd.weight")
     n_vocab = embedding.shape[0] if embedding is not None and embedding.shape else 0
     try:

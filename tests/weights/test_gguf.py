@@ -1,0 +1,185 @@
+"""A GGUF file gives what llama.cpp's own library reads; a hostile one is one line."""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+from gguf.quants import dequantize, quantize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.weights.gguf import GGUF, GGUFTensors
+from gpt2_sampler.weights.hparams import HParams
+from tests.checkpoints import random_weights
+from tests.gguf_files import write_gguf
+
+SHAPE = HParams(n_vocab=263, n_ctx=23, n_embd=64, n_head=4, n_layer=2)
+"""Q8_0 takes rows of whole blocks of 32."""
+KINDS = ("F32", "F16", "BF16", "Q8_0")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_weight_is_what_the_library_reads(kind: str, tmp_path: Path) -> None:
+    weights = random_weights(SHAPE)
+    path = write_gguf(tmp_path / "x.gguf", SHAPE, weights, kind)
+    tensors = GGUFTensors(path)
+    assert tensors.hparams == SHAPE
+    library = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
+    for name, theirs in (("h1/mlp/c_fc/w", "blk.1.ffn_up.weight"), ("wte", "token_embd.weight")):
+        expected = dequantize(library[theirs].data, library[theirs].tensor_type)
+        read = tensors.read(name)
+        assert read.dtype == np.float32
+        np.testing.assert_array_equal(read[0].T if name != "wte" else read, expected)
+    error = {"F32": 0, "F16": 1e-3, "BF16": 1e-2, "Q8_0": 2e-2}[kind]
+    for name, array in weights.items():
+        np.testing.assert_allclose(tensors.read(name), array, rtol=0, atol=error)
+
+
+def test_the_digest_follows_the_content(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", SHAPE, random_weights(SHAPE))
+    before = GGUFTensors(path).digest()
+    assert GGUFTensors(path).digest() == before
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+    assert GGUFTensors(path).digest() != before
+
+
+def test_rows_of_blocks_are_taken_alone(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", SHAPE, random_weights(SHAPE), "Q8_0")
+    rows = GGUF(path).tensors["token_embd.weight"]
+    assert rows.shape == (263, 64)
+    np.testing.assert_array_equal(rows[3:5], rows[...][3:5])
+    np.testing.assert_array_equal(rows[[7, 2]], rows[...][[7, 2]])
+
+
+def test_its_fields_are_read(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "x.gguf", "gpt2")
+    writer.add_array("texts", ["a", "", "é"])
+    writer.add_array("numbers", [3, 1, 2])
+    writer.add_bool("yes", True)
+    writer.add_float32("half", 0.5)
+    writer.add_int64("low", -5)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    found = GGUF(tmp_path / "x.gguf").metadata
+    assert (found["texts"], found["numbers"].tolist()) == (["a", "", "é"], [3, 1, 2])
+    assert (found["yes"], found["half"], found["low"]) == (True, 0.5, -5)
+
+
+def test_a_model_of_another_kind_is_named(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "x.gguf", "llama")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(
+        CheckpointError, match=r"a GGUF file of a 'llama', not of a gpt2.*llama\.cpp"
+    ):
+        GGUFTensors(tmp_path / "x.gguf")
+
+
+def test_weights_of_another_type_are_named(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "x.gguf", "gpt2")
+    kind = GGMLQuantizationType.Q4_0
+    writer.add_tensor(
+        "blk.0.ffn_up.weight", quantize(np.ones((8, 32), np.float32), kind), raw_dtype=kind
+    )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(CheckpointError, match=r"'blk.0.ffn_up.weight' is Q4_0; F32, F16, BF16"):
+        GGUF(tmp_path / "x.gguf")
+
+
+def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", SHAPE, random_weights(SHAPE))
+    content = path.read_bytes().replace(b"gpt2.block_count", b"gpt2.block_cound")
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"it has no gpt2\.block_count"):
+        GGUFTensors(path)
+
+
+def head(tensors: int, fields: int, rest: bytes = b"", version: int = 3) -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, fields) + rest
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+HUGE = 1 << 62
+DESCRIBED = text("a") + struct.pack("<IQIQ", 1, 8, 0, 0)
+HOSTILE = {
+    "empty": b"",
+    "half a head": b"GGUF\x03",
+    "no GGUF": b"GGML" + head(0, 0)[4:],
+    "version 1": head(0, 0, version=1),
+    "another byte order": head(0, 0, version=3 << 24),
+    "more tensors than there are": head(7, 0),
+    "tensors without end": head(HUGE, 0),
+    "fields without end": head(0, HUGE),
+    "huge text": head(0, 1, struct.pack("<Q", HUGE)),
+    "huge array of text": head(0, 1, text("a") + struct.pack("<IIQ", 9, 8, HUGE)),
+    "huge array of bytes": head(0, 1, text("a") + struct.pack("<IIQ", 9, 0, HUGE)),
+    "array of arrays": head(0, 1, text("a") + struct.pack("<IIQ", 9, 9, 1)),
+    "field of no type": head(0, 1, text("a") + struct.pack("<I", 99)),
+    "alignment 0": head(0, 1, text("general.alignment") + struct.pack("<II", 4, 0)),
+    "alignment no number": head(0, 1, text("general.alignment") + struct.pack("<I", 8) + text("")),
+    "alignment huge": head(0, 1, text("general.alignment") + struct.pack("<II", 4, 1 << 31)),
+    "a thousand axes": head(1, 0, text("a") + struct.pack("<I", 1000)),
+    "axis without end": head(1, 0, text("a") + struct.pack("<IQIQ", 1, HUGE, 0, 0)),
+    "past the end": head(1, 0, DESCRIBED),
+    "offset without end": head(1, 0, text("a") + struct.pack("<IQIQ", 1, 8, 0, HUGE)),
+    "twice the same name": head(2, 0, DESCRIBED * 2 + bytes(200)),
+    "half a block": head(1, 0, text("a") + struct.pack("<IQIQ", 1, 31, 8, 0) + bytes(200)),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(HOSTILE[kind])
+    began = time.process_time()
+    with pytest.raises(CheckpointError) as error:
+        GGUF(path)
+    assert str(path) in str(error.value)
+    assert "copy or download it again" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300 + len(str(path))
+    assert time.process_time() - began < 2  # seconds
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    shape = HParams(n_vocab=13, n_ctx=5, n_embd=32, n_head=4, n_layer=1)
+    path = tmp_path_factory.mktemp("gguf") / "x.gguf"
+    return write_gguf(path, shape, random_weights(shape), "Q8_0").read_bytes()
+
+
+@settings(max_examples=150)
+@given(
+    at=st.integers(0, 1 << 12),
+    replaced=st.binary(min_size=1, max_size=8),
+    length=st.integers(0, 10_000),
+)
+def test_any_byte_may_be_wrong(
+    good: bytes, at: int, replaced: bytes, length: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = at % len(good)
+    changed = good[:place] + replaced + good[place + len(replaced) :]
+    path = tmp_path_factory.getbasetemp() / "mutated.gguf"
+    path.write_bytes(changed[:length] if length % 5 == 0 else changed)
+    try:
+        tensors = GGUFTensors(path)
+        for name in tensors.hparams.variable_shapes():
+            tensors.read(name)
+    except CheckpointError as error:
+        assert "\n" not in str(error)
