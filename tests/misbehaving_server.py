@@ -25,7 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 BLOCK = 1 << 20  # bytes in one write
 
@@ -155,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.scheme:
             self.owner.proxied.append(self.path)
-        path = self.owner.folder / url.path.lstrip("/")
+        path = self.owner.folder / unquote(url.path).lstrip("/")
         asked = self.headers.get("Range", "")
         self.owner.signed.append(self.headers.get("Authorization"))
         self.owner.queries.append(url.query)

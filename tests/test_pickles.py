@@ -71,7 +71,7 @@ class Evil:
     def __init__(self, function: object, *arguments: object) -> None:
         self.reduced = function, arguments
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[object, ...]:
         return self.reduced
 
 

@@ -60,7 +60,7 @@ def pytorch() -> None:
         TARGET / "legacy" / "pytorch_model.bin",
         _use_new_zipfile_serialization=False,
     )
-    places = {}
+    places: dict[str, str] = {}
     for number, part in enumerate((names[:9], names[9:]), start=1):
         file = f"pytorch_model-{number:05}-of-00002.bin"
         torch.save({name: weights[name] for name in part}, TARGET / "sharded" / file)

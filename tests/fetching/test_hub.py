@@ -44,14 +44,17 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MisbehavingServer]:
     """A hub with o/sharded, o/chinese and o/pickled, each in one commit and a branch main."""
-    for name, kind in (("sharded", "silu"), ("chinese", "plain"), ("pickled", "plain")):
+    pickled = SAVED.parent / "formats" / "whole"
+    for name, kind in (
+        ("sharded", SAVED / "silu"),
+        ("chinese", SAVED / "plain"),
+        ("pickled", pickled),
+    ):
         folder = tmp_path / "hub" / "o" / name / "resolve" / COMMIT
-        shutil.copytree(SAVED / kind, folder)
+        shutil.copytree(kind, folder)
         if name == "chinese":
             shutil.copyfile(SAVED / "chinese" / "vocab.txt", folder / "vocab.txt")
             (folder / "README.md").write_text("about")
-        if name == "pickled":
-            (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
         publish(tmp_path / "hub", name)
     with MisbehavingServer(tmp_path / "hub") as running:
         yield running
@@ -232,7 +235,8 @@ def test_a_hub_that_does_not_answer_is_one_line(
     ("changes", "says"),
     [
         ({"config": {"model_type": "llama"}}, "is a 'llama', not a gpt2"),
-        ({"siblings": []}, "has no model.safetensors, no weights"),
+        ({"siblings": []}, "has no weights, none of model.safetensors, pytorch_model.bin"),
+        ({"siblings": [{"rfilename": "a.gguf"}]}, "has only a.gguf, none of model.safetensors"),
         ({"siblings": None}, "does not answer as a hub does"),
         ({"siblings": [{"rfilename": "../model.safetensors"}, 7, {}]}, "no weights"),
     ],
@@ -245,9 +249,29 @@ def test_a_model_that_cannot_be_sampled_from_is_not_fetched(
         fetch(server, tmp_path)
 
 
-def test_a_pickle_is_not_fetched(server: MisbehavingServer, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"only pytorch_model.bin, which is never opened"):
-        fetch(server, tmp_path, "hf:o/pickled")
+def test_pytorch_weights_and_what_else_a_model_needs_are_fetched(
+    server: MisbehavingServer, tmp_path: Path
+) -> None:
+    folder = server.folder / "o" / "pickled" / "resolve" / COMMIT
+    for name in ("spiece.model", "generation_config.json", "optimizer.pt", "rust_model.ot"):
+        (folder / name).write_text("{}")
+    publish(server.folder, "pickled")
+    fetched = fetch(server, tmp_path, "hf:o/pickled")
+    assert {path.name for path in fetched.iterdir()} == {
+        "config.json",
+        "generation_config.json",
+        "pytorch_model.bin",
+        "spiece.model",
+    }
+
+
+def test_a_revision_may_be_a_pull_request(server: MisbehavingServer, tmp_path: Path) -> None:
+    path = server.folder / "api" / "models" / "o" / "chinese" / "revision"
+    shutil.copytree(path, path / "refs" / "pr", copy_function=shutil.copyfile)
+    (path / "refs" / "pr" / "v2").rename(path / "refs" / "pr" / "1")
+    folder = fetch(server, tmp_path, "hf:o/chinese@refs/pr/1")
+    assert folder == tmp_path / "models" / "o" / "chinese@refs" / "pr" / "1"
+    assert find_model("hf:o/chinese@refs/pr/1", str(tmp_path / "models")) == folder
 
 
 def test_weights_with_another_checksum_are_not_kept(

@@ -151,7 +151,6 @@ def test_a_hostile_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         GGUF(path)
     assert str(path) in str(error.value)
-    assert "copy or download it again" in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 300 + len(str(path))
     assert time.process_time() - began < 2  # seconds

@@ -159,9 +159,9 @@ def test_the_usual_head_and_its_size_may_be_said_in_other_words(tmp_path: Path) 
     ("change", "says"),
     [
         (lambda w: w.pop("transformer.ln_f.bias"), "has no ln_f.bias"),
-        (lambda w: w.update({"score.weight": np.ones(3, np.float32)}), "such as 'score.weight'"),
+        (lambda w: w.update({"h.0.x.weight": np.ones(3, np.float32)}), "such as 'h.0.x.weight'"),
         (lambda w: w.update({"ln_f.bias": np.ones(14, np.float32)}), "once more"),
-        (lambda w: w.update({"transformer.ln_f.bias": np.ones(14)}), "ln_f.bias is F64 [14]"),
+        (lambda w: w.update({"transformer.ln_f.bias": np.ones(14, int)}), "ln_f.bias is I64 [14]"),
         (lambda w: w.update({"lm_head.weight": np.ones([3, 14], np.float32)}), "lm_head.weight is"),
     ],
 )
@@ -194,12 +194,71 @@ def test_shards_lie_beside_their_index(files: list[object], tmp_path: Path) -> N
     refused(folder, "gone is missing" if files == ["gone"] else "names no files beside it")
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5"])
-def test_a_pickle_is_never_opened(name: str, tmp_path: Path) -> None:
+FORMATS = SAVED.parent / "formats"
+
+
+@pytest.mark.parametrize("kind", ["whole", "sharded", "legacy", "tensorflow"])
+def test_other_files_of_the_same_weights_give_the_same_logits(kind: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(FORMATS / kind, tmp_path / kind))
+    checkpoint = open_checkpoint(folder)
+    for name, array in open_checkpoint(SAVED / "plain").items():
+        np.testing.assert_array_equal(checkpoint[name], array)
+    tokens = EXPECTED["plain_tokens"][0].tolist()
+    logits = load_engine(folder, "cpu").logits(tokens)
+    np.testing.assert_allclose(logits, EXPECTED["plain_logits"][0], rtol=0, atol=1e-4)
+
+
+def test_safetensors_are_chosen_before_other_files(tmp_path: Path) -> None:
     folder = copy_of("plain", tmp_path)
-    (folder / "model.safetensors").rename(folder / name)
-    refused(folder, f"has its weights as {name} only")
-    refused(folder, "convert it: python3 -c")
+    (folder / "pytorch_model.bin").write_bytes(b"nothing")
+    open_checkpoint(folder)
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is damaged"):
+        open_checkpoint(folder / "pytorch_model.bin")
+
+
+def test_no_library_is_needed_for_pytorch_files(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(FORMATS / "sharded", tmp_path / "x"))
+    assert loaded_with(folder) == "[]\n"
+
+
+def test_heads_for_other_uses_are_passed_over(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    before = open_checkpoint(folder).fingerprint
+    heads = ("v_head.summary.weight", "score.weight", "transformer.multiple_choice_head.bias")
+    change_weights(folder, lambda w: w.update({name: np.ones(3, np.float32) for name in heads}))
+    assert open_checkpoint(folder).fingerprint == before
+
+
+def test_the_embedding_may_be_stored_as_the_head_alone(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    before = open_checkpoint(folder)
+    change_weights(folder, lambda w: w.update({"lm_head.weight": w.pop("transformer.wte.weight")}))
+    after = open_checkpoint(folder)
+    assert after.hparams == before.hparams
+    np.testing.assert_array_equal(after["wte"], before["wte"])
+
+
+def test_a_model_without_biases_has_zeros(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+
+    def drop(weights: dict[str, np.ndarray]) -> None:
+        for name in [name for name in weights if name.endswith(".bias")]:
+            del weights[name]
+
+    change_weights(folder, drop)
+    checkpoint = open_checkpoint(folder)
+    assert not checkpoint["h1/mlp/c_fc/b"].any()
+    assert checkpoint["h1/mlp/c_fc/b"].shape == (56,)
+    checkpoint.fingerprint  # noqa: B018
+
+
+def test_float64_weights_are_taken_as_float32(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    before = dict(open_checkpoint(folder))
+    change_weights(folder, lambda w: w.update({n: a.astype("f8") for n, a in list(w.items())}))
+    for name, array in open_checkpoint(folder).items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
@@ -209,18 +268,23 @@ def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
 
 
 def test_no_library_is_needed_to_open_and_run_it(tmp_path: Path) -> None:
-    folder = copy_of("plain", tmp_path)
+    assert loaded_with(copy_of("plain", tmp_path)) == "[]\n"
+
+
+def loaded_with(folder: Path) -> str:
+    """The libraries that are loaded after the model in a fresh process."""
     program = f"""
 import sys
 from gpt2_sampler import load_engine
 load_engine({str(folder)!r}, "cpu").logits([1, 2, 3])
-print([name for name in ("safetensors", "tokenizers", "tensorflow") if name in sys.modules])
+heavy = ("safetensors", "tokenizers", "tensorflow", "torch", "h5py")
+print([name for name in heavy if name in sys.modules])
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "[]\n"
+    return done.stdout
 
 
 def refused(folder: Path, says: str) -> None:

@@ -26,7 +26,7 @@ def split(address: str) -> SplitResult:
 def below(base: str, *names: str, query: str = "") -> str:
     """The address of base/name/name; the query of the base, often a signature, is kept."""
     parts = urlsplit(base)
-    path = "/".join((parts.path.rstrip("/"), *(quote(name) for name in names)))
+    path = "/".join((parts.path.rstrip("/"), *(quote(name, safe="") for name in names)))
     return parts._replace(
         path=path, query="&".join(filter(None, (parts.query, query))), fragment=""
     ).geturl()

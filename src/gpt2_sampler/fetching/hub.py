@@ -9,7 +9,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatch
 from typing import Any
 
 from gpt2_sampler.errors import DownloadError, UsageError
@@ -17,14 +18,16 @@ from gpt2_sampler.fetching.address import below, origin, shown
 from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from gpt2_sampler.registry import HUB
-from gpt2_sampler.tokenizer.load import VOCABULARY_FILES
-from gpt2_sampler.weights.huggingface import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
+from gpt2_sampler.tokenizer.load import GENERATION_NAME, SENTENCEPIECE, VOCABULARY_FILES
+from gpt2_sampler.weights.huggingface import CONFIG_NAME, INDEX_END, WEIGHTS_NAMES
 
 ENDPOINT = "https://huggingface.co"
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 MOST = 16 << 20  # bytes of an answer; a model with thousands of files has one
-SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+USEFUL = (*VOCABULARY_FILES, GENERATION_NAME)
+REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
+"""A branch, a tag, a commit, or refs/pr/1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ def plan(
     Without base URLs it is that of the environment, or Hugging Face's. Raises UsageError for a
     name that cannot be, DownloadError where there is no such model or none that can be opened.
     """
-    matched = re.fullmatch(rf"{HUB}(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w.-]*))?", name)
+    matched = re.fullmatch(rf"{HUB}(\w[\w.-]*/\w[\w.-]*)(?:@({REVISION}))?", name)
     if not matched:
         raise UsageError(
             f"a model of a hub is written {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION, not {name!r}"
@@ -60,13 +63,14 @@ def plan(
     bases = base_urls or [hub]
     errors = []
     for base in bases:
-        listing = below(base, "api", "models", model, "revision", revision, query="blobs=true")
+        owned = model.split("/")
+        listing = below(base, "api", "models", *owned, "revision", revision, query="blobs=true")
         try:
             answer = ask(Client(network, notice), listing)
         except SourceError as error:
             errors.append(error)
             continue
-        source = below(base, model, "resolve", commit_of(answer) or revision)
+        source = below(base, *owned, "resolve", commit_of(answer) or revision)
         return Plan(name.removeprefix(HUB), files_of(answer, model), source, network)
     remedies = {
         Trouble.MISSING: f"; look at the spelling of {model}",
@@ -143,20 +147,27 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
     there = {
         entry["rfilename"]: entry for entry in entries if isinstance(entry.get("rfilename"), str)
     }
-    if WEIGHTS_NAME in there:
-        weights = [WEIGHTS_NAME]
-    else:
-        weights = [name for name in there if name == INDEX_NAME or SHARD.fullmatch(name)]
-    if INDEX_NAME in weights or WEIGHTS_NAME in weights:
-        vocabulary = [name for name in VOCABULARY_FILES if name in there]
-        wanted = [CONFIG_NAME, *vocabulary, *sorted(weights)]
+    if weights := weights_of(there):
+        vocabulary = [name for name in there if name in USEFUL or fnmatch(name, SENTENCEPIECE)]
+        wanted = [CONFIG_NAME, *vocabulary, *weights]
         return [FileSpec(name, versions(there.get(name, {}))) for name in wanted]
-    others = [name for name in there if name.endswith((".bin", ".h5", ".msgpack", ".gguf"))]
-    has = f"only {others[0]}, which is never opened here" if others else "no weights"
+    others = [name for name in there if name.endswith((".msgpack", ".gguf", ".onnx", ".ot"))]
     raise DownloadError(
-        f"{model} has no {WEIGHTS_NAME}, {has}; convert it with transformers' save_pretrained, "
-        f"or look for a revision that has it: {HUB}{model}@REVISION"
+        f"{model} has {f'only {others[0]}' if others else 'no weights'}, none of "
+        f"{', '.join(WEIGHTS_NAMES)}; look for a revision that has one: {HUB}{model}@REVISION"
     )
+
+
+def weights_of(names: Iterable[str]) -> list[str]:
+    """Those of the first kind there is: one file, or an index and its shards."""
+    for whole in WEIGHTS_NAMES:
+        if whole in names:
+            return [whole]
+        if f"{whole}{INDEX_END}" in names:
+            stem, _, end = whole.rpartition(".")
+            shard = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{end}")
+            return sorted([f"{whole}{INDEX_END}", *filter(shard.fullmatch, names)])
+    return []
 
 
 def versions(entry: Mapping[str, Any]) -> tuple[Version, ...]:

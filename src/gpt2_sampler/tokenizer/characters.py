@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.files import read_bytes
 from gpt2_sampler.pickles import Pickle
 
 FILE_NAME = "meta.pkl"
@@ -60,10 +61,8 @@ class CharacterStream:
 
 def load_characters(path: Path) -> Characters:
     """Raises CheckpointError for a file that is not nanoGPT's."""
+    content = read_bytes(path, limit=MAX_SIZE)
     try:
-        content = path.read_bytes()
-        if len(content) > MAX_SIZE:
-            raise ValueError(f"it has {len(content):,} bytes")
         meta = Pickle(content, {}).load()
         ids = meta.get("stoi") if isinstance(meta, dict) else None
         if not isinstance(ids, dict) or not ids:
@@ -75,8 +74,7 @@ def load_characters(path: Path) -> Characters:
         if not all(type(character) is str and len(character) == 1 for character in ids):
             raise ValueError("its stoi is not by characters")
         return Characters(ids)
-    except (OSError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise CheckpointError(
-            f"{path} is damaged or not what nanoGPT writes for characters ({error}); "
-            "copy it again from where the model was trained"
+            f"{path} is not what nanoGPT writes for a vocabulary of characters ({error})", file=path
         ) from None

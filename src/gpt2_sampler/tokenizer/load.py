@@ -29,6 +29,7 @@ ADDED_NAME = "added_tokens.json"
 NAMES = (ENCODER_NAME, TOKENIZER_NAME, VOCABULARY_NAME, BERT_NAME)
 """A folder with one of them has a vocabulary."""
 SENTENCEPIECE = "*.model"
+GENERATION_NAME = "generation_config.json"
 VOCABULARY_FILES = (
     TOKENIZER_NAME, VOCABULARY_NAME, VOCABULARY_MERGES_NAME, BERT_NAME, *CONFIG_NAMES, ADDED_NAME,
 )  # fmt: skip

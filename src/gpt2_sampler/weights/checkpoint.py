@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +16,11 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import user_path, workplace
+from gpt2_sampler.weights.gguf import GGUFTensors
 from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
-from gpt2_sampler.weights.huggingface import CONFIG_NAME, WEIGHTS_NAME, HuggingFaceTensors
+from gpt2_sampler.weights.huggingface import CONFIG_NAME, READERS, HuggingFaceTensors
+from gpt2_sampler.weights.nanogpt import FILE_NAME as NANOGPT_NAME
+from gpt2_sampler.weights.nanogpt import NanoGPTTensors
 from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, find_prefix, steps_in
 from gpt2_sampler.weights.safetensors import Floats
 from gpt2_sampler.weights.tensor_bundle import INDEX, Bundle, write_bundle
@@ -128,15 +131,13 @@ def open_checkpoint(
     if isinstance(path, Checkpoint):
         return path
     path = user_path(path)
-    if path.name in (CONFIG_NAME, WEIGHTS_NAME):
-        path = path.parent
-    if (path / CONFIG_NAME).is_file() and not (path / FILE_NAME).exists():
+    if opener := opener_of(path):
         if step is not None:
             raise UsageError(
                 f"{path} is one model, not a fine-tuning run to choose {step} from",
                 change=["checkpoint"],
             )
-        return Checkpoint(path, HuggingFaceTensors(path))
+        return Checkpoint(path if path.is_dir() else path.parent, opener())
     prefix = find_prefix(path, step)
     bundle, folder = Bundle(prefix), prefix.parent
     if (folder / FILE_NAME).exists():
@@ -155,15 +156,33 @@ def open_checkpoint(
 def holds_model(folder: Path) -> bool:
     """Whether a folder is one that open_checkpoint may open; its files may be damaged."""
     named = any((folder / name).exists() for name in (FILE_NAME, CONFIG_NAME))
-    return named or any(folder.glob(f"*{INDEX}"))
+    return named or opener_of(folder) is not None or any(folder.glob(f"*{INDEX}"))
 
 
 def checkpoints_in(path: Path) -> list[Path]:
     """What open_checkpoint would open in a folder: the steps of a fine-tuning run, else the one
     model; or the path itself where it is none. Raises CheckpointError where there is nothing."""
-    if not path.is_dir() or (path / CONFIG_NAME).exists():
+    if not path.is_dir() or (path / CONFIG_NAME).exists() or opener_of(path):
         return [path]
     return sorted({find_prefix(path), *steps_in(path).values()})
+
+
+def opener_of(path: Path) -> Callable[[], Tensors] | None:
+    """What opens the file or folder, None where it is TensorFlow's or nothing at all."""
+    folder = path if path.is_dir() else path.parent
+    if (folder / CONFIG_NAME).is_file() and not (folder / FILE_NAME).exists():
+        if path in (folder, folder / CONFIG_NAME):
+            return lambda: HuggingFaceTensors(folder)
+        if path.suffix in READERS:
+            return lambda: HuggingFaceTensors(folder, path)
+    for file in (
+        [path] if path.is_file() else [folder / NANOGPT_NAME, *sorted(folder.glob("*.gguf"))]
+    ):
+        if file.suffix == ".gguf" and file.is_file():
+            return lambda: GGUFTensors(file)
+        if file.suffix == ".pt" and file.is_file():
+            return lambda: NanoGPTTensors(file)
+    return None
 
 
 def save_checkpoint(folder: Path, hparams: HParams, weights: Mapping[str, np.ndarray]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import map_bytes
 from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.named import NamedTensors, Stored
 from gpt2_sampler.weights.safetensors import STORED, Floats, Rows, crc32c
@@ -86,20 +87,18 @@ class GGUF:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        file = map_bytes(path)
         try:
-            file = np.memmap(path, np.uint8, mode="r")
             self.head = file[:MAX_HEAD].tobytes()
             self.at = 0
             self.metadata, self.tensors = self.read(file)
-        except FileNotFoundError:
-            raise CheckpointError(f"{path} is missing; copy or download it again") from None
-        except (OSError, ValueError, OverflowError, struct.error) as error:
+        except (ValueError, OverflowError, struct.error) as error:
             raise CheckpointError(
-                f"{path} is damaged or no GGUF file ({error}); copy or download it again"
+                f"{path} is damaged or no GGUF file ({error})", file=path
             ) from None
         del self.head
 
-    def read(self, file: np.memmap) -> tuple[dict[str, Any], dict[str, Stored]]:
+    def read(self, file: np.ndarray) -> tuple[dict[str, Any], dict[str, Stored]]:
         if self.take(4) != MAGIC:
             raise ValueError("it does not begin with GGUF")
         if (version := self.number("<I")) not in VERSIONS:
@@ -163,7 +162,7 @@ class GGUF:
         return name, shape, self.number("<I"), self.number("<Q")
 
     def tensor(
-        self, file: np.memmap, name: str, shape: tuple[int, ...], kind: int, begin: int
+        self, file: np.ndarray, name: str, shape: tuple[int, ...], kind: int, begin: int
     ) -> Stored:
         if kind not in TYPES:
             raise CheckpointError(
@@ -187,7 +186,10 @@ class GGUF:
 class GGUFTensors(NamedTensors):
     """metadata is the file's."""
 
+    kind = "gguf"
+
     def __init__(self, path: Path) -> None:
+        self.files = [path]
         file = GGUF(path)
         self.metadata = file.metadata
         kind = file.metadata.get("general.architecture")
@@ -211,12 +213,12 @@ def shape(path: Path, file: GGUF) -> HParams:
     fields = {name: file.metadata[key] for name, key in FIELDS.items() if key in file.metadata}
     for name, value in fields.items():
         if not isinstance(value, (int, float)):
-            raise CheckpointError(f"{path} is damaged: {FIELDS[name]} is no number")
+            raise CheckpointError(f"{path} is damaged: {FIELDS[name]} is no number", file=path)
     missing = [
         FIELDS[name] for name in ("n_ctx", "n_embd", "n_head", "n_layer") if name not in fields
     ]
     if missing:
-        raise CheckpointError(f"{path} is damaged: it has no {missing[0]}; download it again")
+        raise CheckpointError(f"{path} is damaged: it has no {missing[0]}", file=path)
     if fields.get("n_inner") == 4 * fields["n_embd"]:
         del fields["n_inner"]
     epsilon = fields.get("layer_norm_epsilon", 1e-5)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import map_bytes
 from gpt2_sampler.weights.safetensors import Floats, crc32c
 
 DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
@@ -33,7 +34,8 @@ class Dataset:
             array: np.ndarray = self.stored[()]
         except (OSError, RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"{self.path} is damaged ({self.stored.name}: {error}); copy or download it again"
+                f"{self.path} is damaged ({self.stored.name}: {' '.join(str(error).split())})",
+                file=self.path,
             ) from None
         return array.reshape(self.shape)[index].astype(np.float32)
 
@@ -43,8 +45,7 @@ class Dataset:
 
 def read_hdf5(path: Path) -> dict[str, Dataset]:
     """The tensors, by Hugging Face's names without "transformer.". Raises CheckpointError."""
-    if not path.exists():
-        raise CheckpointError(f"{path} is missing; copy or download it again")
+    map_bytes(path)  # whether it can be read at all
     try:
         import h5py
     except ImportError:
@@ -68,8 +69,7 @@ def read_hdf5(path: Path) -> dict[str, Dataset]:
         h5py.File(path, "r").visititems(visit)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is damaged or no HDF5 file ({' '.join(str(error).split())}); "
-            "copy or download it again"
+            f"{path} is damaged or no HDF5 file ({' '.join(str(error).split())})", file=path
         ) from None
     return found
 

@@ -1,32 +1,29 @@
 """A Hugging Face folder -> a GPT-2's weights by OpenAI's names, with its hyperparameters; and back.
 
-Knows config.json and how Hugging Face names weights. Never opens a pickle.
+Knows config.json and which files hold weights.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object
-from gpt2_sampler.weights.hparams import HParams, require_shapes
-from gpt2_sampler.weights.safetensors import FLOATS, Floats, SafeTensors, write_safetensors
+from gpt2_sampler.weights.hdf5 import read_hdf5
+from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.named import NamedTensors, Stored, matrix, stored_names
+from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
+from gpt2_sampler.weights.safetensors import Floats, SafeTensors, write_safetensors
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
-INDEX_NAME = "model.safetensors.index.json"
+WEIGHTS_NAMES = (WEIGHTS_NAME, "pytorch_model.bin", "tf_model.h5")
+INDEX_END = ".index.json"
+"""The end of the name of a file that says in which shard each tensor is."""
 PREFIX = "transformer."
-PARTS = {"g": "weight", "b": "bias", "w": "weight"}
-"""The end of OpenAI's name -> that of Hugging Face's."""
-BUFFERS = (".attn.bias", ".attn.masked_bias")
-"""Attention masks, which older versions of transformers saved with the weights."""
-OTHER_FORMATS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5")
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "n_positions"}
 """Hyperparameters that are named otherwise in config.json."""
 SAME_ACTIVATION = {
@@ -41,102 +38,67 @@ UNSUPPORTED = {"add_cross_attention": False, "quantization_config": None}
 """Choices that would need other mathematics, and the only value that is none."""
 
 
-class HuggingFaceTensors:
-    """model.safetensors or its shards, by OpenAI's names. Raises CheckpointError unless there
-    is each weight of the right shape, and nothing that a GPT-2 has no use for."""
+class HuggingFaceTensors(NamedTensors):
+    """The weights of a folder, whole or in shards, or those of one file in it."""
 
-    kind, checksums = "huggingface", False
+    kind = "huggingface"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, file: Path | None = None) -> None:
         hparams = load_config(folder)
-        self.found: dict[str, tuple[SafeTensors, str]] = {}
-        self.shards = [SafeTensors(path) for path in weight_files(folder)]
-        for shard in self.shards:
-            for stored in shard.entries:
+        found: dict[str, Stored] = {}
+        files = [file] if file else weight_files(folder)
+        self.files = [folder / CONFIG_NAME, *files]
+        for path in files:
+            for stored, tensor in READERS.get(path.suffix, read_safetensors)(path).items():
                 name = stored.removeprefix(PREFIX)
-                if name in self.found:
-                    raise CheckpointError(f"{shard.path} has {stored} once more; remove one")
-                self.found[name] = shard, stored
-        if {"lm_head.weight", "wte.weight"} <= self.found.keys():
-            same = self.same("lm_head.weight", "wte.weight")
-            hparams = dataclasses.replace(hparams, tie_word_embeddings=same)
-        self.files = [folder / CONFIG_NAME, *(shard.path for shard in self.shards)]
-        self.hparams = hparams
-        self.names = stored_names(hparams)
-        self.check(folder)
-
-    def check(self, folder: Path) -> None:
-        entries = {name: shard.entries[stored] for name, (shard, stored) in self.found.items()}
-        require_shapes(
-            folder,
-            {name: (entry.dtype, entry.shape) for name, entry in entries.items()},
-            {self.names[n]: matrix(s) for n, s in self.hparams.variable_shapes().items()},
-            FLOATS,
-            CONFIG_NAME,
-        )
-        useful = {*self.names.values(), "lm_head.weight"}
-        extra = [name for name in entries if name not in useful and not name.endswith(BUFFERS)]
-        if extra:
-            raise CheckpointError(
-                f"{folder} has {len(extra)} tensors that are not of a GPT-2 that writes text, "
-                f"such as {extra[0]!r:.80}; it cannot be sampled from"
-            )
-
-    def same(self, one: str, other: str) -> bool:
-        rows = [self.found[name][0].stored(self.found[name][1]) for name in (one, other)]
-        shapes = {row.array.shape for row in rows}
-        return len(shapes) == 1 and all(
-            np.array_equal(rows[0][start : start + 1024], rows[1][start : start + 1024])
-            for start in range(0, len(rows[0].array), 1024)
-        )
-
-    def read(self, name: str) -> Floats:
-        shard, stored = self.found[self.names[name]]
-        array = shard.stored(stored)[...]
-        return array[None] if name.endswith("/w") else array
-
-    def digest(self) -> bytes:
-        """Of every byte: the format has no checksums, and times and sizes stay the same where
-        one fine-tuned model is unpacked over another."""
-        checksums = [(shard.path.name, shard.checksum()) for shard in self.shards]
-        return hashlib.sha256(repr(checksums).encode()).digest()
+                if name in found:
+                    raise CheckpointError(f"{path} has {stored} once more; remove one")
+                found[name] = tensor
+        super().__init__(file or folder, CONFIG_NAME, hparams, found)
 
 
-def matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """OpenAI's shape -> Hugging Face's, which has no convolution's width of 1."""
-    return shape[1:] if len(shape) == 3 else shape
+def read_safetensors(path: Path) -> Mapping[str, Stored]:
+    file = SafeTensors(path)
+    return {name: file.stored(name) for name in file.entries}
 
 
-def stored_names(hparams: HParams) -> dict[str, str]:
-    """OpenAI's names -> Hugging Face's, without "transformer."."""
-    names = {}
-    for name in hparams.variable_shapes():
-        if name in ("wte", "wpe", "lm_head"):
-            names[name] = f"{name}.weight"
-        else:
-            *path, part = name.replace("/", ".").split(".")
-            layer = path[0] if path[0] == "ln_f" else f"h.{path[0].removeprefix('h')}"
-            names[name] = ".".join([layer, *path[1:], PARTS[part]])
-    return names
+def read_state(path: Path) -> Mapping[str, Stored]:
+    """A module's state, as PyTorch saves it."""
+    saved = read_pytorch(path)
+    if not isinstance(saved, dict):
+        raise CheckpointError(f"{path} holds no tensors by name")
+    return {str(name): tensor for name, tensor in saved.items() if isinstance(tensor, Tensor)}
+
+
+READERS: Mapping[str, Callable[[Path], Mapping[str, Stored]]] = {
+    ".safetensors": read_safetensors,
+    ".bin": read_state,
+    ".pt": read_state,
+    ".pth": read_state,
+    ".h5": read_hdf5,
+}
+"""How a file's name ends -> what reads it."""
 
 
 def weight_files(folder: Path) -> list[Path]:
-    index = folder / INDEX_NAME
-    if (folder / WEIGHTS_NAME).is_file() or not index.is_file():
-        others = [name for name in OTHER_FORMATS if (folder / name).is_file()]
-        if others and not (folder / WEIGHTS_NAME).is_file():
-            raise CheckpointError(
-                f"{folder} has its weights as {others[0]} only, a format that can run programs "
-                "and is never opened here; if you trust it, convert it: python3 -c "
-                f"\"import transformers as t; t.GPT2LMHeadModel.from_pretrained('{folder}')"
-                f".save_pretrained('{folder}')\""
-            )
-        return [folder / WEIGHTS_NAME]
+    """The first there is of the kinds of files, as transformers chooses."""
+    for name in WEIGHTS_NAMES:
+        if (folder / name).is_file():
+            return [folder / name]
+        if (folder / f"{name}{INDEX_END}").is_file():
+            return shards(folder / f"{name}{INDEX_END}")
+    first, *others = WEIGHTS_NAMES
+    raise CheckpointError(
+        f"{folder / first} is missing, and so are {' and '.join(others)}", file=folder / first
+    )
+
+
+def shards(index: Path) -> list[Path]:
     weight_map = read_object(index).get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
         raise CheckpointError(f"{index} names no files beside it", file=index)
-    return [folder / name for name in sorted(set(names))]
+    return [index.parent / name for name in sorted(set(names))]
 
 
 def load_config(folder: Path) -> HParams:

@@ -24,8 +24,9 @@ BUFFERS = (".attn.bias", ".attn.masked_bias")
 FLOATS = ("F32", "F16", "BF16", "F64", "Q8_0")
 """Types whose numbers are taken as float32."""
 HEAD = "lm_head.weight"
-OTHER_HEADS = ("v_head.", "score.", "multiple_choice_head.")
-"""What a model has beside the one that writes: to judge a text, to choose among answers."""
+PARTS_OF_GPT2 = ("wte.", "wpe.", "h.", "ln_f.", "lm_head.")
+"""How names begin. What else is stored are heads for other uses: to judge a text, to choose among
+answers."""
 
 
 class Stored(Protocol):
@@ -49,8 +50,12 @@ class NamedTensors:
 
     transposed: matrices are stored [out, in], as PyTorch's Linear has them. Where no bias is
     stored at all they are zeros: the model was trained without. Raises CheckpointError unless
-    there is each weight of the right shape, and nothing that a GPT-2 has no use for.
+    there is each weight of the right shape, and no more layers or other parts in them.
     """
+
+    kind: str
+    checksums = False
+    files: list[Path]
 
     def __init__(
         self,
@@ -60,7 +65,8 @@ class NamedTensors:
         found: Mapping[str, Stored],
         transposed: bool = False,
     ) -> None:
-        self.found, self.transposed = dict(found), transposed
+        self.found = {n: found[n] for n in found if n.startswith(PARTS_OF_GPT2)}
+        self.transposed = transposed
         self.hparams = self.with_head(hparams)
         self.names = stored_names(self.hparams)
         biases = [name for name in self.names if name.endswith("/b")]
@@ -82,8 +88,6 @@ class NamedTensors:
 
     def with_head(self, hparams: HParams) -> HParams:
         """The matrix that makes logits may be stored twice, or only by its second name."""
-        for name in [name for name in self.found if name.startswith(OTHER_HEADS)]:
-            del self.found[name]
         if HEAD not in self.found:
             return hparams
         if "wte.weight" not in self.found and hparams.tie_word_embeddings:

@@ -30,7 +30,10 @@ class NanoGPTTensors(NamedTensors):
     Raises CheckpointError for a file that nanoGPT did not write.
     """
 
+    kind = "nanogpt"
+
     def __init__(self, path: Path) -> None:
+        self.files = [path]
         saved = read_pytorch(path)
         if not isinstance(saved, dict) or not {"model", "model_args"} <= saved.keys():
             raise CheckpointError(
@@ -56,7 +59,7 @@ def weights(path: Path, saved: Any) -> Mapping[str, Tensor]:
 
 def shape(path: Path, arguments: Any) -> HParams:
     """model_args -> what fixes the mathematics: today's nanoGPT has the exact GELU."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name in FIELDS:
         theirs = THEIR_NAMES.get(name, name)
         value = arguments.get(theirs) if isinstance(arguments, dict) else None

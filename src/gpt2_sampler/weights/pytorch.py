@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.files import map_bytes
 from gpt2_sampler.pickles import Function, Pickle, UnknownName
 from gpt2_sampler.weights.safetensors import STORED, Floats, Rows
 
@@ -43,11 +44,10 @@ def read_pytorch(path: Path) -> Any:
 
     Raises CheckpointError for a file that is not whole and sound, or asks for anything else.
     """
+    file = map_bytes(path)
     try:
-        file = np.memmap(path, np.uint8, mode="r")
-        return (zipped if zipfile.is_zipfile(path) else legacy)(path, file)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; copy or download it again") from None
+        storages = Storages(path, file)
+        return zipped(storages) if zipfile.is_zipfile(path) else legacy(storages)
     except UnknownName as error:
         plain = path.with_name("plain.pt")
         program = (
@@ -63,7 +63,7 @@ def read_pytorch(path: Path) -> Any:
         ) from None
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is damaged or no file of PyTorch's ({error}); copy or download it again"
+            f"{path} is damaged or no file of PyTorch's ({error})", file=path
         ) from None
 
 
@@ -72,7 +72,8 @@ class Storage:
     """Numbers of one type in a row, in the file from the byte at begin on. crc32 is what the
     archive says of them, 0 where it says nothing."""
 
-    file: np.memmap
+    path: Path
+    file: np.ndarray
     dtype: str
     size: int
     begin: int = -1
@@ -89,8 +90,7 @@ class Storage:
         if self.crc32 and not self.checked:
             if self.computed() != self.crc32:
                 raise CheckpointError(
-                    f"{self.file.filename} is damaged: the checksum of some weights is wrong; "
-                    "copy or download it again"
+                    f"{self.path} is damaged: the checksum of some weights is wrong", file=self.path
                 )
             self.checked = True
         return content
@@ -180,9 +180,9 @@ KNOWN |= {f"torch.{name}": name for name in ("float32", "float16", "bfloat16", "
 class Storages(dict[str, Storage]):
     """Those that a pickle refers to, by their keys, as they are met."""
 
-    def __init__(self, file: np.memmap) -> None:
+    def __init__(self, path: Path, file: np.ndarray) -> None:
         super().__init__()
-        self.file = file
+        self.path, self.file = path, file
 
     def meet(self, reference: Any) -> Storage:
         """("storage", type, key, device, numbers), of old with a part's place last: None."""
@@ -193,7 +193,7 @@ class Storages(dict[str, Storage]):
             raise ValueError("one of its storages is part of another")
         if dtype not in STORAGES.values() or type(key) is not str or not naturals((size,)):
             raise ValueError("one of its storages has no type, key and size")
-        found = self.setdefault(key, Storage(self.file, dtype, size))
+        found = self.setdefault(key, Storage(self.path, self.file, dtype, size))
         if (found.dtype, found.size) != (dtype, size):
             raise ValueError("one of its storages is of two kinds")
         return found
@@ -208,8 +208,9 @@ class Storages(dict[str, Storage]):
         storage.begin = begin
 
 
-def zipped(path: Path, file: np.memmap) -> Any:
-    with zipfile.ZipFile(path) as archive:
+def zipped(storages: Storages) -> Any:
+    file = storages.file
+    with zipfile.ZipFile(storages.path) as archive:
         files = {info.filename: info for info in archive.infolist()}
     pickled = [name for name in files if name.split("/")[1:] == ["data.pkl"]]
     if len(pickled) != 1:
@@ -222,7 +223,6 @@ def zipped(path: Path, file: np.memmap) -> Any:
     program = content(file, files[pickled[0]])
     if len(program) > MAX_PICKLE:
         raise ValueError(f"its pickle has {len(program):,} bytes, more than {MAX_PICKLE:,}")
-    storages = Storages(file)
     value = Pickle(program.tobytes(), KNOWN, storages.meet).load()
     for key, storage in storages.items():
         info = files.get(f"{root}data/{key}")
@@ -234,7 +234,7 @@ def zipped(path: Path, file: np.memmap) -> Any:
     return value
 
 
-def content(file: np.memmap, info: zipfile.ZipInfo) -> np.ndarray:
+def content(file: np.ndarray, info: zipfile.ZipInfo) -> np.ndarray:
     """A zipped file's bytes."""
     begin = content_begin(file, info)
     if begin + info.file_size > len(file):
@@ -242,7 +242,7 @@ def content(file: np.memmap, info: zipfile.ZipInfo) -> np.ndarray:
     return file[begin : begin + info.file_size]
 
 
-def content_begin(file: np.memmap, info: zipfile.ZipInfo) -> int:
+def content_begin(file: np.ndarray, info: zipfile.ZipInfo) -> int:
     """Where a zipped file's content is: after its name and what else its header has."""
     header = info.header_offset
     if info.compress_type != zipfile.ZIP_STORED:
@@ -258,10 +258,10 @@ def require_little_endian(little: bool) -> None:
         raise ValueError("its numbers are laid out for another kind of processor")
 
 
-def legacy(path: Path, file: np.memmap) -> Any:
+def legacy(storages: Storages) -> Any:
     """Five pickles: a number to know the format by, its version, the machine, the content, and
     the keys of the storages, which follow; each has how many numbers it holds before them."""
-    storages = Storages(file)
+    file = storages.file
     pickles = Pickle(file[:MAX_PICKLE].tobytes(), KNOWN, storages.meet)
     if pickles.load() != LEGACY_MAGIC or pickles.load() != LEGACY_VERSION:
         raise ValueError("it does not begin as PyTorch's files do")

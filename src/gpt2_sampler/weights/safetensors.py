@@ -68,10 +68,6 @@ class SafeTensors:
         array = self.data[entry.begin : entry.end].view(STORED[entry.dtype]).reshape(entry.shape)
         return Rows(array, entry.dtype)
 
-    def checksum(self) -> int:
-        """Of the whole file, which is read for it."""
-        return crc32c(self.file)
-
 
 class Rows:
     """An array of floats in a file; what is taken from it is float32."""
