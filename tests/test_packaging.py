@@ -115,9 +115,10 @@ def who_imports(library: str) -> set[str]:
 WINGS = {
     "errors": "",
     "files": "errors",
+    "pickles": "",
     "registry": "errors files",
-    "tokenizer": "errors files",
-    "weights": "errors files",
+    "tokenizer": "errors files pickles",
+    "weights": "errors files pickles",
     "opening": "errors files registry tokenizer weights",
     "engines": "errors files registry weights opening",
     "fetching": "errors files registry tokenizer weights opening",

@@ -262,7 +262,7 @@ def mutated(source: Path) -> Callable[[int, bytes, int], bytes]:
     return change
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     source=st.sampled_from([WHOLE, LEGACY]),
     at=st.integers(0, 1 << 20),
