@@ -27,10 +27,10 @@ setup(
     include_package_data=False,
     entry_points={
         "console_scripts": [
-            "gpt2-generate = gpt2_sampler.cli.generate:main",
-            "gpt2-interactive = gpt2_sampler.cli.interactive:main",
-            "gpt2-download = gpt2_sampler.cli.download:main",
-            "gpt2-convert = gpt2_sampler.cli.convert:main",
+            "gpt2-generate = gpt2_sampler.cli.start:generate",
+            "gpt2-interactive = gpt2_sampler.cli.start:interactive",
+            "gpt2-download = gpt2_sampler.cli.start:download",
+            "gpt2-convert = gpt2_sampler.cli.start:convert",
         ]
     },
 )

@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2_sampler.cli.interactive import main
+from gpt2_sampler.cli.start import interactive
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interactive())

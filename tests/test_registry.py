@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gpt2_sampler import registry
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.registry import find_default, find_model, models_folder
+from tests.checkpoints import ROOT
 
 
 @pytest.fixture
@@ -19,9 +21,13 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "models"
 
 
-def test_models_are_here_where_there_is_such_a_folder(models: Path) -> None:
+def test_models_are_here_where_there_is_such_a_folder(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert models_folder() == Path("models")
     models.rmdir()
+    assert models_folder() == ROOT / "models"
+    monkeypatch.setattr(registry, "checkout", lambda: None)
     assert models_folder() == models.parent / "data" / "gpt2-sampler" / "models"
     assert models_folder("elsewhere") == Path("elsewhere")
 
@@ -63,7 +69,7 @@ def test_a_model_of_a_hub_is_found_with_and_without_its_prefix(models: Path) -> 
         ("345M", "there is no model '345M' in models"),
         ("demos", "did you mean demo?"),
         ("mine2", "did you mean mine?"),
-        ("x", "there are 117M, 1558M, 345M, 774M, demo, mine"),
+        ("x", "here are demo, mine, to be downloaded 117M, 1558M, 345M, 774M"),
         ("", "there is no model ''"),
     ],
 )

@@ -1,10 +1,17 @@
-"""GPT-2 on the command line. What this module names is the public API; the rest may change."""
+"""GPT-2 on the command line. What this module names is the public API; the rest may change.
 
-from gpt2_sampler.decoding.sampling import Sampling, generate
-from gpt2_sampler.engines.engine import Engine, load_engine
-from gpt2_sampler.errors import SamplerError
-from gpt2_sampler.opening import load_tokenizer
-from gpt2_sampler.tokenizer.load import Tokenizer
+A name is imported when it is first used: the commands must be safe from Ctrl-C before NumPy is.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as type checkers know it; to import typing takes longer than all below
+if TYPE_CHECKING:
+    from gpt2_sampler.decoding.sampling import Sampling, generate
+    from gpt2_sampler.engines.engine import Engine, load_engine
+    from gpt2_sampler.errors import SamplerError
+    from gpt2_sampler.opening import load_tokenizer
+    from gpt2_sampler.tokenizer.load import Tokenizer
 
 __all__ = [
     "Engine",
@@ -16,3 +23,20 @@ __all__ = [
     "load_tokenizer",
 ]
 __version__ = "0.1.0"
+
+HOMES = {
+    "decoding.sampling": ("Sampling", "generate"),
+    "engines.engine": ("Engine", "load_engine"),
+    "errors": ("SamplerError",),
+    "opening": ("load_tokenizer",),
+    "tokenizer.load": ("Tokenizer",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in HOMES.items():
+        if name in names:
+            from importlib import import_module
+
+            return getattr(import_module(f"gpt2_sampler.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

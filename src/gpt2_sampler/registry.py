@@ -64,12 +64,20 @@ def aliases(name: str) -> tuple[str, ...]:
 
 
 def models_folder(models_dir: str | None = None) -> Path:
-    """Where models are kept: the one asked for, else ./models where that exists, else a folder
-    in the user's data folder."""
+    """Where models are kept: the one asked for, else ./models where that exists, else that of the
+    checkout, else a folder in the user's data folder."""
     if models_dir is not None:
         return user_path(models_dir)
-    here = Path("models")
-    return here if here.is_dir() else platformdirs.user_data_path("gpt2-sampler") / "models"
+    here, sources = Path("models"), checkout()
+    if here.is_dir() or sources is None:
+        return here if here.is_dir() else platformdirs.user_data_path("gpt2-sampler") / "models"
+    return sources / "models"
+
+
+def checkout() -> Path | None:
+    """The folder with the scripts, where the package runs from its sources."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "download_model.py").is_file() else None
 
 
 def demo_folder() -> Path:
@@ -97,10 +105,14 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):
         raise UsageError(missing, fetch=(name, models_dir))
-    known = {DEMO, *RELEASED, *(path.name for path in models.glob("*") if path.is_dir())}
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-    raise UsageError(f"{missing}; {hint}")
+    here = {DEMO, *(path.name for path in models.glob("*") if path.is_dir())}
+    if near := difflib.get_close_matches(name, here | {*RELEASED}, n=1):
+        raise UsageError(f"{missing}; did you mean {near[0]}?")
+    others = ", ".join(sorted({*RELEASED} - here))
+    raise UsageError(
+        f"{missing}; here are {', '.join(sorted(here))}"
+        + f", to be downloaded {others}" * bool(others)
+    )
 
 
 def find_default(models_dir: str | None = None) -> Path:

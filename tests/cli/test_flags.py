@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
+import re
 
 import pytest
 
+from gpt2_sampler import __version__
 from gpt2_sampler.cli.flags import flag, parse
 from gpt2_sampler.errors import UsageError
 
@@ -45,6 +48,15 @@ def parsed(*argv: str) -> Settings:
         (["--name", "[1, 2]"], Settings(name="[1, 2]")),
         (["--name", "-"], Settings(name="-")),
         (["--name=--count"], Settings(name="--count")),
+        (["--name", "--Oh no"], Settings(name="--Oh no")),
+        (["--name", "---"], Settings(name="---")),
+        (["--name", "--"], Settings(name="--")),
+        (["--name", "-h"], Settings(name="-h")),
+        (["--name", "--unknown"], Settings(name="--unknown")),
+        (["--name", "—count"], Settings(name="—count")),
+        (["--name=--help"], Settings(name="--help")),
+        (["--word", "---", "--word", "-h", "--count", "2"], Settings(word=("---", "-h"), count=2)),
+        (["--", "--count", "2"], Settings(count=2)),
         (["--name="], Settings(name="")),
         (["--name", ""], Settings(name="")),
         (["--name", "two\nlines, (no) tuple"], Settings(name="two\nlines, (no) tuple")),
@@ -68,12 +80,26 @@ def test_words_become_settings(argv: list[str], expected: Settings) -> None:
         (["--share", "much"], "--share takes a number, not 'much'"),
         (["--loud=perhaps"], "--loud takes True or False, not 'perhaps'"),
         (["king", "queen"], "'queen' is no flag"),
+        (["--Oh no"], "there is no flag --Oh no"),
+        (["--name", "--count", "2"], "none was given; one that begins with dashes is written --na"),
+        (["--name"], "--name takes a value; none was given"),
+        (["—count", "2"], "'—count' begins with a dash as web pages print it; with two hyphens it"),
+        (["–count=2"], "it is --count"),
+        (["-–count", "2"], "it is --count"),
+        (["−−count", "2"], "it is --count"),
+        (["--count\xa02"], "has a space in it that does not part words; type: --count VALUE"),
+        (["a", "“two", "words”"], "curly quotes"),
+        (["--count", "9" * 5000], "--count takes a whole number, not '999"),
+        (["--count", "1e24"], "--count takes a whole number, not '1e24'"),
+        (["--" + "x" * 5000], "there is no flag --xxx"),
+        (["a", "b" * 5000], "is no flag"),
     ],
 )
 def test_a_mistake_is_named(argv: list[str], said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parsed(*argv)
     assert said in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["-h"], ["--", "--help"], ["--count", "x", "--help"]])
@@ -85,3 +111,35 @@ def test_help_names_every_flag(argv: list[str], capsys: pytest.CaptureFixture[st
     assert "Does this and that." in out
     for field in dataclasses.fields(Settings):
         assert f"--{field.name}" in out and field.metadata["help"] in out
+
+
+def test_help_has_one_margin(capsys: pytest.CaptureFixture[str]) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Documented:
+        """First.
+
+        Second.
+        """
+
+        count: int = flag(1, "a number", "N")
+
+    with pytest.raises(SystemExit):
+        parse(Documented, ["--help"], "program")
+    assert "\nFirst.\n\nSecond.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [["--version"], ["--count", "x", "--version"]])
+def test_the_version_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parsed(*argv)
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"gpt2-sampler {__version__}\n"
+
+
+def test_the_version_can_tell_what_it_stands_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--version", "--verbose")
+    out = capsys.readouterr().out
+    for part in (__version__, platform.python_version(), platform.platform(), "ai-edge-litert 2."):
+        assert part in out
+    assert re.search(r"^numpy \d", out, re.MULTILINE)

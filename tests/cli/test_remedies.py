@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gpt2_sampler.cli.remedies import CHANGES, described
+from gpt2_sampler.cli.remedies import CHANGES, command, described
 from gpt2_sampler.errors import SamplerError
+from tests.checkpoints import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -35,15 +37,45 @@ def test_each_setting_that_may_help_has_its_words() -> None:
     assert both == "no room; try a smaller --batch_size; try a shorter --length"
 
 
-@pytest.mark.parametrize("program", ["gpt2-download", "python3 download_model.py"])
-def test_a_model_that_can_be_fetched_has_its_command(
-    program: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if program.endswith(".py"):
-        monkeypatch.setattr(sys, "argv", ["src/generate_unconditional_samples.py"])
-    assert described(SamplerError("no", fetch=("117M", None))).endswith(f"with: {program} 117M")
+def test_a_model_that_can_be_fetched_has_its_command() -> None:
+    assert described(SamplerError("no", fetch=("117M", None))).endswith("with: gpt2-download 117M")
     elsewhere = described(SamplerError("no", fetch=("117M", "my models")))
-    assert elsewhere.endswith(f"with: {program} 117M --models_dir 'my models'")
+    assert elsewhere.endswith("with: gpt2-download 117M --models_dir 'my models'")
+
+
+@pytest.mark.parametrize("where", [".", "src", "tests/cli", "/"])
+def test_from_a_checkout_a_command_can_be_pasted_where_it_is_printed(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.chdir(ROOT / where)
+    monkeypatch.setattr(sys, "argv", ["any/script.py"])
+    line = command("gpt2-download", "--list")
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)
+    assert "117M = 124M" in done.stdout
+
+
+def test_a_script_runs_with_the_python_that_has_its_packages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("python3", "my python"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["any/script.py"])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    assert command("gpt2-download").startswith("python3 ")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "my python"))
+    assert command("gpt2-download").startswith("'my python' ")
+
+
+def test_a_program_that_the_shell_does_not_find_is_a_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gpt2-download").touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin" / "gpt2-generate")])
+    assert command("gpt2-download", "117M") == "bin/gpt2-download 117M"
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert command("gpt2-download", "117M") == "gpt2-download 117M"
 
 
 def test_a_file_of_a_released_model_can_be_fetched_and_no_other() -> None:

@@ -21,6 +21,7 @@ from tests.fake_command import make_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATE = str(ROOT / "src" / "generate_unconditional_samples.py")
+DOWNLOAD = str(ROOT / "download_model.py")
 INTERACTIVE = str(ROOT / "src" / "interactive_conditional_samples.py")
 RULE = "=" * 40
 CLOSING = f"{RULE}{RULE}\n"
@@ -307,6 +308,82 @@ def test_closed_streams_are_no_failure(models: Path, closed: str, shown: str) ->
     assert done.stdout.decode() == shown
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize(
+    "words",
+    [
+        [GENERATE, "--model_name", "demo", "--nsamples", "1", "--length", "3"],
+        [INTERACTIVE, "--model_name", "demo", "--prompt", "Once", "--length", "3"],
+        [DOWNLOAD, "--list"],
+        [DOWNLOAD, "--verify", "demo"],
+        [GENERATE, "--help"],
+        [GENERATE, "--version"],
+    ],
+)
+def test_a_full_disk_under_stdout_is_one_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, *words], stdout=full, stderr=subprocess.PIPE, check=False, cwd=ROOT
+        )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.decode().splitlines() if not line.startswith("seed")]
+    assert lines == ["error: stdout cannot be written (No space left on device)"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_is_ignored_stays_ignored(models: Path, number: signal.Signals) -> None:
+    words = command("gpt2-generate", models, "--nsamples", "1", "--length", "30")
+    line = f"trap '' {number.name.removeprefix('SIG')}; exec {subprocess.list2cmdline(words)}"
+    with subprocess.Popen(
+        ["bash", "-c", line], env=environment(delay=0.02), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        os.read(process.stdout.fileno(), 100)
+        process.send_signal(number)
+        process.stdout.read()
+    assert process.returncode == 0
+
+
+def test_ctrl_c_while_modules_are_imported_is_silent() -> None:
+    """From the first line on: what Python itself does before cannot be helped."""
+    program = (
+        "import os, signal, sys, threading, time\n"
+        "def press(): time.sleep(float(sys.argv.pop())); os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=press, daemon=True).start()\n"
+        "import runpy; sys.argv.pop(0); sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    words = ["--model_name", "demo", "--nsamples", "1000000", "--length", "1000"]
+    for hundredths in range(5, 80, 5):
+        done = subprocess.run(
+            [sys.executable, "-c", program, GENERATE, *words, str(hundredths / 100)],
+            capture_output=True,
+            check=False,
+            timeout=30,
+            cwd=ROOT,
+        )
+        assert done.returncode == -signal.SIGINT, hundredths
+        lines = [line for line in done.stderr.splitlines() if not line.startswith(b"seed")]
+        assert lines == [], hundredths
+
+
+def test_names_of_files_steer_no_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;evil\x07\x9b2J\nsecond"
+    (tmp_path / evil).mkdir()
+    (tmp_path / evil / "hparams.json").write_text("{}")
+    for words in (
+        [DOWNLOAD, "--verify", evil, "--models_dir", str(tmp_path)],
+        [DOWNLOAD, "--verify", "--models_dir", str(tmp_path)],
+        [GENERATE, "--model_name", evil, "--models_dir", str(tmp_path)],
+        [GENERATE, "--model_name", evil + "x", "--models_dir", str(tmp_path)],
+        [DOWNLOAD, "--from", str(tmp_path / evil), "mine", "--models_dir", str(tmp_path)],
+    ):
+        done = subprocess.run([sys.executable, *words], capture_output=True, check=False, cwd=ROOT)
+        assert done.returncode in (1, 2)
+        assert not set(done.stderr) & {0x1B, 0x07, 0x9B}
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_verbose_shows_the_chatter_of_libraries(models: Path) -> None:
     done = run("gpt2-generate", models, "--nsamples", "1", "--length", "3", "--verbose")
     assert b"chatter of a native library\n" in done.stderr
@@ -326,6 +403,23 @@ def test_verbose_shows_the_chatter_of_libraries(models: Path) -> None:
         (["--prompt", "a", "--prompt_file", "b"], "exclude each other"),
         (["--prompt_file", "nowhere.txt"], "nowhere.txt cannot be read (No such file"),
         (["--stop", ""], "--stop takes the text to stop at"),
+        (["--threads", "100000"], "--threads must be at most 1024, not 100000"),
+        (["--nsamples", "1" * 400], "--nsamples must be at most 2147483647, not 111"),
+        (["--nsamples", "1" * 5000], "--nsamples takes a whole number, not '111"),
+        (["--length", "1e24"], "--length takes a whole number, not '1e24'"),
+        (["--seed", "9" * 30], "--seed must be at most 4294967295, not 999"),
+        (["--top_k", "9" * 30], "--top_k must be at most 2147483647"),
+        (["--temperature", "nan"], "--temperature must be 0 or more"),
+        (["--temperature", "1" * 400], "--temperature must be 0 or more"),
+        (["--temperature", "1e-320"], "--temperature must be from 1e-06 to 1e+06"),
+        (["--repetition_penalty", "1e300"], "--repetition_penalty must be from 1e-06"),
+        (["--models_dir", "~nosuchuser/x"], "cannot be a path"),
+        (["--model_name", "~nosuchuser/x"], "cannot be a path"),
+        (["--model_name", "x" * 300], "File name too long"),
+        (["--models_dir", "x/" * 3000], "File name too long"),
+        (["--prompt_file", "~nosuchuser/x"], "cannot be a path"),
+        (["--prompt_file", "x" * 300], "File name too long"),
+        (["—top_k", "40"], "with two hyphens it is --top_k"),
     ],
 )
 def test_a_mistake_is_one_line_within_a_second(models: Path, flags: list[str], said: str) -> None:
@@ -336,6 +430,7 @@ def test_a_mistake_is_one_line_within_a_second(models: Path, flags: list[str], s
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("error: ") and said in line
+    assert len(line) < 300
     assert seconds < 3  # one, on a machine with nothing else to do
 
 
@@ -352,7 +447,7 @@ def test_a_vocabulary_of_another_model_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["--", "--help"]])
 def test_help_goes_to_stdout(script: str, words: list[str]) -> None:
     done = subprocess.run([sys.executable, script, *words], capture_output=True, check=True)
-    assert b"--repetition_penalty" in done.stdout
+    assert b"--repetition_penalty" in done.stdout and b"\n    For text" not in done.stdout
     assert done.stderr == b""
 
 

@@ -214,6 +214,54 @@ def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(start: Start) -> No
     session.expect(r"\sicanon\s.*\secho\s")
 
 
+def test_a_terminal_that_hangs_up_ends_the_session(start: Start) -> None:
+    for typed in ("abc", "Once\r"):
+        session = start("--length", "1000", "--ignore_eot", delay=0.05, shell="; echo ended by $?")
+        answer_question(session, typed)
+        session.expect_exact(typed.strip())
+        (process,) = psutil.Process(session.pid).children()
+        process.send_signal(signal.SIGHUP)
+        session.expect_exact(f"ended by {128 + signal.SIGHUP}")
+        assert "Traceback" not in str(session.before)
+        session.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_can_do_nothing_gets_no_escapes(start: Start, kind: str) -> None:
+    session = start(TERM=kind)
+    shown = ""
+    for typed in ("Once\r", '"""On\rce"""\r', "/show\r", "\x03", "\x04"):
+        session.expect_exact(QUESTION)
+        shown += str(session.before)
+        session.send(typed)
+    assert left(session) == 0
+    shown += str(session.before)
+    assert header(1) in shown.replace("\r", "") and "tokens/s" in shown
+    assert "\x1b" not in shown
+
+
+JOINED = ["a👨\u200d👩\u200d👧b", "🇯🇵", "👍🏿", "❤\ufe0f", "1\ufe0f\u20e3", "e\u0301"]
+
+
+def test_what_is_shown_of_joined_emoji_is_as_wide_as_it_is_counted() -> None:
+    editor = pytest.importorskip("gpt2_sampler.cli.editor")
+    from prompt_toolkit.layout.processors import TransformationInput
+    from wcwidth import wcswidth
+
+    for text in JOINED[:2]:
+        line = TransformationInput(None, None, 0, lambda at: at, [("", text)], 80, 1)  # type: ignore[arg-type]
+        ((_, shown),) = editor.Unjoined().apply_transformation(line).fragments
+        assert len(shown) == len(text)
+        assert wcswidth(shown) == sum(map(wcswidth, shown))
+        assert wcswidth(text) != sum(map(wcswidth, text))
+
+
+@pytest.mark.parametrize("joined", JOINED)
+def test_joined_emoji_are_a_prompt_like_any_other(start: Start, joined: str) -> None:
+    n_bytes = len(joined.encode())
+    assert f"{header(1)}{BOOK[n_bytes : n_bytes + 5]}\n" in ask(start(), joined)
+
+
 def test_samples_can_go_to_a_file_while_the_person_types(start: Start, tmp_path: Path) -> None:
     session = start(shell=f"> {tmp_path / 'samples'}")
     answer_question(session, "Once\r")
@@ -282,6 +330,8 @@ def test_a_session_is_saved_once(start: Start, tmp_path: Path) -> None:
     assert "is there already" in tell(session, f"/save {file}")
     assert file.read_text() == text
     assert "cannot be written" in tell(session, f"/save {tmp_path / 'none' / 'file'}")
+    assert "cannot be a path" in tell(session, "/save ~nosuchuser/x")
+    assert "File name too long" in tell(session, f"/save {'x' * 300}")
     assert [path.name for path in tmp_path.glob("*sess*")] == ["session.txt"]
 
 

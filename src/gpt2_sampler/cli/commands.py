@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from gpt2_sampler.cli.loading import seeded
@@ -13,6 +12,7 @@ from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import changed, shown
 from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import user_path
 
 REMINDER = 60  # characters
 
@@ -59,7 +59,7 @@ def undo(session: Session) -> None:
 def save(session: Session, words: str) -> None:
     if not words:
         raise UsageError("/save takes the name of a file")
-    path = Path(words).expanduser()
+    path = user_path(words)
     if path.exists():
         raise UsageError(f"{path} is there already; give another name")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -80,7 +80,8 @@ class Bar(Watch):
 
     def say(self, line: str) -> None:
         if not self.quiet:
-            tqdm.write(line, file=sys.stderr)
+            with tqdm.external_write_mode(file=sys.stderr):
+                terminal.notice(line)
 
     def start(self, total: int, done: int) -> None:
         self.bar = tqdm(
@@ -183,7 +184,7 @@ def show_list(settings: DownloadSettings) -> None:
             )
         )
     for name, *numbers, state in rows:
-        print(f"{name:12}", *(f"{number:>14}" for number in numbers), f"  {state}")
+        terminal.show(f"{name:12}{''.join(f' {number:>14}' for number in numbers)}   {state}\n")
 
 
 def show_verified(settings: DownloadSettings) -> None:
@@ -197,7 +198,7 @@ def show_verified(settings: DownloadSettings) -> None:
     for path in paths:
         found = verify(path, settings.models_dir)
         for file, (_, says) in found.items():
-            print(f"{file}: {says}", flush=True)
+            terminal.show(f"{file}: {says}\n")
         broken += [file for file, (right, _) in found.items() if not right][:1]
     if broken:
         folders = ", ".join(dict.fromkeys(str(file.parent) for file in broken))

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable
 
 import platformdirs
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.output import create_output
+from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.utils import is_dumb_terminal
 
 from gpt2_sampler.cli.terminal import aside
 
@@ -40,15 +44,18 @@ class Editor:
             if not event.current_buffer.text:
                 event.app.exit(exception=EOFError)
 
-        self._session: PromptSession[str] = PromptSession(
-            history=history(),
-            key_bindings=keys,
-            multiline=True,  # so that a paste may hold line breaks
-            prompt_continuation="... ",
-            enable_suspend=True,
-            output=create_output(sys.stderr if sys.stderr.isatty() else sys.stdout),
-            reserve_space_for_menu=0,
-        )
+        stream = sys.stderr if sys.stderr.isatty() else sys.stdout
+        output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
+        with create_app_session(output=output):  # given to the prompt, it overrules TERM=dumb
+            self._session: PromptSession[str] = PromptSession(
+                history=history(),
+                key_bindings=keys,
+                multiline=True,  # so that a paste may hold line breaks
+                prompt_continuation="... ",
+                enable_suspend=True,
+                reserve_space_for_menu=0,
+                input_processors=[Unjoined()],
+            )
 
     def ask(self, question: str) -> str | None:
         """What was typed; None when the person leaves, with Ctrl-D or with Ctrl-C twice."""
@@ -65,6 +72,20 @@ class Editor:
                     return None
                 cleared = True
                 aside("Ctrl-C again leaves")
+
+
+class Unjoined(Processor):
+    """Shows joined emoji side by side, and flags as their two letters. prompt_toolkit counts the
+    columns of each, most terminals those of the one picture; when they are taken back, the
+    question would go with them."""
+
+    def apply_transformation(self, line: TransformationInput) -> Transformation:
+        apart = [(style, text.translate(APART), *more) for style, text, *more in line.fragments]
+        return Transformation(apart)  # type: ignore[arg-type]
+
+
+FLAG_A = 0x1F1E6
+APART = {0x200D: 0x200C} | {FLAG_A + n: ord("A") + n for n in range(26)}  # joiner, non-joiner
 
 
 def history() -> History:

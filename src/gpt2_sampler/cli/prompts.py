@@ -10,6 +10,7 @@ from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import aside, notice
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import user_path
 
 QUESTION = "Model prompt >>> "
 QUOTES = '"""'
@@ -23,7 +24,7 @@ def prompt_of(settings: InteractiveSettings) -> str | None:
     if settings.prompt is not None:
         prompt = sys.stdin.read() if settings.prompt == "-" else settings.prompt
     elif settings.prompt_file is not None:
-        prompt = read(Path(settings.prompt_file).expanduser())
+        prompt = read(user_path(settings.prompt_file))
     else:
         return None
     prompt = prompt.removesuffix("\n")

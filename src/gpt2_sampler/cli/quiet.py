@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.errors import SamplerError
 
 
@@ -39,7 +40,8 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             raise
         except Exception:
             chatter.seek(0)
-            os.write(terminal, chatter.read())
+            if said := chatter.read().decode("utf-8", "replace").rstrip():
+                notice(said)
             raise
         finally:
             sys.stderr.flush()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.errors import SamplerError
-from gpt2_sampler.registry import canonical, models_folder
+from gpt2_sampler.registry import canonical, checkout, models_folder
 
 SCRIPTS = {
     "gpt2-download": "download_model.py",
@@ -44,9 +47,32 @@ def flags(settings: Mapping[str, object]) -> str:
 
 
 def command(program: str, *words: str) -> str:
-    """A command line, from a checkout or an installation."""
-    from_checkout = sys.argv[0].endswith(".py")
-    return shlex.join([*(["python3", SCRIPTS[program]] if from_checkout else [program]), *words])
+    """A command line that can be pasted where this program was started."""
+    return shlex.join([*launcher(program), *words])
+
+
+def launcher(program: str) -> list[str]:
+    """How the program is started: as a script of the checkout if this one is a script, else by its
+    name, or by its path where the shell does not find it."""
+    sources, beside = checkout(), Path(sys.argv[0]).with_name(program)
+    if sources is not None and sys.argv[0].endswith(".py"):
+        return [interpreter(), nearest(sources / SCRIPTS[program])]
+    return [program if shutil.which(program) or not beside.is_file() else nearest(beside)]
+
+
+def interpreter() -> str:
+    """What to type for the Python that runs: its packages are not those of another one."""
+    names = ("python3", "python")
+    ours = Path(sys.executable)
+    return next((name for name in names if Path(shutil.which(name) or "") == ours), nearest(ours))
+
+
+def nearest(path: Path) -> str:
+    """The path from here, or the whole one where that is shorter or there is none."""
+    whole = str(path.absolute())
+    with contextlib.suppress(ValueError):  # another drive
+        return min(os.path.relpath(whole), whole, key=len)
+    return whole
 
 
 def download(name: str, models_dir: str | None) -> str:

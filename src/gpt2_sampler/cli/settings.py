@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from gpt2_sampler.cli.flags import flag, kinds, reader
+from gpt2_sampler.cli.flags import brief, flag, kinds, reader
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.engine import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 
 TOP_SEED = 2**32 - 1
+TOP_COUNT = 2**31 - 1
+TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
+SCALE = 1e-6, 1e6  # of what logits are divided by; float32 goes no further than 1e-38 and 1e38
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -92,12 +95,13 @@ class Settings(ModelSettings, SamplingSettings):
     """Every flag that both commands have. Raises UsageError for an impossible value."""
 
     def __post_init__(self) -> None:
+        tops = {"seed": TOP_SEED, "threads": TOP_THREADS}
         for name, low in self.lowest().items():
-            value = getattr(self, name)
+            value, top = getattr(self, name), tops.get(name, TOP_COUNT)
             if value is not None and value < low:
-                raise UsageError(f"--{name} must be {low} or more, not {value}")
-        if self.seed is not None and self.seed > TOP_SEED:
-            raise UsageError(f"--seed must be at most {TOP_SEED}, not {self.seed}")
+                raise UsageError(f"--{name} must be {low} or more, not {brief(str(value))}")
+            if value is not None and value > top:
+                raise UsageError(f"--{name} must be at most {top}, not {brief(str(value))}")
         if not 0 <= self.temperature < float("inf"):
             raise UsageError(f"--temperature must be 0 or more, not {self.temperature:g}")
         if not 0 < self.top_p <= 1:
@@ -105,6 +109,10 @@ class Settings(ModelSettings, SamplingSettings):
         if not 0 < self.repetition_penalty < float("inf"):
             value = self.repetition_penalty
             raise UsageError(f"--repetition_penalty must be above 0, not {value:g}")
+        for name in ("temperature", "repetition_penalty"):
+            value, (least, most) = getattr(self, name), SCALE
+            if value and not least <= value <= most:
+                raise UsageError(f"--{name} must be from {least:g} to {most:g}, not {value:g}")
         if "" in self.stop:
             raise UsageError("--stop takes the text to stop at; it was empty")
         for name, known in (("device", DEVICES), ("precision", PRECISIONS)):

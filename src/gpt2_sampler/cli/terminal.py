@@ -1,6 +1,7 @@
 """The process around a command: its streams, its exit code, and how it ends when interrupted.
 
-Knows no samples: stdout carries them, everything else goes to stderr.
+Knows no samples: stdout carries them, everything else goes to stderr. What a person sees goes
+through notice, aside, complain or show, which let no character steer the terminal.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -20,46 +22,72 @@ from gpt2_sampler.errors import SamplerError
 Command = Callable[[Sequence[str], str], None]
 """Takes the words after the program's name, and that name."""
 HARMLESS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\n\t")}, "\ufffd")
-"""A model can write any character; those that steer a terminal must not reach one."""
+"""Samples, and the names of files and of what servers have, can hold any character; those that
+steer a terminal must not reach one."""
 SIGPIPE = 13  # Windows has no name for it
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Terminated(SystemExit):
     """The process was asked to end; asyncio lets no other exceptions than SystemExit through."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+
+class OutputError(SamplerError):
+    """Nothing more can be written to stdout."""
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
     """Runs a command -> its exit code: 0, 1 failed, 2 misused. Ended by a signal, the process
     ends as that signal ends one, so that a shell's loop around it ends too."""
     program, *words = sys.argv if argv is None else ["", *argv]
-    prepare_streams()
-    pass_on_logs()
-    signal.signal(signal.SIGTERM, terminate)
     try:
+        prepare_streams()
+        pass_on_logs()
+        handle_signals()
         command(words, Path(program).name)
-        sys.stdout.flush()
+        show("")  # what is still buffered
         return 0
-    except SamplerError as error:
-        complain(error)
-        return error.exit_code
     except KeyboardInterrupt:
         return end_by(signal.SIGINT)
-    except Terminated:
-        return end_by(signal.SIGTERM)
-    except BrokenPipeError:
-        # The reader has what it wanted. What is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Terminated as end:
+        return end_by(end.number)
+    except BrokenPipeError:  # the reader has what it wanted
+        give_up_stdout()
         return end_by(SIGPIPE)
     except Exception as error:
-        if "--verbose" in words:
-            raise
-        first_line = str(error).strip().partition("\n")[0]
-        notice(f"error: {type(error).__name__}: {first_line}")
-        return SamplerError.exit_code
+        if interrupted(error):
+            return end_by(signal.SIGINT)
+        complain(error, verbose="--verbose" in words)
+        return error.exit_code if isinstance(error, SamplerError) else SamplerError.exit_code
+
+
+def handle_signals() -> None:
+    """Ctrl-C and what ends a process raise exceptions, except where they are ignored (nohup)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, terminate)
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: native modules make an ImportError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(128 + number)
+    raise Terminated(number)
+
+
+def give_up_stdout() -> None:
+    """What is still buffered must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def end_by(number: int) -> int:
@@ -117,25 +145,41 @@ def pass_on_logs() -> None:
     log.propagate = False
 
 
-def notice(text: str) -> None:
-    """A line for the person, who may have closed the stream."""
+def notice(text: str, style: str = "{}") -> None:
+    """A line, or some, for the person, who may have closed the stream."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
-
-
-def complain(error: SamplerError) -> None:
-    """What went wrong and what to type, in one line."""
-    notice(f"error: {described(error)}")
+        print(style.format(text.translate(HARMLESS)), file=sys.stderr, flush=True)
 
 
 def aside(text: str) -> None:
     """A line that only somebody at a terminal wants to see."""
     if sys.stderr.isatty():
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        notice(text if plain else f"\x1b[2m{text}\x1b[0m")
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+        notice(text, "{}" if plain else "\x1b[2m{}\x1b[0m")
+
+
+def complain(error: Exception, verbose: bool = False) -> None:
+    """What went wrong and what to type, in one line; if verbose, also where an error came from that
+    explains itself to nobody."""
+    if isinstance(error, SamplerError):
+        text = described(error)
+    else:
+        if verbose:
+            notice("".join(traceback.format_exception(error)).rstrip())
+        text = f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.filename or 'a file or a stream'}: {error.strerror}"
+    notice(f"error: {' '.join(text.split(chr(10)))}")
 
 
 def show(text: str) -> None:
-    """Text of a sample, at once."""
-    sys.stdout.write(text.translate(HARMLESS) if sys.stdout.isatty() else text)
-    sys.stdout.flush()
+    """Text for stdout, at once. Raises BrokenPipeError, or OutputError where it cannot be
+    written."""
+    try:
+        sys.stdout.write(text.translate(HARMLESS) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_stdout()
+        raise OutputError(f"stdout cannot be written ({error.strerror or error})") from None

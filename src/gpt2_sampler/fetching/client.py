@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import urljoin
 
@@ -111,6 +111,13 @@ class Remote:
         return shown(self.url)
 
 
+class Session(requests.Session):
+    """Leaves redirects alone. Even for who does not follow one requests reads all of its body."""
+
+    def resolve_redirects(self, *_: object, **__: object) -> Iterator[requests.Response]:
+        return iter(())
+
+
 class Client:
     """A pool of connections. notice is told in words of every wait, from any thread."""
 
@@ -118,7 +125,7 @@ class Client:
         self, network: Network, notice: Callable[[str], object] = lambda line: None
     ) -> None:
         self.network, self.notice = network, notice
-        self.session = requests.Session()
+        self.session = Session()
         self.session.headers["Accept-Encoding"] = "identity"  # lengths and ranges of the file
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, HTTPAdapter(pool_maxsize=network.connections))

@@ -1,0 +1,40 @@
+"""The commands by their names, started so that Ctrl-C prints no tale of what was being imported.
+
+Imports nothing but what Python has loaded already: that would take time of its own.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]
+
+
+def start(module: str) -> int:
+    """Runs a command -> its exit code. Before and after it Ctrl-C ends the process silently."""
+    let_interrupts_end_the_process()
+    from importlib import import_module
+
+    code = import_module(f"gpt2_sampler.cli.{module}").main()
+    let_interrupts_end_the_process()
+    return code
+
+
+def let_interrupts_end_the_process() -> None:
+    """Unless they are ignored, as those of a job in the background are."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def generate() -> int:
+    return start("generate")
+
+
+def interactive() -> int:
+    return start("interactive")
+
+
+def download() -> int:
+    return start("download")
+
+
+def convert() -> int:
+    return start("convert")
