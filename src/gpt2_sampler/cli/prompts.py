@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from gpt2_sampler.cli.encodings import decoded, read_all, read_lines
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import aside, notice
@@ -21,8 +23,11 @@ def prompt_of(settings: InteractiveSettings) -> str | None:
 
     Raises UsageError if it cannot be read or is empty.
     """
-    if settings.prompt is not None:
-        prompt = sys.stdin.read() if settings.prompt == "-" else settings.prompt
+    if settings.prompt == "-":
+        prompt = read_all(sys.stdin.buffer, "stdin", sys.stdin.encoding)
+    elif settings.prompt is not None:
+        # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
+        prompt = decoded(os.fsencode(settings.prompt), "the prompt")
     elif settings.prompt_file is not None:
         prompt = read(user_path(settings.prompt_file))
     else:
@@ -34,17 +39,17 @@ def prompt_of(settings: InteractiveSettings) -> str | None:
 
 
 def read(path: Path) -> str:
+    """A file of any kind: a shell's <(command) is a pipe."""
     try:
-        return path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        with path.open("rb") as file:
+            return read_all(file, str(path))
     except OSError as error:
         raise UsageError(f"--prompt_file {path} cannot be read ({error.strerror})") from None
 
 
 def lines() -> Iterator[str]:
     """Each line of stdin; empty ones are passed over."""
-    for line in iter(sys.stdin.readline, ""):
-        if prompt := line.rstrip("\r\n"):
-            yield prompt
+    return filter(None, read_lines(sys.stdin.buffer, "stdin", sys.stdin.encoding))
 
 
 def is_open(typed: str) -> bool:

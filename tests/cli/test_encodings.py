@@ -1,0 +1,77 @@
+"""The same words are the same text, whatever wrote them; what is no text is refused."""
+
+from __future__ import annotations
+
+import codecs
+import io
+
+import pytest
+
+from gpt2_sampler.cli import encodings
+from gpt2_sampler.cli.encodings import decoded, read_all, read_lines
+from gpt2_sampler.errors import UsageError
+
+MARKED = [
+    (b"", "utf-8"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+]
+WORDS = ["é€😀", "", "Ċ\u0d0a has the bytes of line breaks in UTF-16", "last"]
+
+
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(("mark", "encoding"), MARKED)
+def test_a_mark_tells_the_encoding(mark: bytes, encoding: str, between: str) -> None:
+    data = mark + between.join(WORDS).encode(encoding)
+    assert decoded(data, "it") == "\n".join(WORDS)
+    assert read_all(io.BytesIO(data), "it") == "\n".join(WORDS)
+    assert list(read_lines(io.BytesIO(data), "it")) == WORDS
+
+
+def test_files_with_marks_can_follow_each_other() -> None:
+    one = codecs.BOM_UTF8 + b"one\n"
+    assert list(read_lines(io.BytesIO(one + one), "it")) == ["one", "one"]
+
+
+def test_lines_come_one_by_one() -> None:
+    class Typed(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise AssertionError("waits for the end")
+
+    assert next(read_lines(Typed(b"one\ntwo\n"), "it")) == "one"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("café au lait".encode("latin-1"), "it is no text in UTF-8 .byte E9 at 3; 'é' in Latin-1"),
+        (b"\x93quoted\x94", "is no text in UTF-8"),
+        (b"\xff", "is no text in UTF-8"),
+        ("Once\n".encode("utf-16-le"), "has a NUL in it, as text in UTF-16 without its mark"),
+        ("Once\n".encode("utf-16-be"), "has a NUL in it"),
+        (codecs.BOM_UTF16_LE + b"odd", "is no text in UTF-16-LE"),
+        (codecs.BOM_UTF32_BE + b"odd", "is no text in UTF-32-BE"),
+        (b"\x80\x02}q\x00.", "is no text in UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_refused(data: bytes, says: str) -> None:
+    for read in (read_all, lambda file, source: list(read_lines(file, source))):
+        with pytest.raises(UsageError, match=says.replace("it is", "is")) as caught:
+            read(io.BytesIO(data), "it")
+        assert "\n" not in str(caught.value)
+
+
+def test_another_encoding_can_be_asked_for() -> None:
+    data = "café".encode("latin-1")
+    assert list(read_lines(io.BytesIO(data), "it", "latin-1")) == ["café"]
+
+
+def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "LIMIT", 7)
+    with pytest.raises(UsageError, match="more than the 7 bytes"):
+        read_all(io.BytesIO(b"12345678"), "it")
+    with pytest.raises(UsageError, match="line 2 of it has more than 7 bytes"):
+        list(read_lines(io.BytesIO(b"1\n12345678"), "it"))
