@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from gpt2_sampler.cli import interactive
+from gpt2_sampler.cli.settings import InteractiveSettings
 from tests.cli.test_scripts import BOOK, CLOSING, environment, header
 from tests.fake_command import make_folder
 
@@ -22,7 +26,7 @@ if sys.platform == "win32":
 import pexpect
 import psutil
 
-from tests.cli.test_scripts import command
+from tests.cli.test_scripts import INTERACTIVE, command
 
 QUESTION = "Model prompt >>> "
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -181,6 +185,85 @@ def test_ctrl_d_typed_ahead_leaves_when_the_text_is_written(start: Start) -> Non
     assert left(session) == 0
 
 
+def saved(session: pexpect.spawn, tmp_path: Path, number: int = 1) -> str:
+    """The session so far; its last question is answered."""
+    answer_question(session, f"/save {tmp_path / f'saved{number}'}\r")
+    session.expect_exact("saved in")
+    return (tmp_path / f"saved{number}").read_text()
+
+
+def prompts(transcript: str) -> list[str]:
+    found = re.findall(f"{QUESTION}(.*?)\n{header(1)}", transcript, re.DOTALL)
+    return [str(prompt) for prompt in found]
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 9000, 70_000])
+def test_a_long_line_typed_while_text_is_coming_is_not_cut(
+    start: Start, tmp_path: Path, size: int
+) -> None:
+    session = start("--length", "10", delay=0.1)
+    answer_question(session, "Once\r")
+    session.expect_exact("up")
+    session.send("x" * size + "\r")
+    session.expect_exact(CLOSING.strip())
+    session.expect_exact(CLOSING.strip())
+    assert prompts(saved(session, tmp_path)) == ["Once", "x" * size]
+
+
+def test_lines_pasted_while_text_is_coming_are_one_text_in_the_editor(
+    start: Start, tmp_path: Path
+) -> None:
+    session = start("--length", "10", delay=0.1)
+    answer_question(session, "Once\r")
+    session.expect_exact("up")
+    session.send("one\rtwo\r\rthree\r")
+    session.expect_exact(CLOSING.strip())
+    session.expect_exact("three")
+    session.send(" more\r")
+    session.expect_exact(CLOSING.strip())
+    assert prompts(saved(session, tmp_path)) == ["Once", "one\ntwo\n\nthree more"]
+
+
+def test_what_is_typed_ahead_can_still_be_edited(start: Start, tmp_path: Path) -> None:
+    session = start("--length", "20", "--ignore_eot", delay=0.1)
+    answer_question(session, "Once\r")
+    session.expect_exact("up")
+    session.send("ab")
+    session.expect_exact(CLOSING.strip())
+    session.expect_exact(QUESTION)
+    session.send(f"{LEFT}x\r")
+    session.expect_exact(CLOSING.strip())
+    assert prompts(saved(session, tmp_path)) == ["Once", "axb"]
+
+
+def test_ctrl_c_keeps_what_was_typed_ahead(start: Start, tmp_path: Path) -> None:
+    session = start("--length", "1000", "--ignore_eot", delay=0.05)
+    answer_question(session, "Once\r")
+    session.expect_exact("up")
+    session.send("x" * 9000)
+    session.expect_exact("on")
+    session.sendintr()
+    session.expect_exact("stopped]")
+    session.expect_exact(CLOSING.strip())
+    session.send(" upon\r")
+    session.expect_exact("time")
+    session.sendintr()
+    session.expect_exact("stopped]")
+    assert prompts(saved(session, tmp_path)) == ["Once", "x" * 9000 + " upon"]
+
+
+def test_nothing_typed_while_the_model_loads_is_lost(tmp_path: Path) -> None:
+    words = [INTERACTIVE, "--model_name", "demo", "--length", "3", "--seed", "1"]
+    env = environment(HOME=str(tmp_path), XDG_STATE_HOME=str(tmp_path), TERM="xterm")
+    session = pexpect.spawn(sys.executable, words, env=env, encoding="utf-8", timeout=30)
+    time.sleep(0.3)  # what Python itself does first is not ours
+    session.send("y" * 6000 + "\r")
+    session.expect_exact(CLOSING.strip())
+    assert prompts(saved(session, tmp_path)) == ["y" * 6000]
+    session.sendeof()
+    assert left(session) == 0
+
+
 def test_ctrl_c_clears_the_line(start: Start) -> None:
     session = start()
     answer_question(session, "rubbish\x03")
@@ -310,6 +393,85 @@ def test_a_command_that_cannot_be_obeyed_says_why_and_ends_nothing(start: Start)
     assert "error: --temperature must be 0 or more" in tell(session, "/set temperature -1")
     assert "/retry" in tell(session, "/help")
     assert header(1) in ask(session, "Once")
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("/set", "error: /set takes a flag and its value, as /set top_k 40"),
+        ("/set tpo_k 40", "error: 'tpo_k' cannot be set here; did you mean top_k?"),
+        ("/set top_k forty", "error: --top_k takes a whole number, not 'forty'"),
+        (f"/set top_k {'9' * 5000}", "error: --top_k takes a whole number, not '999"),
+        (f"/more {'9' * 5000}", "error: /more takes the number of a sample, not '999"),
+        ("/more -1", "error: /more takes the number"),
+        ("/save ~nosuchuser/x", "cannot be a path"),
+        (f"/save {'x' * 300}", "File name too long"),
+        ("/save /proc/x", "cannot be written"),
+        ("help", "/help is the command, with a slash"),
+        (" QUIT ", "/quit is the command, with a slash"),
+        ("exit", "/quit is the command, with a slash"),
+    ],
+)
+def test_no_mistake_costs_more_than_its_turn(start: Start, typed: str, says: str) -> None:
+    session = start()
+    ask(session, "Once")
+    assert says in tell(session, typed)
+    assert header(1) in ask(session, "/more")
+
+
+@pytest.mark.parametrize(
+    "typed", ["top_k=40", "top_k = 40", "--top_k=40", "--top-k 40", "top_k  40"]
+)
+def test_a_flag_is_set_as_people_type_it(start: Start, typed: str) -> None:
+    session = start()
+    tell(session, f"/set {typed}")
+    tell(session, "/set stop ==")
+    assert re.search(r"top_k +40\n(.*\n)+stop +==\n", tell(session, "/show"))
+
+
+def test_an_error_that_nobody_foresaw_costs_its_turn_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = iter(["one", "two", "three", None])
+    taken = []
+
+    def fail(session: object, line: str) -> None:
+        taken.append(line)
+        raise [ZeroDivisionError("by zero"), MemoryError(), BrokenPipeError()][len(taken) - 1]
+
+    monkeypatch.setattr(interactive, "asked", lambda editor: next(turns))
+    monkeypatch.setattr(interactive, "take", fail)
+    monkeypatch.setattr("gpt2_sampler.cli.editor.Editor", lambda *_: None)
+    interactive.converse(SimpleNamespace(settings=InteractiveSettings(verbose=True)))  # type: ignore[arg-type]
+    assert taken == ["one", "two", "three"]
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "error: ZeroDivisionError: by zero\n" in said
+    assert "error: MemoryError" in said and "tee -i does not" in said
+
+
+def test_who_loses_the_reader_of_the_samples_is_told_why(start: Start, tmp_path: Path) -> None:
+    session = start("--length", "1000", "--ignore_eot", delay=0.05, shell=f"| tee {tmp_path}/log")
+    answer_question(session, "Once\r")
+    session.expect_exact("upon")
+    session.sendintr()
+    session.expect_exact("tee -i does not")
+    assert "saved in" in tell(session, f"/save {tmp_path}/saved")
+    answer_question(session, "/quit\r")
+    session.expect(pexpect.EOF)
+
+
+def test_remarks_come_after_the_text_that_tee_shows(start: Start, tmp_path: Path) -> None:
+    session = start(shell=f"| tee {tmp_path}/log")
+    for _ in range(5):
+        answer_question(session, "Once\r")
+        session.expect_exact("tokens/s")
+        assert "upon" in str(session.before)
+
+
+def test_the_first_screen_tells_of_help(start: Start) -> None:
+    session = start()
+    session.expect_exact("/help")
+    session.expect_exact(QUESTION)
 
 
 def test_more_goes_on_and_undo_takes_back(start: Start) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from requests import adapters
+from requests.exceptions import InvalidSchema
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import UsageError
@@ -340,7 +342,10 @@ def test_a_proxy_that_is_busy_is_asked_again(
 def test_a_proxy_that_cannot_be_is_named_with_what_helps(
     monkeypatch: pytest.MonkeyPatch, proxy: str, says: str, variable: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "socks", None)
+    def missing(*_: object, **__: object) -> None:  # what requests does without PySocks
+        raise InvalidSchema("Missing dependencies for SOCKS support.")
+
+    monkeypatch.setattr(adapters, "SOCKSProxyManager", missing)
     monkeypatch.setenv(variable, proxy)
     error = at_once("https://host.invalid/file")
     assert says in str(error)

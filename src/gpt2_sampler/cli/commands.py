@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import os
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gpt2_sampler.cli.flags import brief
 from gpt2_sampler.cli.loading import seeded
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import changed, shown
 from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import user_path
+from gpt2_sampler.files import reason, user_path, written
 
 REMINDER = 60  # characters
+MANY = 10  # digits that no number of a sample has
+SETTING = re.compile(r"-*(\w[\w-]*)(?:=|\s+(?:=\s+)?|$)(.*)", re.DOTALL)
 
 
 class Leave(Exception):
@@ -41,13 +44,16 @@ def obey(session: Session, line: str) -> None:
 
 
 def set_flag(session: Session, words: str) -> None:
-    name, _, word = words.partition(" ")
-    session.settings = seeded(changed(session.settings, name.lstrip("-"), word.strip()))
+    matched = SETTING.fullmatch(words)
+    if not matched:
+        raise UsageError("/set takes a flag and its value, as /set top_k 40; /show lists them")
+    name, word = matched[1].replace("-", "_"), matched[2]
+    session.settings = seeded(changed(session.settings, name, word))
 
 
 def more(session: Session, words: str) -> None:
-    if words and not words.isdecimal():
-        raise UsageError(f"/more takes the number of a sample, not {words!r}")
+    if words and not (words.isdecimal() and len(words) < MANY):
+        raise UsageError(f"/more takes the number of a sample, not {brief(words)!r}")
     session.more(int(words) - 1 if words else None)
 
 
@@ -62,14 +68,11 @@ def save(session: Session, words: str) -> None:
     path = user_path(words)
     if path.exists():
         raise UsageError(f"{path} is there already; give another name")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(session.transcript(), encoding="utf-8", errors="replace")
-        temporary.replace(path)
+        with written(path) as new:
+            new.write_text(session.transcript(), encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise UsageError(f"{path} cannot be written ({reason(error)})") from None
     notice(f"saved in {path}")
 
 

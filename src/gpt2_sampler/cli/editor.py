@@ -6,19 +6,24 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import platformdirs
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.input.vt100_parser import Vt100Parser
+from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.output import create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
-from gpt2_sampler.cli.terminal import aside
+from gpt2_sampler.cli.terminal import aside, let_samples_arrive
+from gpt2_sampler.cli.typeahead import TypeAhead, pasted
 
 # Without it terminals that do not answer a question of their own get a warning printed.
 os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
@@ -27,8 +32,10 @@ os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
 class Editor:
     """Asks questions on the terminal, on stdout only where stderr is none."""
 
-    def __init__(self, is_open: Callable[[str], bool]) -> None:
-        """is_open says of what is typed so far whether Enter begins another line of it."""
+    def __init__(self, is_open: Callable[[str], bool], typed: TypeAhead | None = None) -> None:
+        """is_open says of what is typed so far whether Enter begins another line of it; typed has
+        the keys from before a question."""
+        self._typed = typed
         keys = KeyBindings()
 
         @keys.add("enter")
@@ -38,11 +45,6 @@ class Editor:
                 buffer.newline(copy_margin=False)
             else:
                 buffer.validate_and_handle()
-
-        @keys.add("c-@")  # what becomes of a Ctrl-D that was typed while text was coming
-        def end(event: KeyPressEvent) -> None:
-            if not event.current_buffer.text:
-                event.app.exit(exception=EOFError)
 
         stream = sys.stderr if sys.stderr.isatty() else sys.stdout
         output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
@@ -57,6 +59,9 @@ class Editor:
                 input_processors=[Unjoined()],
             )
 
+    def _before_it(self) -> AbstractContextManager[list[str]]:
+        return self._typed.handed_over() if self._typed else nullcontext([])
+
     def ask(self, question: str) -> str | None:
         """What was typed; None when the person leaves, with Ctrl-D or with Ctrl-C twice."""
         # With a style the space at its end is really written: programs may wait for it.
@@ -64,7 +69,10 @@ class Editor:
         cleared = False
         while True:
             try:
-                return self._session.prompt(styled)
+                with self._before_it() as bursts:
+                    let_samples_arrive()
+                    store_typeahead(self._session.input, keys_of(bursts))
+                    return self._session.prompt(styled)
             except EOFError:
                 return None
             except KeyboardInterrupt:
@@ -72,6 +80,19 @@ class Editor:
                     return None
                 cleared = True
                 aside("Ctrl-C again leaves")
+
+
+def keys_of(bursts: Iterable[str]) -> list[KeyPress]:
+    """What was typed before the question, as if it were typed now, pastes as pastes."""
+    presses = list[KeyPress]()
+    parser = Vt100Parser(presses.append)
+    for burst in bursts:
+        text, keys = pasted(burst)
+        if text:
+            presses.append(KeyPress(Keys.BracketedPaste, text))
+        parser.feed(keys)
+        parser.flush()
+    return presses
 
 
 class Unjoined(Processor):

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpt2_sampler.cli.editor import Editor
 
 from gpt2_sampler.cli.commands import Leave, obey
 from gpt2_sampler.cli.flags import parse
@@ -11,22 +16,29 @@ from gpt2_sampler.cli.loading import Model, load, seeded
 from gpt2_sampler.cli.prompts import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import InteractiveSettings
-from gpt2_sampler.cli.terminal import complain, run, show
+from gpt2_sampler.cli.terminal import (
+    aside,
+    complain,
+    drop_what_is_buffered,
+    notice,
+    run,
+    show,
+)
+from gpt2_sampler.cli.typeahead import TypeAhead, type_ahead
 from gpt2_sampler.cli.writer import CLOSING, write
-from gpt2_sampler.errors import SamplerError
 
 
 def interact(argv: Sequence[str], program: str) -> None:
     settings = parse(InteractiveSettings, argv, program)
     prompt = prompt_of(settings)
-    model = load(settings)
-    settings = seeded(settings)
-    if prompt is not None:
-        answer([prompt], model, settings)
-    elif sys.stdin.isatty() and (sys.stderr.isatty() or sys.stdout.isatty()):
-        converse(Session(model, settings))
-    else:
-        answer(lines(), model, settings)
+    asks = prompt is None and sys.stdin.isatty() and (sys.stderr.isatty() or sys.stdout.isatty())
+    with type_ahead() if asks else nullcontext() as typed:
+        model = load(settings)
+        settings = seeded(settings)
+        if asks:
+            converse(Session(model, settings), typed)
+        else:
+            answer(lines() if prompt is None else [prompt], model, settings)
 
 
 def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) -> None:
@@ -39,26 +51,44 @@ def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) 
         show(CLOSING)
 
 
-def converse(session: Session) -> None:
-    """Asks until the person leaves; a mistake or a failure does not end it."""
+def converse(session: Session, typed: TypeAhead | None = None) -> None:
+    """Asks until the person leaves; no mistake and no failure costs more than its turn."""
     from gpt2_sampler.cli.editor import Editor  # takes longer to import than all the rest
 
-    editor = Editor(is_open)
-    while True:
+    editor = Editor(is_open, typed)
+    aside("a prompt is continued; /help tells what else can be typed, Ctrl-D leaves")
+    while (line := asked(editor)) is not None:
         try:
-            typed = editor.ask(QUESTION)
-            if typed is None:
-                return
-            if typed.startswith("/") and not typed.startswith("//"):
-                obey(session, typed)
-            elif prompt := unquoted(typed):
-                session.ask(prompt)
+            take(session, line)
         except Leave:
             return
         except KeyboardInterrupt:  # pressed once more than the text needed
             continue
-        except SamplerError as error:
-            complain(error)
+        except BrokenPipeError:
+            drop_what_is_buffered()
+            notice(
+                "error: what read the samples has ended (tee does so at Ctrl-C, tee -i does not); "
+                "/save FILE keeps the session, /quit leaves"
+            )
+        except Exception as error:
+            complain(error, session.settings.verbose)
+
+
+def asked(editor: Editor) -> str | None:
+    """What was typed; None when the person leaves."""
+    while True:
+        with suppress(KeyboardInterrupt):  # pressed once more than the text needed
+            return editor.ask(QUESTION)
+
+
+def take(session: Session, line: str) -> None:
+    if line.startswith("/") and not line.startswith("//"):
+        obey(session, line)
+    elif (word := line.strip().lower()) in ("help", "quit", "exit"):
+        command = "/help" if word == "help" else "/quit"
+        notice(f'{command} is the command, with a slash; """{word}""" makes a prompt of it')
+    elif prompt := unquoted(line):
+        session.ask(prompt)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -179,7 +180,9 @@ def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
     fields = {field.name: field for field in dataclasses.fields(settings)}
     names = [field.name for field in dataclasses.fields(SamplingSettings)]
     if name not in names:
-        raise UsageError(f"{name!r} cannot be set here; there are {', '.join(names)}")
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise UsageError(f"{brief(name)!r} cannot be set here; {hint}")
     value: Any = reader(name, kinds(type(settings))[name])(word) if word else fields[name].default
     return dataclasses.replace(settings, **{name: value})
 

@@ -6,6 +6,9 @@ Imports nothing but what Python has loaded already: that would take time of its 
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]
+import os
+
+from gpt2_sampler.cli.keys import give_back, hold
 
 
 def start(module: str) -> int:
@@ -29,7 +32,23 @@ def generate() -> int:
 
 
 def interactive() -> int:
-    return start("interactive")
+    """What is typed while modules are imported is kept for the first question."""
+    if hold():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name)
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, end)
+    try:
+        return start("interactive")
+    finally:
+        give_back()
+
+
+def end(number: int, frame: object) -> None:
+    """Ends the process by the signal, the terminal as it was."""
+    give_back()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def download() -> int:

@@ -10,7 +10,9 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ Command = Callable[[Sequence[str], str], None]
 HARMLESS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\n\t")}, "\ufffd")
 """Samples, and the names of files and of what servers have, can hold any character; those that
 steer a terminal must not reach one."""
+PATIENCE, TICK = 0.3, 0.01  # seconds
 SIGPIPE = 13  # Windows has no name for it
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -56,7 +59,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     except Terminated as end:
         return end_by(end.number)
     except BrokenPipeError:  # the reader has what it wanted
-        give_up_stdout()
+        drop_what_is_buffered()
         return end_by(SIGPIPE)
     except Exception as error:
         if interrupted(error):
@@ -67,7 +70,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
 
 def handle_signals() -> None:
     """Ctrl-C and what ends a process raise exceptions, except where they are ignored (nohup)."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -85,9 +88,15 @@ def terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated(number)
 
 
-def give_up_stdout() -> None:
-    """What is still buffered must not fail again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop_what_is_buffered() -> None:
+    """What stdout could not take must not fail again later, or at exit."""
+    descriptor = sys.stdout.fileno()
+    kept, nowhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    sys.stdout.flush()
+    os.dup2(kept, descriptor)
+    os.close(kept)
+    os.close(nowhere)
 
 
 def end_by(number: int) -> int:
@@ -147,8 +156,26 @@ def pass_on_logs() -> None:
 
 def notice(text: str, style: str = "{}") -> None:
     """A line, or some, for the person, who may have closed the stream."""
+    let_samples_arrive()
     with contextlib.suppress(OSError):
         print(style.format(text.translate(HARMLESS)), file=sys.stderr, flush=True)
+
+
+def let_samples_arrive() -> None:
+    """What reads stdout, tee perhaps, gets a moment to show it before the next line on stderr."""
+    if sys.platform == "win32" or not sys.stderr.isatty():
+        return
+    import fcntl
+    import termios
+
+    until = time.monotonic() + PATIENCE
+    with contextlib.suppress(OSError, ValueError):  # no pipe, or none that can tell
+        descriptor = sys.stdout.fileno()
+        while stat.S_ISFIFO(os.fstat(descriptor).st_mode) and time.monotonic() < until:
+            waiting = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+            time.sleep(TICK)  # for what was taken from the pipe just now
+            if not any(waiting):
+                return
 
 
 def aside(text: str) -> None:
@@ -166,7 +193,7 @@ def complain(error: Exception, verbose: bool = False) -> None:
     else:
         if verbose:
             notice("".join(traceback.format_exception(error)).rstrip())
-        text = f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
+        text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         if isinstance(error, OSError) and error.strerror:
             text = f"{error.filename or 'a file or a stream'}: {error.strerror}"
     notice(f"error: {' '.join(text.split(chr(10)))}")
@@ -181,5 +208,5 @@ def show(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        give_up_stdout()
+        drop_what_is_buffered()
         raise OutputError(f"stdout cannot be written ({error.strerror or error})") from None
