@@ -156,7 +156,7 @@ class Pressing(FakeEngine):
         ("/usr/bin", "a slash needs two"),
         ("/set temperature -1", "--temperature must be 0 or more"),
         ("/set model_name 345M", "'model_name' cannot be set here"),
-        ("/set", "'' cannot be set here"),
+        ("/set", "/set takes a flag and its value"),
         ("/retry", "there is no text yet"),
         ("/more", "there is no text yet"),
         ("/more x", "takes the number of a sample"),
