@@ -470,15 +470,16 @@ def test_verbose_shows_the_chatter_of_libraries(models: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line_within_a_second(models: Path, flags: list[str], said: str) -> None:
-    began = time.monotonic()
+    began = os.times()
     done = run("gpt2-interactive", models, *flags)
-    seconds = time.monotonic() - began
+    ended = os.times()
     assert done.returncode == 2
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("error: ") and said in line
     assert len(line) < 300
-    assert seconds < 9  # one, on a machine with nothing else to do
+    used = ended.children_user - began.children_user + ended.children_system - began.children_system
+    assert used < 3  # seconds of a processor, however busy the machine is; usually half of one
 
 
 def test_a_vocabulary_of_another_model_is_one_line(tmp_path: Path) -> None:

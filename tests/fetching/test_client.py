@@ -264,11 +264,11 @@ def test_a_server_without_tls_is_named(server: MisbehavingServer) -> None:
 
 def at_once(url: str) -> SourceError:
     """The error, which is not waited for."""
-    client = Client(Network(timeout=5, retry=Retry(total=5, backoff_factor=5)))
+    client = Client(Network(timeout=5, retry=Retry(total=5, backoff_factor=30)))
     began = time.monotonic()
     with pytest.raises(SourceError) as caught:
         client.probe(url)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 40  # the second try would come later
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -375,12 +375,12 @@ def test_a_redirect_with_an_endless_body_is_followed(server: MisbehavingServer) 
     def long_way(answer: Answer) -> None:
         answer.status, answer.body = 302, bytes(1 << 24)
         answer.headers = {"Location": "/file"}
-        dripping(1 << 16, 0.1)(answer)  # half a minute
+        dripping(1 << 16, 0.5)(answer)  # two minutes
 
     server.misbehave("moved", long_way, methods="GET HEAD")
     began = time.monotonic()
     get(f"{server.url}/moved")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 # The command, as it is typed.
