@@ -41,13 +41,14 @@ class TypeAhead:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._release()
+        self._leave()
+        give_back()
 
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[list[str]]:
-        """Within it the terminal is somebody else's; gives what was typed before, a text for each
-        burst of keys."""
-        self._release()
+        """Within it somebody else reads the keys; gives what was typed before, a text for each
+        burst of them. The terminal waits for no lines in between: a Ctrl-D would be lost there."""
+        self._leave()
         bursts, self._bursts = self._bursts, []
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         try:
@@ -64,7 +65,7 @@ class TypeAhead:
         thread.start()
         self._thread = thread
 
-    def _release(self) -> None:
+    def _leave(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
             signal.signal(signal.SIGTSTP, self._before)
@@ -74,11 +75,11 @@ class TypeAhead:
             until = self._last + QUEUE  # what is being pasted has not all come yet
             while time.monotonic() < until and self._come(until - time.monotonic()):
                 until = self._last + BURST
-        give_back()
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: the shell gets its terminal as it was."""
-        self._release()
+        self._leave()
+        give_back()
         os.kill(os.getpid(), signal.SIGTSTP)
         self._collect()
 
