@@ -1,7 +1,8 @@
 """GPT-2 on the command line. What this module names is the public API; the rest may change."""
 
 from gpt2_sampler.decoding.sampling import Sampling, generate
-from gpt2_sampler.engines.engine import Engine, load_engine
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.opening import load_tokenizer
 from gpt2_sampler.tokenizer.load import Tokenizer

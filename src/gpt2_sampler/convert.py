@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.engines.engine import load_engine
+from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.engines.litert.export import FOLDER as EXPORTS
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import read_bytes, read_object, written

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags import flag, kinds, reader
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.engines.engine import DEVICES, PRECISIONS
+from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 
 TOP_SEED = 2**32 - 1
