@@ -160,7 +160,7 @@ def export(folder: Path) -> None:
     try:
         from gpt2_sampler.engines.litert.export import exported
 
-        exported(folder, open_checkpoint(folder), "float32")
+        exported(open_checkpoint(folder), "float32")
     except Exception as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         terminal.notice(f"the model is whole but was not prepared ({first}); sampling will try")

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpt2_sampler.engines.engine import cache_slots
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 
@@ -23,7 +22,7 @@ def needed(hparams: HParams, precision: str, rows: int, tokens: int) -> int:
     no part of it: what is read of them makes way for whatever else needs the memory. Nor is what
     reading a long prompt takes for a moment."""
     h = hparams
-    slots = cache_slots(min(tokens, h.n_ctx), h.n_ctx)
+    slots = min(tokens, h.n_ctx)
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
     # A head's keys: in int8 they share a float32 scale.
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
