@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import ctypes
 import importlib.machinery
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ LANES, CHUNK, QUERIES, HEAD_MAX = 16, 64, 8, 512
 """As in attention.c."""
 WORTH_A_THREAD = 4096
 """Vectors to be looked at in a call: fewer are done sooner than a second thread wakes up."""
-INT8_TOP, TINY = 127, 1e-30
+INT8_TOP, TINY = np.float32(127), np.float32(1e-30)
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +75,11 @@ class Plain(Attention):
         ends = runs(rows, positions, len(rows))
         self.runs = [
             (slice(first, last), int(rows[first]), int(positions[first]))
-            for first, last in zip(ends[:-1], ends[1:], strict=True)
+            for first, last in itertools.pairwise(ends)
         ]
 
     def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
-        _, rows, _, heads, _, size = self.cache.shape
+        heads, size = self.cache.shape[3], self.cache.shape[5]
         parts = qkv.reshape(-1, 3, heads, size).transpose(1, 2, 0, 3)  # [3, H, N, K]
         for tokens, row, first in self.runs:
             query, key, value = parts[:, :, tokens]
@@ -100,8 +101,8 @@ class Plain(Attention):
 
 def rounded(vectors: Floats) -> Floats:  # [..., K] -> [..., K]
     """The nearest numbers that int8 can say, the largest of each vector being 127 of its steps."""
-    scale = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), TINY) / INT8_TOP
-    return np.rint(vectors / scale) * scale
+    top = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), TINY)
+    return np.rint(vectors * (INT8_TOP / top)) * (top / INT8_TOP)
 
 
 def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:

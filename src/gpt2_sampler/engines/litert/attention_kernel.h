@@ -57,10 +57,7 @@ TARGET INLINE float FN(quantise)(const float *x, int size, int8_t *to, size_t st
         top = -x[i] > top ? -x[i] : top;
     }
     float by = 127 / top;
-    for (i = 0; i < size; i++) {
-        float scaled = x[i] * by;
-        to[i * stride] = (int8_t)(int32_t)(scaled + (scaled < 0 ? -0.5f : 0.5f));
-    }
+    for (i = 0; i < size; i++) to[i * stride] = (int8_t)(int32_t)__builtin_rintf(x[i] * by);
     return top / 127;
 }
 

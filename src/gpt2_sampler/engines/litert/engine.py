@@ -1,4 +1,4 @@
-"""A checkpoint -> an engine that runs it on a CPU: LiteRT's kernels with our attention between them.
+"""A checkpoint -> an engine that runs it on a CPU: LiteRT's kernels and our attention in turn.
 
 Never imports TensorFlow.
 """
