@@ -32,7 +32,9 @@ def kernel(heads: int, size: int, int8: bool, version: int, threads: int = 1) ->
     return made
 
 
-def attend(attention: Attention, rows: list[int], positions: list[int], qkv: np.ndarray):  # type: ignore[no-untyped-def]
+def attend(
+    attention: Attention, rows: list[int], positions: list[int], qkv: np.ndarray
+) -> np.ndarray:
     """qkv [L, N, 3 E] -> [L, N, E]"""
     layers, n, wide = qkv.shape
     out = np.full([layers, n, wide // 3], np.nan, np.float32)
@@ -48,7 +50,8 @@ def calls(draw: st.DrawFn) -> list[tuple[list[int], list[int]]]:
     filled = [0] * ROWS
     made = []
     for _ in range(draw(st.integers(1, 5))):
-        rows, positions = [], []
+        rows: list[int] = []
+        positions: list[int] = []
         for row in draw(st.permutations(range(ROWS))):
             start = draw(st.sampled_from([filled[row], 0, filled[row] // 2]))
             most = SLOTS - start

@@ -130,7 +130,7 @@ def test_no_room_for_a_call_does_not_end_the_engine(
     expected = engine.logits([1, 2, 3])
 
     class Full:
-        def ResizeInputTensor(self, *arguments: object) -> None:  # noqa: N802
+        def ResizeInputTensor(self, *arguments: object) -> None:
             raise RuntimeError("out of memory")
 
     function = engine.layers[1]

@@ -121,7 +121,12 @@ def test_each_matrix_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch)
     checkpoint = open_checkpoint(folder)
     read: list[str] = []
     before = checkpoint.tensors.read
-    monkeypatch.setattr(checkpoint.tensors, "read", lambda name: read.append(name) or before(name))
+
+    def watched(name: str) -> np.ndarray:
+        read.append(name)
+        return before(name)
+
+    monkeypatch.setattr(checkpoint.tensors, "read", watched)
     for precision in ("float32", "int8"):
         read.clear()
         export.exported(checkpoint, precision)

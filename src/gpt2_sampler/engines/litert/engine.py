@@ -58,8 +58,10 @@ class LiteRTEngine(Engine):
         logits = np.empty([len(last), self.hparams.n_vocab], np.float32)
         for start in range(0, len(given[0]), PIECE):
             here = (last >= start) & (last < start + PIECE)
-            piece = [numbers[start : start + PIECE] for numbers in given]
-            logits[here] = self._read(*piece, last[here] - start)
+            piece = slice(start, start + PIECE)
+            logits[here] = self._read(
+                given[0][piece], given[1][piece], given[2][piece], last[here] - start
+            )
         return logits
 
     def _read(
