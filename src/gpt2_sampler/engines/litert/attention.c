@@ -96,6 +96,7 @@ EXPORTED const char *attention_name(int version) { return kernels[version].name;
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -149,12 +150,16 @@ static void gather(int wanted) {
         pool.helpers = 0;
         pool.owner = getpid();
     }
-    while (pool.helpers < wanted) {
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, help, NULL) != 0) return;
+    if (pool.helpers >= wanted) return;
+    sigset_t all, before; /* signals are for the threads that Python knows */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    while (pool.helpers < wanted && pthread_create(&thread, NULL, help, NULL) == 0) {
         pthread_detach(thread);
         pool.helpers++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void each(Work work, const Call *call, int count, int threads) {

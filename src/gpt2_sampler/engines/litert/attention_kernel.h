@@ -85,11 +85,9 @@ TARGET static void FN(store)(const Call *c, int item) {
 }
 
 /* Asks for memory that will be read soon. The processor's own prefetching ends with each page, and
-   a chunk of int8 is one. */
-TARGET INLINE void FN(fetch)(const void *numbers, size_t at, size_t count, const int int8) {
-    const char *first = (const char *)numbers + at * (int8 ? 1 : 4);
-    const char *last = first + count * (int8 ? 1 : 4);
-    for (; first < last; first += 64) __builtin_prefetch(first, 0, 2);
+   a chunk of int8 is one; a chunk of floats is four, and gains nothing. */
+TARGET INLINE void FN(fetch)(const int8_t *first, size_t count) {
+    for (size_t i = 0; i < count; i += 64) __builtin_prefetch(first + i, 0, 2);
 }
 
 /* Where a strip of WIDTH slots of a chunk begins within its keys. */
@@ -225,9 +223,9 @@ TARGET INLINE void FN(attend_to_row)(
     int end = first + n;
     for (int start = 0; start < end; start += CHUNK) {
         size_t slot = row_head * c->slots + start;
-        if (count == 1 && start + CHUNK < end) {
-            FN(fetch)(c->keys, (slot + CHUNK) * size, (size_t)CHUNK * size, int8);
-            FN(fetch)(c->values, (slot + CHUNK) * wide, (size_t)CHUNK * wide, int8);
+        if (int8 && count == 1 && start + CHUNK < end) {
+            FN(fetch)((const int8_t *)c->keys + (slot + CHUNK) * size, (size_t)CHUNK * size);
+            FN(fetch)((const int8_t *)c->values + (slot + CHUNK) * wide, (size_t)CHUNK * wide);
         }
         if (count == 1) FN(score_one)(queries, c->keys, slot * size, size, int8, scores);
         else FN(score_many)(queries, c->keys, slot * size, size, int8, scores);
