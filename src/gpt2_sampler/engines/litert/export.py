@@ -11,6 +11,7 @@ import dataclasses
 import json
 import logging
 import math
+import mmap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,8 @@ def read(path: Path, key: str) -> Exported | None:
     if crc32c(data[:-CRC_SIZE]) != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
         log.warning("%s is damaged; it is made again", path)
         return None
+    if hasattr(mmap, "MADV_DONTNEED"):  # what was read for the checksum leaves the memory again
+        data._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
     arrays = {
         name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
         .view(dtype)

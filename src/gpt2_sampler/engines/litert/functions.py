@@ -82,7 +82,7 @@ def load_functions(path: Path, count: int, threads: int) -> list[Function]:
     functions = [Function(interpreter, f"f{n}") for n in range(count)]
     for function in functions:
         function.resize(1)
-    give_back(path)  # the kernels have copies of the weights, in an order of their own
+        give_back(path)  # the kernels have copies of the weights now, in an order of their own
     return functions
 
 
