@@ -195,6 +195,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_holds_one_package_and_the_demo_model(wheel: Path) -> None:
     names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
+    assert any(name.startswith("gpt2_sampler/engines/litert/_attention.") for name in names)
     modules = {name for name in names if name.endswith(".py")}
     assert modules == {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for p in PACKAGE.rglob("*.py")}
     demo = {name.split("/")[-1] for name in names if name.startswith("gpt2_sampler/demo/")}
