@@ -44,8 +44,8 @@ def load(settings: Settings) -> Model:
         )
     device = find_device(s.device, s.precision)
     if device == "cpu":
-        rows = min(s.batch_size, s.nsamples or s.batch_size)
-        require_memory(hparams, s.precision, rows, s.sample_length(hparams.n_ctx), free_memory())
+        length = s.sample_length(hparams.n_ctx)
+        require_memory(hparams, s.precision, s.rows, length, free_memory())
     with quiet(s.verbose):
         return Model(encoder, load_engine(checkpoint, device, s.precision, s.threads))
 

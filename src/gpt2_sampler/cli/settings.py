@@ -55,6 +55,11 @@ class SamplingSettings:
         )
 
     @property
+    def rows(self) -> int:
+        """Samples written at the same time."""
+        return min(self.batch_size, self.nsamples or self.batch_size)
+
+    @property
     def stop_texts(self) -> list[str]:
         # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
         texts = [
@@ -98,13 +103,10 @@ class Settings(ModelSettings, SamplingSettings):
                 raise UsageError(f"--{name} must be {low} or more, not {value}")
         if self.seed is not None and self.seed > TOP_SEED:
             raise UsageError(f"--seed must be at most {TOP_SEED}, not {self.seed}")
-        if not 0 <= self.temperature < float("inf"):
-            raise UsageError(f"--temperature must be 0 or more, not {self.temperature:g}")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top_p must be above 0 and at most 1, not {self.top_p:g}")
-        if not 0 < self.repetition_penalty < float("inf"):
-            value = self.repetition_penalty
-            raise UsageError(f"--repetition_penalty must be above 0, not {value:g}")
+        try:
+            _ = self.sampling
+        except UsageError as error:  # it begins with the name of the field
+            raise UsageError(f"--{error}") from None
         if "" in self.stop:
             raise UsageError("--stop takes the text to stop at; it was empty")
         for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
@@ -119,7 +121,7 @@ class Settings(ModelSettings, SamplingSettings):
     def lowest(self) -> Mapping[str, int]:
         """The lowest value of each flag that counts something."""
         at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length", "threads"), 1)
-        return at_least_1 | dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
+        return {**at_least_1, "seed": 0}
 
 
 @dataclasses.dataclass(frozen=True)
