@@ -23,7 +23,7 @@ from gpt2_sampler.decoding.sampling import (
     log_softmax,
     ordered,
 )
-from gpt2_sampler.decoding.window import checked, in_window, that_matter
+from gpt2_sampler.decoding.window import checked, in_window, is_whole, that_matter
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import OutOfMemory, UsageError
 
@@ -143,13 +143,13 @@ class Batch:
     rounding of the engine's logits. Whatever stops a step, the batch can be used on: what was being
     read is read again.
 
-    An engine serves one batch at a time: whatever else reads with it empties what its rows hold.
+    Whatever else reads with the engine between two steps costs time: the rows are read again.
     """
 
     def __init__(self, engine: Engine, rows: int) -> None:
         """Nothing is reserved before the first step. Raises UsageError for no rows."""
-        if rows < 1:
-            raise UsageError(f"a batch has 1 row or more, not {rows}")
+        if not is_whole(rows, 1):
+            raise UsageError(f"a batch has 1 row or more, not {rows!r}")
         self.engine = engine
         self.rows = rows
         """Texts at the same time; halved where the memory has no room for them."""
@@ -172,10 +172,10 @@ class Batch:
             raise UsageError(f"there is a request {request.id!r} already")
         for name, low in (("length", 1), ("drawn", 0), ("top", 0)):
             value = getattr(request, name)
-            if value is not None and value < low:
-                raise UsageError(f"a request's {name} must be {low} or more, not {value}")
-        if not request.stream or min(request.stream) < 0:
-            raise UsageError(f"a stream is of numbers from 0 on, not {request.stream}")
+            if not is_whole(value, low) and (name, value) != ("top", None):
+                raise UsageError(f"a request's {name} must be {low} or more, not {value!r}")
+        if not request.stream or not all(is_whole(number, 0) for number in request.stream):
+            raise UsageError(f"a stream is of whole numbers from 0 on, not {request.stream!r}")
         tokens = checked(request.tokens, self.engine.hparams.n_vocab)
         text = Text(request, tokens, next(self._clock))
         self._texts[request.id] = text
@@ -216,8 +216,10 @@ class Batch:
     def _step(self) -> list[Token]:
         if not self._texts:
             return []
-        if not self._rows:
+        if not self._rows or self.engine.holder is not self:
+            self._give_back()
             self.engine.reserve(self.rows)
+            self.engine.holder = self
             self._rows = [Row(number) for number in range(self.rows)]
         for row in self._rows:
             if row.source is not None and row.text is not None:
@@ -257,9 +259,10 @@ class Batch:
         shared = {}
         for other in self._rows:
             if other is not row:
-                reading = other.text is not None and other.source is None
-                text = self._window(other.text) if reading else other.held
-                shared[other] = min(n_shared(text, window), len(window) - 1)
+                held = other.held
+                if other.text is not None and other.source is None:  # it reads on by itself
+                    held = self._window(other.text)
+                shared[other] = min(n_shared(held, window), len(window) - 1)
         source = max(shared, key=shared.__getitem__, default=row)
         if shared.get(source, 0) >= len(row.held) + WORTH_COPYING:
             row.source = (source, source.text, shared[source])

@@ -72,6 +72,7 @@ def read(
     if not 0 < step < window:
         raise UsageError(f"the stride must be 1 to {window - 1} tokens, not {step}")
     engine.reserve(1)
+    engine.holder = None
     scored = 1  # tokens
     for start in range(0, len(text), step):
         end = min(start + window, len(text))

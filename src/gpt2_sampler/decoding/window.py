@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gpt2_sampler.errors import UsageError
+
+
+def is_whole(number: Any, low: int) -> bool:
+    """Whether it is a whole number, of Python's or NumPy's, and not below another."""
+    kind = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    return kind and bool(number >= low)
 
 
 def checked(tokens: Sequence[Any], n_vocab: int) -> list[int]:
     """A text that a caller gives -> its token ids. Raises UsageError unless there is one at least
     and the model has them all."""
-    ids = [token_id(token, n_vocab) for token in tokens]
-    if not ids:
-        raise UsageError("a text needs one token at least to go on from; it has none")
-    return ids
-
-
-def token_id(token: Any, n_vocab: int) -> int:
-    try:
-        number = -1 if isinstance(token, bool) else operator.index(token)
-    except TypeError:
-        number = -1
-    if not 0 <= number < n_vocab:
-        raise UsageError(f"the model has tokens 0 to {n_vocab - 1}, and no {token!r}")
-    return number
+    for token in tokens:
+        if not is_whole(token, 0) or token >= n_vocab:
+            raise UsageError(f"the model has tokens 0 to {n_vocab - 1}, and no {token!r}")
+    if len(tokens) == 0:
+        raise UsageError("there must be one token at least to go on from; there is none")
+    return [int(token) for token in tokens]
 
 
 def in_window(n_tokens: int, window: int) -> int:

@@ -24,6 +24,8 @@ class Engine(abc.ABC):
     hparams: HParams
     rows: int = 0
     """B, as reserved."""
+    holder: object = None
+    """Who reserved last and knows what the rows hold. Whoever finds another here reserves anew."""
 
     @abc.abstractmethod
     def reserve(self, rows: int) -> None:
@@ -59,6 +61,7 @@ class Engine(abc.ABC):
         """
         self.check(tokens)
         self.reserve(1)
+        self.holder = None
         n = len(tokens)
         if n == 0:
             return np.zeros([0, self.hparams.n_vocab], np.float32)
