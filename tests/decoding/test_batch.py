@@ -92,7 +92,7 @@ def test_prompts_samplings_and_lengths_of_all_kinds_are_written_together() -> No
     mixed = [
         Request(
             id=f"request {n}",
-            tokens=random.integers(V, size=random.integers(1, 2 * C)),
+            tokens=random.integers(V, size=random.integers(1, 2 * C)).tolist(),
             stream=(5, n, n),
             sampling=SAMPLINGS[n % 4],
             length=1 + int(random.integers(30)),
@@ -268,6 +268,22 @@ def test_whoever_waits_for_a_prompt_reads_it_alone_if_its_reader_leaves() -> Non
     assert sum(engine.calls) < 1.5 * len(prompt)
 
 
+def test_who_takes_the_row_of_one_that_waited_does_not_wait() -> None:
+    engine = FakeEngine(V, 10 * PIECE)
+    batch = Batch(engine, 3)
+    talker, first, second, third = requests(4, length=9, ends=frozenset())
+    batch.add(talker)
+    batch.step()
+    for request in (first, second):
+        batch.add(replace(request, tokens=[1] * 9 * PIECE))
+    batch.step()
+    batch.cancel(second.id)
+    batch.cancel(first.id)
+    batch.add(replace(first, tokens=[1] * 9 * PIECE))
+    batch.add(replace(third, tokens=[2]))
+    assert third.id in {token.request.id for token in batch.step()}
+
+
 def test_what_another_reads_with_the_engine_changes_no_text() -> None:
     engine = FakeEngine(V, C)
     one, other = Batch(engine, 2), Batch(engine, 3)
@@ -362,7 +378,7 @@ def test_logits_that_are_no_numbers_are_said_at_once_and_cost_no_other_text() ->
 def test_a_step_that_is_stopped_at_any_write_is_taken_again() -> None:
     for stop_at in range(60):
         engine = FakeEngine(V, C)
-        engine.fail = raising(KeyboardInterrupt, stop_at)  # type: ignore[method-assign]
+        engine.fail = raising(KeyboardInterrupt, stop_at)  # type: ignore[method-assign, assignment]
         batch = Batch(engine, 2)
         expected = requests(3, length=9)
         for request in expected:
@@ -510,7 +526,7 @@ class AnyOrder(RuleBasedStateMachine):
         at=st.integers(0, 2 * C),
     )
     def fail(self, error: type[BaseException], at: int) -> None:
-        self.engine.fail = raising(error, self.engine.written + at)  # type: ignore[method-assign]
+        self.engine.fail = raising(error, self.engine.written + at)  # type: ignore[method-assign, assignment]
         try:
             self.step(3)
         except error:

@@ -262,7 +262,7 @@ class Batch:
                 held = other.held
                 if other.text is not None and other.source is None:  # it reads on by itself
                     held = self._window(other.text)
-                shared[other] = min(n_shared(held, window), len(window) - 1)
+                shared[other] = n_shared(held, window)
         source = max(shared, key=shared.__getitem__, default=row)
         if shared.get(source, 0) >= len(row.held) + WORTH_COPYING:
             row.source = (source, source.text, shared[source])
