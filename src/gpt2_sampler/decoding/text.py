@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from gpt2_sampler.decoding.batch import END_OF_TEXT, Request, Token
-from gpt2_sampler.tokenizer.load import Vocabulary
+from gpt2_sampler.tokenizer.load import Tokenizer
 
 STOP_TEXT = "stop text"
 """Why a text ended, beside the reasons of its request."""
@@ -23,7 +23,7 @@ class SampleText:
     def __init__(
         self,
         request: Request,
-        vocabulary: Vocabulary,
+        vocabulary: Tokenizer,
         stops: Sequence[str] = (),
         start: SampleText | None = None,
     ) -> None:
