@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 PACKAGE = HERE / "src" / "gpt2_sampler"
@@ -25,6 +25,17 @@ setup(
     package_dir={"": "src", "gpt2_sampler.demo": "models/demo"},
     package_data={"gpt2_sampler.demo": ["*"]},
     include_package_data=False,
+    # Loaded with ctypes: it needs a C compiler and no Python headers. Without a compiler the
+    # installation goes on, and attention runs in NumPy.
+    ext_modules=[
+        Extension(
+            "gpt2_sampler.engines.litert._attention",
+            ["src/gpt2_sampler/engines/litert/attention.c"],
+            depends=["src/gpt2_sampler/engines/litert/attention_kernel.h"],
+            extra_compile_args=["-O3", "-std=gnu11"],
+            optional=True,
+        )
+    ],
     entry_points={
         "console_scripts": [
             "gpt2-generate = gpt2_sampler.cli.start:generate",

@@ -408,7 +408,7 @@ def say(text: str) -> None:
 def main() -> None:
     import platformdirs
 
-    from gpt2_sampler.engines.engine import physical_cores
+    from gpt2_sampler.engines.load import physical_cores
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     cache = platformdirs.user_cache_path("gpt2-sampler") / "benchmarks" / "117M"

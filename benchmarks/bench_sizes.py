@@ -40,8 +40,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
 from gpt2_sampler import load_engine  # noqa: E402
-from gpt2_sampler.engines.engine import PRECISIONS  # noqa: E402
 from gpt2_sampler.engines.litert.export import exported  # noqa: E402
+from gpt2_sampler.engines.load import PRECISIONS  # noqa: E402
 from gpt2_sampler.engines.memory import needed  # noqa: E402
 from gpt2_sampler.weights.checkpoint import open_checkpoint  # noqa: E402
 from gpt2_sampler.weights.hparams import HParams  # noqa: E402

@@ -59,9 +59,15 @@ def fake_engine(checkpoint: Checkpoint, *_: object) -> Engine:
 
 
 class SlowEngine(FakeEngine):
-    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
+    def forward(
+        self,
+        tokens: Sequence[int],
+        rows: Sequence[int],
+        positions: Sequence[int],
+        wanted: Sequence[int],
+    ) -> Floats:
         time.sleep(float(os.environ.get("DELAY", "0")))
-        return super().decode(tokens, positions)
+        return super().forward(tokens, rows, positions, wanted)
 
 
 class SlowBook(SlowEngine, Book):

@@ -22,48 +22,55 @@ def hashed(tokens: Sequence[int], n_vocab: int) -> Floats:
 
 
 class FakeEngine(Engine):
-    """Fails if a row looks at slots that nobody filled. interrupt_at is the number of the call,
-    counted from 1, that is ended by Ctrl-C halfway."""
+    """Fails if a row looks at slots that nobody filled, or its tokens come in no order.
+
+    fail is called before each token is written, with the number of tokens written so far: it may
+    raise, and the call then ends halfway.
+    """
 
     def __init__(self, n_vocab: int = 31, n_ctx: int = 13) -> None:
         self.hparams = HParams(n_vocab, n_ctx, n_embd=2, n_head=1, n_layer=1)
-        self.calls = 0
-        self.interrupt_at = 0
+        self.calls: list[int] = []
+        """The number of tokens of each forward."""
+        self.written = 0
 
-    def reset(self, rows: int) -> None:
+    def reserve(self, rows: int) -> None:
+        self.rows = rows
         self.slots = np.full([rows, self.hparams.n_ctx], EMPTY)
 
-    def prefill(
+    def forward(
         self,
         tokens: Sequence[int],
-        start: int = 0,
-        rows: Sequence[int] = (0,),
-        every: bool = False,
+        rows: Sequence[int],
+        positions: Sequence[int],
+        wanted: Sequence[int],
     ) -> Floats:
-        for row in rows:
-            assert (self.slots[row, :start] == self.slots[rows[0], :start]).all()
-            self.slots[row, start : start + len(tokens)] = tokens
-            self._count()
-        end = start + len(tokens)
-        return np.stack(
-            [self._logits(rows[0], at) for at in range(start + 1 if every else end, end + 1)]
-        )
-
-    def decode(self, tokens: Sequence[int], positions: Sequence[int]) -> Floats:
-        for row, (token, position) in enumerate(zip(tokens, positions, strict=True)):
+        assert len(tokens) == len(rows) == len(positions) > 0
+        self.calls.append(len(tokens))
+        last: dict[int, int] = {}
+        ends = []
+        for token, row, position in zip(tokens, rows, positions, strict=True):
+            assert 0 <= token < self.hparams.n_vocab
+            assert 0 <= row < self.rows and position > last.get(row, -1)
+            last[row] = position
+            self.fail(self.written)
             self.slots[row, position] = token
-            self._count()
-        return np.stack([self._logits(row, at + 1) for row, at in enumerate(positions)])
+            self.written += 1
+            ends.append(self.slots[row, : position + 1].copy())
+        assert all((seen != EMPTY).all() for seen in ends)
+        chosen = [self._logits(ends[n]) for n in wanted]
+        return np.stack(chosen) if chosen else np.zeros([0, self.hparams.n_vocab], np.float32)
 
-    def _logits(self, row: int, end: int) -> Floats:
-        seen = self.slots[row, :end]
-        assert (seen != EMPTY).all()
+    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
+        assert (self.slots[source, :tokens] != EMPTY).all()
+        for target in targets:
+            self.slots[target, :tokens] = self.slots[source, :tokens]
+
+    def fail(self, written: int) -> None:
+        """Tests put what raises here."""
+
+    def _logits(self, seen: npt.NDArray[np.int_]) -> Floats:
         return hashed(seen.tolist(), self.hparams.n_vocab)
-
-    def _count(self) -> None:
-        self.calls += 1
-        if self.calls == self.interrupt_at:
-            raise KeyboardInterrupt
 
 
 class Book(FakeEngine):
@@ -73,7 +80,7 @@ class Book(FakeEngine):
         super().__init__(n_vocab, n_ctx)
         self.tokens = tokens
 
-    def _logits(self, row: int, end: int) -> Floats:
+    def _logits(self, seen: npt.NDArray[np.int_]) -> Floats:
         logits = np.full(self.hparams.n_vocab, -np.inf, np.float32)
-        logits[self.tokens[end % len(self.tokens)]] = 0
+        logits[self.tokens[len(seen) % len(self.tokens)]] = 0
         return logits

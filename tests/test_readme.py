@@ -13,7 +13,7 @@ import pytest
 from tests.checkpoints import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SETUP = re.compile(r"python3 -m venv \S+ && \S+/pip install -q -r (\S+) && ")
+SETUP = re.compile(r"python3 -m venv \S+ && \S+/pip install -q (?:-e|-r) (\S+) && ")
 RULE = "=" * 40
 
 

@@ -219,7 +219,7 @@ def token_losses(
 ) -> tf.Tensor:
     """batch [B, T + 1] -> the loss of predicting each next token [B, T], nats.
 
-    model.transform without a past, with dropout where GPT-2 was trained with it.
+    model.transform of whole texts, with dropout where GPT-2 was trained with it.
     """
 
     def drop(x: tf.Tensor) -> tf.Tensor:
@@ -227,13 +227,14 @@ def token_losses(
 
     tokens = batch[:, :-1]
     rows, n_tokens = tf.shape(tokens)[0], tf.shape(tokens)[1]
-    no_slots = tf.zeros([rows, hparams.n_head, 0, hparams.head_size])
-    mask = model.attention_mask(tf.zeros([rows, 0], tf.bool), n_tokens)
+    positions = tf.repeat(tf.range(n_tokens)[None], rows, axis=0)
     x = drop(tf.gather(params["wte"], tokens) + params["wpe"][:n_tokens])
     for layer in range(hparams.n_layer):
         h = f"h{layer}"
         normed = model.layer_norm(params, hparams, f"{h}/ln_1", x)
-        attended, _ = model.attention(params, hparams, layer, normed, (no_slots, no_slots), mask)
+        attended = model.attention(
+            params, hparams, layer, normed, positions, lambda layer, keys, values: (keys, values)
+        )
         x += drop(attended)
         normed = model.layer_norm(params, hparams, f"{h}/ln_2", x)
         x += drop(model.mlp(params, hparams, f"{h}/mlp", normed))

@@ -7,26 +7,40 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers know it; to import typing takes longer than all below
 if TYPE_CHECKING:
-    from gpt2_sampler.decoding.sampling import Sampling, generate
-    from gpt2_sampler.engines.engine import Engine, load_engine
+    from gpt2_sampler.decoding.batch import Batch, Choice, Request, Token
+    from gpt2_sampler.decoding.generate import generate
+    from gpt2_sampler.decoding.sampling import Sampling
+    from gpt2_sampler.decoding.score import places, score
+    from gpt2_sampler.engines.engine import Engine
+    from gpt2_sampler.engines.load import load_engine
     from gpt2_sampler.errors import SamplerError
     from gpt2_sampler.opening import load_tokenizer
     from gpt2_sampler.tokenizer.load import Tokenizer
 
 __all__ = [
+    "Batch",
+    "Choice",
     "Engine",
+    "Request",
     "SamplerError",
     "Sampling",
+    "Token",
     "Tokenizer",
     "generate",
     "load_engine",
     "load_tokenizer",
+    "places",
+    "score",
 ]
 __version__ = "0.1.0"
 
 HOMES = {
-    "decoding.sampling": ("Sampling", "generate"),
-    "engines.engine": ("Engine", "load_engine"),
+    "decoding.batch": ("Batch", "Choice", "Request", "Token"),
+    "decoding.generate": ("generate",),
+    "decoding.sampling": ("Sampling",),
+    "decoding.score": ("places", "score"),
+    "engines.engine": ("Engine",),
+    "engines.load": ("load_engine",),
     "errors": ("SamplerError",),
     "opening": ("load_tokenizer",),
     "tokenizer.load": ("Tokenizer",),

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.engines.engine import load_engine
-from gpt2_sampler.engines.litert.export import FOLDER as EXPORTS
+from gpt2_sampler.engines.litert.export import discard
+from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import read_bytes, read_object, written
 from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
@@ -35,7 +34,7 @@ from gpt2_sampler.tokenizer.load import (
     has_vocabulary,
     plain_byte_level,
 )
-from gpt2_sampler.weights.checkpoint import Checkpoint, save_checkpoint
+from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
 from gpt2_sampler.weights.huggingface import save_huggingface
 
 KINDS = ("openai", "huggingface")
@@ -66,7 +65,6 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
             (new / name).write_bytes(content)
         compare(source, new)
         require_new(target)  # still
-        shutil.rmtree(new / EXPORTS, ignore_errors=True)  # what compare left: not part of a model
 
 
 def require_new(target: Path) -> None:
@@ -78,7 +76,9 @@ def compare(source: Checkpoint, converted: Path) -> None:
     """Reads the same tokens with both. Raises CheckpointError unless every logit agrees."""
     h = source.hparams
     tokens = np.random.default_rng(0).integers(h.n_vocab, size=min(COMPARED, h.n_ctx)).tolist()
-    logits = [load_engine(model, "cpu").logits(tokens) for model in (source, converted)]
+    new = open_checkpoint(converted)
+    logits = [load_engine(model, "cpu").logits(tokens) for model in (source, new)]
+    discard(new)  # its folder is about to have another name
     worst = float(np.abs(logits[0] - logits[1]).max())
     if not worst <= CLOSE:  # also where it is not a number
         raise CheckpointError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from gpt2_sampler.cli.commands import Leave, obey
@@ -56,7 +58,7 @@ def test_a_text_that_goes_on_can_be_drawn_anew_from_there() -> None:
     begun, one_way, other_way = texts(story)
     assert one_way != other_way
     story.more()
-    assert story.steps[-1].start.tokens[: len(story.steps[0].samples[0].tokens)]
+    assert story.steps[-1].start is story.steps[2].samples[0]
     assert story.steps[-1].samples[0].number == 1
     assert begun == texts(story)[0]
 
@@ -141,12 +143,12 @@ class Pressing(FakeEngine):
     looks = press_at = 0
     times = 1
 
-    def _logits(self, row: int, end: int) -> Floats:
+    def _logits(self, seen: npt.NDArray[np.int_]) -> Floats:
         self.looks += 1
         if self.looks == self.press_at:
             for _ in range(self.times):
                 signal.raise_signal(signal.SIGINT)
-        return super()._logits(row, end)
+        return super()._logits(seen)
 
 
 @pytest.mark.parametrize(

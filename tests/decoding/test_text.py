@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_sampler.decoding.text import SampleText, first_stop, pending
+from gpt2_sampler.decoding.batch import END_OF_TEXT as ENDED
+from gpt2_sampler.decoding.batch import LENGTH_REACHED, Request, Token
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.decoding.text import STOP_TEXT, SampleText, first_stop, pending
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
 
 BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
@@ -15,15 +18,19 @@ few_letters = st.text(st.sampled_from("abé"), max_size=12)
 stop_texts = st.lists(st.text(st.sampled_from("abé"), min_size=1, max_size=3), max_size=3)
 
 
+REQUEST = Request(0, [*b"Once"], (0, 0), Sampling(), 99, frozenset([END]))
+
+
 def pieces(tokens: list[int], text: SampleText) -> list[str]:
+    """The tokens are all that the request has: with the last one its length is reached."""
     taken = []
-    for token in tokens:
-        ended = text.add(token)
+    for number, token in enumerate(tokens, 1):
+        ended = LENGTH_REACHED if number == len(tokens) else ""
+        text.add(Token(text.request, token, ENDED if token == END else ended))
         taken.append(text.take())
-        if ended:
+        if text.ended:
             break
-    text.end("length reached")
-    return [*taken, text.take()]
+    return taken
 
 
 @given(few_letters, stop_texts)
@@ -36,9 +43,10 @@ def test_text_ends_before_the_stop_text_that_is_complete_first(
         if found:
             expected = written[: n_characters - max(map(len, found))]
             break
-    text = SampleText(0, BYTES, stops)
+    text = SampleText(REQUEST, BYTES, stops)
     assert "".join(pieces(list(written.encode()), text)) == text.text == expected
-    assert text.ended == ("length reached" if expected == written else "stop text")
+    if written:
+        assert text.ended == (LENGTH_REACHED if expected == written else STOP_TEXT)
 
 
 @given(few_letters, stop_texts)
@@ -58,27 +66,27 @@ def test_a_stop_text_inside_one_token_is_found() -> None:
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 def test_characters_are_shown_when_they_are_whole(character: str) -> None:
     tokens = list(character.encode())
-    text = SampleText(0, BYTES)
-    assert pieces(tokens, text) == [*[""] * (len(tokens) - 1), character, ""]
+    text = SampleText(REQUEST, BYTES)
+    assert pieces(tokens, text) == [*[""] * (len(tokens) - 1), character]
 
 
 def test_half_a_character_at_the_end_is_left_out_and_completed_when_the_text_goes_on() -> None:
     tokens = list("a😀b".encode())
-    first = SampleText(0, BYTES)
+    first = SampleText(REQUEST, BYTES)
     assert "".join(pieces(tokens[:3], first)) == "a"
-    second = SampleText(0, BYTES, start=first.rest())
+    second = SampleText(first.rest(), BYTES, start=first)
     assert "".join(pieces(tokens[3:], second)) == "😀b"
 
 
 def test_the_end_of_text_is_neither_shown_nor_gone_on_from() -> None:
-    text = SampleText(0, BYTES, end_of_text=END)
+    text = SampleText(REQUEST, BYTES)
     assert "".join(pieces([*b"ab", END, *b"cd"], text)) == "ab"
-    assert text.ended == "end of text"
-    assert (text.rest().tokens, text.rest().draws) == ([*b"ab"], 3)
+    assert text.ended == ENDED
+    assert (text.rest().tokens, text.rest().drawn) == ([*b"Onceab"], 3)
 
 
 def test_a_stop_text_is_shown_when_the_text_goes_on() -> None:
-    first = SampleText(0, BYTES, ["."])
+    first = SampleText(REQUEST, BYTES, ["."])
     assert "".join(pieces([*b"One. Two."], first)) == "One"
-    second = SampleText(0, BYTES, ["."], start=first.rest())
+    second = SampleText(first.rest(), BYTES, ["."], first)
     assert "".join(pieces([*b" Two. Three."], second)) == ". Two"

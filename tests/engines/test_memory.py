@@ -17,8 +17,8 @@ GB = 10**9
 def test_more_of_anything_needs_more() -> None:
     least = needed(LARGE, "int8", 1, 100)
     assert 1.5 * GB < least < 3 * GB
-    window = 2 * 48 * 1600 * 1024  # numbers in the cache of one text
-    more_for_cache = 4 * window - window * (1 + 4 / 64)  # int8 has a scale for each 64
+    cache = 2 * 48 * 1600 * 100  # numbers in the cache of 100 tokens
+    more_for_cache = 4 * cache - cache * (1 + 4 / 64)  # int8 has a scale for each 64
     assert needed(LARGE, "float32", 1, 100) - least == 3 * 1_557_611_200 + more_for_cache
     assert needed(LARGE, "int8", 8, 1024) > needed(LARGE, "int8", 4, 1024) > least
     assert needed(LARGE, "int8", 4, 5000) == needed(LARGE, "int8", 4, 1024)
@@ -29,25 +29,26 @@ def test_what_fits_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "rows", "tokens", "free", "says"),
+    ("precision", "rows", "tokens", "free", "fits"),
     [
-        ("float32", 16, 1024, 10 * GB, "what fits: --batch_size 2"),
-        ("float32", 1, 1024, 5 * GB, "what fits: --precision int8"),
-        ("float32", 16, 1024, 5 * GB, "what fits: --precision int8 --batch_size 8"),
-        ("int8", 3, 1024, int(2.2 * GB), "what fits: --batch_size 1"),
-        ("int8", 3, 1024, int(1.9 * GB), "what fits: --batch_size 1 --length 512"),
-        ("float32", 1, 1024, GB, "no setting fits; choose a smaller model"),
+        ("float32", 16, 1024, 10 * GB, {"batch_size": 4}),
+        ("float32", 1, 1024, 5 * GB, {"precision": "int8"}),
+        ("float32", 16, 1024, 5 * GB, {"precision": "int8"}),
+        ("int8", 3, 1024, int(2 * GB), {"batch_size": 2}),
+        ("int8", 3, 1024, int(1.8 * GB), {"batch_size": 1, "length": 512}),
+        ("float32", 1, 1024, GB, None),
     ],
 )
 def test_too_much_is_one_line_with_what_would_fit(
-    precision: str, rows: int, tokens: int, free: int, says: str
+    precision: str, rows: int, tokens: int, free: int, fits: dict[str, object] | None
 ) -> None:
     with pytest.raises(EngineError) as error:
         require_memory(LARGE, precision, rows, tokens, free)
     message = str(error.value)
-    assert says in message and "\n" not in message
+    assert error.value.facts.get("fits") == fits and "\n" not in message
     assert f"{needed(LARGE, precision, rows, tokens) / 1e9:.1f} GB of memory are needed" in message
     assert f"{free / 1e9:.1f} GB are free" in message
+    assert ("no setting fits" in message) == (fits is None)
 
 
 def test_a_container_may_have_less_than_the_machine(tmp_path: Path) -> None:

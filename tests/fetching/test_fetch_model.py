@@ -20,7 +20,7 @@ import pytest
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.cli import download as command
-from gpt2_sampler.engines.engine import PRECISIONS
+from gpt2_sampler.engines.load import PRECISIONS
 from gpt2_sampler.engines.memory import needed
 from gpt2_sampler.errors import CheckpointError, DownloadError, SamplerError, UsageError
 from gpt2_sampler.fetching import fetch_folder as mirror

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -200,12 +199,10 @@ def test_a_chinese_model_takes_and_prints_chinese(tmp_path: Path) -> None:
     vocabulary = load_tokenizer(checkpoint.folder)
     assert vocabulary.n_vocab <= checkpoint.hparams.n_vocab
     prompt = vocabulary.encode("春眠不觉晓，")
-    draws = generate(load_engine(checkpoint, "cpu"), prompt, range(5), length=40, seed=1)
-    texts: dict[int, str] = defaultdict(str)
-    streams = {sample: vocabulary.stream(prompt) for sample in range(5)}
-    for draw in draws:
-        texts[draw.sample] += streams[draw.sample].push(draw.token)
-    written = "".join(texts.values())
+    written = ""
+    for sample in generate(load_engine(checkpoint, "cpu"), prompt, 5, length=40, seed=1):
+        stream = vocabulary.stream(prompt)
+        written += "".join(map(stream.push, sample))
     assert any("\u4e00" <= character <= "\u9fff" for character in written)
     assert not re.search("[\u4e00-\u9fff] [\u4e00-\u9fff]", written)
 

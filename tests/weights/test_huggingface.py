@@ -15,7 +15,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from gpt2_sampler import load_engine
-from gpt2_sampler.decoding.sampling import Sampling, generate
+from gpt2_sampler.decoding.generate import generate
+from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
@@ -53,10 +54,8 @@ def test_every_logit_and_the_greedy_tokens_are_transformers(
         expected = EXPECTED[f"{kind}_logits"][row]
         np.testing.assert_allclose(engine.logits(text.tolist()), expected, rtol=0, atol=1e-4)
     greedy = EXPECTED[f"{kind}_greedy"].tolist()
-    draws = generate(
-        engine, tokens[0].tolist(), [0], length=len(greedy), sampling=Sampling(temperature=0)
-    )
-    assert [draw.token for draw in draws] == greedy
+    [drawn] = generate(engine, tokens[0], length=len(greedy), sampling=Sampling(temperature=0))
+    assert drawn == greedy
 
 
 def test_the_head_is_separate_where_it_differs(tmp_path: Path) -> None:

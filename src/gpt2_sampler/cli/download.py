@@ -14,7 +14,7 @@ from tqdm import tqdm
 from gpt2_sampler.cli import terminal
 from gpt2_sampler.cli.flags import flag, parse
 from gpt2_sampler.cli.remedies import command
-from gpt2_sampler.engines.engine import PRECISIONS
+from gpt2_sampler.engines.load import PRECISIONS
 from gpt2_sampler.engines.memory import needed, size
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.client import SourceError, Trouble
@@ -161,7 +161,7 @@ def export(folder: Path) -> None:
     try:
         from gpt2_sampler.engines.litert.export import exported
 
-        exported(folder, open_checkpoint(folder), "float32")
+        exported(open_checkpoint(folder), "float32")
     except Exception as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         terminal.notice(f"the model is whole but was not prepared ({first}); sampling will try")

@@ -10,6 +10,7 @@ from gpt2_sampler.cli.loading import load, seeded
 from gpt2_sampler.cli.settings import GenerateSettings
 from gpt2_sampler.cli.terminal import run
 from gpt2_sampler.cli.writer import write
+from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.errors import CheckpointError
 
 
@@ -24,7 +25,8 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
     settings = seeded(settings)
     numbers = range(settings.nsamples) if settings.nsamples else itertools.count()
     length = settings.sample_length(model.window)
-    for _ in write(model, settings, [start], numbers, length=length):
+    batch = Batch(model.engine, settings.rows)
+    for _ in write(batch, model, settings, [start], numbers, length=length):
         pass
 
 

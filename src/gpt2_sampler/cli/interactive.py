@@ -26,6 +26,7 @@ from gpt2_sampler.cli.terminal import (
 )
 from gpt2_sampler.cli.typeahead import TypeAhead, type_ahead
 from gpt2_sampler.cli.writer import CLOSING, write
+from gpt2_sampler.decoding.batch import Batch
 
 
 def interact(argv: Sequence[str], program: str) -> None:
@@ -44,9 +45,10 @@ def interact(argv: Sequence[str], program: str) -> None:
 def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) -> None:
     """Continues each prompt, with nobody there to say more."""
     length = settings.sample_length(model.window)
+    batch = Batch(model.engine, settings.rows)
     for prompt in prompts:
         tokens = tokens_of(prompt, model)
-        for _ in write(model, settings, tokens, range(settings.nsamples), length=length):
+        for _ in write(batch, model, settings, tokens, range(settings.nsamples), length=length):
             pass
         show(CLOSING)
 

@@ -12,7 +12,8 @@ from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.remedies import command
 from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, Settings
 from gpt2_sampler.cli.terminal import notice
-from gpt2_sampler.engines.engine import Engine, has_gpu, load_engine
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, require_memory
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.opening import load_tokenizer, open_model
@@ -41,11 +42,12 @@ def load(settings: Settings) -> Model:
             f"{checkpoint.folder}: its vocabulary has {encoder.n_vocab} tokens, its weights have "
             f"{hparams.n_vocab}; they are of two models"
         )
-    if s.device == "cpu" or not has_gpu():
-        rows = min(s.batch_size, s.nsamples or s.batch_size)
-        require_memory(hparams, s.precision, rows, s.sample_length(hparams.n_ctx), free_memory())
+    device = find_device(s.device, s.precision)
+    if device == "cpu":
+        length = s.sample_length(hparams.n_ctx)
+        require_memory(hparams, s.precision, s.rows, length, free_memory())
     with quiet(s.verbose):
-        return Model(encoder, load_engine(checkpoint, s.device, s.precision, s.threads))
+        return Model(encoder, load_engine(checkpoint, device, s.precision, s.threads))
 
 
 def open_chosen(name: str | None, step: str | None, models_dir: str | None) -> Checkpoint:

@@ -12,58 +12,64 @@ from gpt2_sampler.cli.prompts import QUESTION, tokens_of
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import interruptible, show
 from gpt2_sampler.cli.writer import CLOSING, header, write
-from gpt2_sampler.decoding.text import BEGINNING, SampleText, Start
+from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.text import SampleText
 from gpt2_sampler.errors import UsageError
 
 
 @dataclasses.dataclass
-class Opening:
-    """A prompt, its tokens, and how many sample numbers it has used."""
+class Prompt:
+    """What was typed, its tokens, and how many sample numbers it has used."""
 
-    prompt: str
+    text: str
     tokens: list[int]
     used: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """Samples that were drawn together, and where they began: at the opening, or later on."""
+    """Samples that were drawn together, after a prompt or after the text where they start."""
 
-    opening: Opening
-    start: Start
+    prompt: Prompt
+    start: SampleText | None
     samples: list[SampleText]
 
 
 class Session:
     """A new draw takes the next sample number that its prompt has not used, more text goes on in
-    its sample's own stream: the same words typed after the same seed make the same session."""
+    its sample's own stream: the same words typed after the same seed make the same session.
+
+    One batch serves it all, so that only what is new of a text is read."""
 
     def __init__(self, model: Model, settings: InteractiveSettings) -> None:
         self.model = model
         self.settings = settings
         self.steps: list[Step] = []
+        self._batch: Batch | None = None
+        self._rows = 0
+        """What the batch was made with."""
 
-    def ask(self, prompt: str) -> None:
+    def ask(self, text: str) -> None:
         """Continues the prompt."""
-        opening = Opening(prompt, tokens_of(prompt, self.model))
-        self._draw(opening, BEGINNING, range(self.settings.nsamples))
+        prompt = Prompt(text, tokens_of(text, self.model))
+        self._draw(prompt, None, range(self.settings.nsamples))
 
     def retry(self) -> None:
         """The last step again, drawn anew."""
         last = self._last()
-        n_samples = 1 if last.start.draws else self.settings.nsamples
-        first = last.opening.used
-        self._draw(last.opening, last.start, range(first, first + n_samples))
+        n_samples = 1 if last.start else self.settings.nsamples
+        first = last.prompt.used
+        self._draw(last.prompt, last.start, range(first, first + n_samples))
 
     def more(self, sample: int | None = None) -> None:
         """Goes on from where the last text stopped, or that of the sample with this number."""
-        opening = self._last().opening
-        texts = [text for step in self.steps if step.opening is opening for text in step.samples]
+        prompt = self._last().prompt
+        texts = [text for step in self.steps if step.prompt is prompt for text in step.samples]
         texts = [text for text in texts if sample in (None, text.number)]
         if not texts:
             raise UsageError("the last prompt has no such sample")
         number = texts[-1].number
-        self._draw(opening, texts[-1].rest(), range(number, number + 1))
+        self._draw(prompt, texts[-1], range(number, number + 1))
 
     def undo(self) -> str:
         """Takes back the last step -> the text that is the last one now, "" for none."""
@@ -73,24 +79,25 @@ class Session:
 
     def transcript(self) -> str:
         """Prompts and samples as they were shown, without what was taken back."""
-        parts, opening = list[str](), None
+        parts, prompt = list[str](), None
         for step in self.steps:
-            if step.opening is not opening:
-                opening = step.opening
-                parts.append(f"{QUESTION}{opening.prompt}\n")
+            if step.prompt is not prompt:
+                prompt = step.prompt
+                parts.append(f"{QUESTION}{prompt.text}\n")
             parts += [f"{header(sample.number)}{sample.text}\n" for sample in step.samples]
             parts.append(CLOSING)
         return "".join(parts)
 
-    def _draw(self, opening: Opening, start: Start, numbers: range) -> None:
+    def _draw(self, prompt: Prompt, start: SampleText | None, numbers: range) -> None:
         samples: list[SampleText] = []
         length = self.settings.sample_length(self.model.window)
         try:
             with interruptible() as stopped:
                 for sample in write(
+                    self._own_batch(),
                     self.model,
                     self.settings,
-                    opening.tokens,
+                    prompt.tokens,
                     numbers,
                     length=length,
                     start=start,
@@ -100,9 +107,16 @@ class Session:
         except KeyboardInterrupt:  # pressed again before the text could stop by itself
             show("\n")
         show(CLOSING)
-        opening.used = max(opening.used, numbers.stop)
+        prompt.used = max(prompt.used, numbers.stop)
         if samples:
-            self.steps.append(Step(opening, start, samples))
+            self.steps.append(Step(prompt, start, samples))
+
+    def _own_batch(self) -> Batch:
+        """As long as it has the rows that are asked for, the same one."""
+        engine, rows = self.model.engine, self.settings.rows
+        if self._batch is None or self._batch.engine is not engine or self._rows != rows:
+            self._batch, self._rows = Batch(engine, rows), rows
+        return self._batch
 
     def _last(self) -> Step:
         if not self.steps:

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags import brief, flag, kinds, reader
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.engines.engine import DEVICES, PRECISIONS
+from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 
 TOP_SEED = 2**32 - 1
 TOP_COUNT = 2**31 - 1
 TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
-SCALE = 1e-6, 1e6  # of what logits are divided by; float32 goes no further than 1e-38 and 1e38
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -57,6 +56,11 @@ class SamplingSettings:
             self.repetition_penalty,
             self.no_repeat_ngram,
         )
+
+    @property
+    def rows(self) -> int:
+        """Samples written at the same time."""
+        return min(self.batch_size, self.nsamples or self.batch_size)
 
     @property
     def stop_texts(self) -> list[str]:
@@ -103,17 +107,10 @@ class Settings(ModelSettings, SamplingSettings):
                 raise UsageError(f"--{name} must be {low} or more, not {brief(str(value))}")
             if value is not None and value > top:
                 raise UsageError(f"--{name} must be at most {top}, not {brief(str(value))}")
-        if not 0 <= self.temperature < float("inf"):
-            raise UsageError(f"--temperature must be 0 or more, not {self.temperature:g}")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top_p must be above 0 and at most 1, not {self.top_p:g}")
-        if not 0 < self.repetition_penalty < float("inf"):
-            value = self.repetition_penalty
-            raise UsageError(f"--repetition_penalty must be above 0, not {value:g}")
-        for name in ("temperature", "repetition_penalty"):
-            value, (least, most) = getattr(self, name), SCALE
-            if value and not least <= value <= most:
-                raise UsageError(f"--{name} must be from {least:g} to {most:g}, not {value:g}")
+        try:
+            _ = self.sampling
+        except UsageError as error:  # it begins with the name of the field
+            raise UsageError(f"--{error}") from None
         if "" in self.stop:
             raise UsageError("--stop takes the text to stop at; it was empty")
         for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
@@ -128,7 +125,7 @@ class Settings(ModelSettings, SamplingSettings):
     def lowest(self) -> Mapping[str, int]:
         """The lowest value of each flag that counts something."""
         at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length", "threads"), 1)
-        return at_least_1 | dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
+        return {**at_least_1, "seed": 0}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,8 @@ from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import Settings
 from gpt2_sampler.cli.terminal import aside, show
-from gpt2_sampler.decoding.batches import generate_within_memory
-from gpt2_sampler.decoding.text import BEGINNING, SampleText, Start
+from gpt2_sampler.decoding.batch import Batch, Request, Token
+from gpt2_sampler.decoding.text import SampleText
 
 RULE = "=" * 40
 CLOSING = f"{RULE}{RULE}\n"
@@ -23,58 +23,73 @@ CLOSING = f"{RULE}{RULE}\n"
 
 
 def write(
+    batch: Batch,
     model: Model,
     settings: Settings,
     prompt: Sequence[int],
     numbers: range | itertools.count[int],
     *,
     length: int,
-    start: Start = BEGINNING,
+    start: SampleText | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[SampleText]:
-    """Writes the samples with these numbers, length tokens each, after the prompt and start;
-    gives each when it is shown. Once stopped() is true, what is unfinished is shown as it is."""
-    rows = settings.batch_size
-    if isinstance(numbers, range):
-        rows = min(rows, len(numbers))
-    end_of_text = None if settings.ignore_eot else model.encoder.end_of_text
-    begun: dict[int, Sheet] = {}
+    """Writes the samples with these numbers, length tokens each, after the prompt or where start
+    ended; gives each when it is shown. Once stopped() is true, what is unfinished is shown as it
+    is. However that ends, the batch has none of their requests afterwards."""
+    alone = batch.rows == 1 or (isinstance(numbers, range) and len(numbers) == 1)
+    waiting = (sample(model, settings, prompt, number, length, start) for number in numbers)
+    sheets: dict[int, Sheet] = {}  # in order
+    verbose = settings.verbose  # libraries have more to say when they first run
+    try:
+        while not stopped():
+            for text in itertools.islice(waiting, batch.rows - len(batch)):
+                batch.add(text.request)
+                sheets[text.number] = Sheet(text)
+            if not sheets:
+                return
+            with quiet(verbose):
+                tokens = batch.step()
+            verbose = True
+            for token in tokens:
+                sheet = sheets[token.request.stream[-1]]
+                sheet.add(token)
+                if sheet.text.ended and not token.ended:
+                    batch.cancel(token.request.id)
+                if alone:
+                    sheet.show()
+            while sheets and (first := next(iter(sheets.values()))).text.ended:
+                first.close()
+                yield sheets.pop(first.text.number).text
+        for sheet in sheets.values():
+            sheet.text.end("stopped")
+            sheet.close()
+            yield sheet.text
+    finally:
+        for number in sheets:
+            if number in batch:
+                batch.cancel(number)
 
-    def ends(number: int, token: int) -> bool:
-        if number not in begun:
-            stops = settings.stop_texts
-            begun[number] = Sheet(
-                SampleText(number, model.encoder, stops, end_of_text, start, prompt)
-            )
-        return begun[number].text.add(token)
 
-    draws = generate_within_memory(
-        model.engine,
-        [*prompt, *start.tokens],
-        numbers,
-        length=length,
-        rows=rows,
-        seed=settings.seed or 0,
+def sample(
+    model: Model,
+    settings: Settings,
+    prompt: Sequence[int],
+    number: int,
+    length: int,
+    start: SampleText | None = None,
+) -> SampleText:
+    """The sample with this number, as yet empty, after the prompt or where start ended."""
+    end = model.encoder.end_of_text
+    request = Request(
+        id=number,
+        tokens=prompt if start is None else start.rest().tokens,
+        stream=(settings.seed or 0, number),
         sampling=settings.sampling,
-        ends=ends,
-        drawn=start.draws,
+        length=length,
+        ends=frozenset() if settings.ignore_eot or end is None else frozenset([end]),
+        drawn=0 if start is None else start.rest().drawn,
     )
-    with quiet(settings.verbose):  # libraries have more to say when they first run
-        first_draw = list(itertools.islice(draws, 1))
-    for number, _, last in itertools.chain(first_draw, draws):
-        if rows == 1:
-            begun[number].show()
-        if last:
-            begun[number].end("length reached")
-        while begun and (first := next(iter(begun.values()))).text.ended:
-            first.close()
-            yield begun.pop(first.text.number).text
-        if stopped():
-            break
-    for sheet in begun.values():
-        sheet.end("stopped")
-        sheet.close()
-        yield sheet.text
+    return SampleText(request, model.encoder, settings.stop_texts, start)
 
 
 class Sheet:
@@ -83,22 +98,23 @@ class Sheet:
     def __init__(self, text: SampleText) -> None:
         self.text = text
         self.header = header(text.number)
-        self.began = self.ended = time.monotonic()
+        self.began = self.ended = 0.0  # seconds on a clock
+
+    def add(self, token: Token) -> None:
+        self.text.add(token)
+        self.ended = time.monotonic()
+        self.began = self.began or self.ended  # with the first one
 
     def show(self) -> None:
         show(self.header + self.text.take())
         self.header = ""
-
-    def end(self, why: str) -> None:
-        self.text.end(why)
-        self.ended = time.monotonic()
 
     def close(self) -> None:
         self.show()
         show("\n")
         n_tokens = len(self.text.tokens)
         remark = f"{n_tokens} token{'s' * (n_tokens != 1)}"
-        if n_tokens > 1 and self.ended > self.began:  # the first one came before the clock
+        if n_tokens > 1 and self.ended > self.began:
             remark += f", {(n_tokens - 1) / (self.ended - self.began):.1f} tokens/s"
         aside(f"[{remark}, {self.text.ended}]")
 

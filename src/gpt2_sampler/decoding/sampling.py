@@ -1,40 +1,75 @@
-"""Logits -> next tokens: penalties, temperature, top-k, top-p, the draw, and the decoding loop.
+"""Logits -> next tokens: penalties, temperature, top-k, top-p, the draw.
 
-Knows arrays and engines: no layers, no text, no files.
+Knows arrays: no engines, no text. Every function of logits is neutral at its off value.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.decoding.noise import (
+    APART,
+    MEMBERS,
+    Floats,
+    Ids,
+    Keys,
+    block_tops,
+    blocks_of,
+    noise,
+    of_blocks,
+    within_blocks,
+)
+from gpt2_sampler.errors import CheckpointError, UsageError
 
-Logits = npt.NDArray[np.float32]
-"""[B, V]"""
-Floats = npt.NDArray[np.float64]
-AnyFloats = TypeVar("AnyFloats", Logits, Floats)
+Logits = npt.NDArray[np.float32] | Floats
+"""[B, V], as the model gives them or, where a number could pass float32's range, in float64."""
 Texts = Sequence[Sequence[int]]
 """The tokens that each of B rows goes on from."""
 
-BLOCK = 256  # tokens
-AHEAD = 64  # random numbers
-BELOW_1 = np.nextafter(1, 0)
+BLOCKS = 64  # tokens of each of the blocks that top_k compares
+LEAST_MASS = 1e-2, 1e-3, 1e-4, 1e-5, 0
+"""Of a token that top_p may keep, as a share of the likeliest token's."""
+AT_ONCE = 8  # rows, whose noise stays in the processor's cache
+PENALTIES = 1e-100, 1e100
+"""Any logit times one of them is a float64."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How a token is chosen. The defaults change nothing."""
+    """How a token is chosen. The defaults change nothing. Raises UsageError for a value that
+    means nothing, with the field's name first."""
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0  # tokens
+
+    def __post_init__(self) -> None:
+        lowest, highest = PENALTIES
+        for name, possible, what in (
+            ("temperature", 0 <= self.temperature < math.inf, "0 or more"),
+            ("top_k", self.top_k >= 0, "0 or more"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            (
+                "repetition_penalty",
+                lowest <= self.repetition_penalty <= highest,
+                f"from {lowest:g} to {highest:g}",
+            ),
+            ("no_repeat_ngram", self.no_repeat_ngram >= 0, "0 or more"),
+        ):
+            if not possible:
+                raise UsageError(f"{name} must be {what}, not {getattr(self, name):g}")
+
+    @property
+    def filters(self) -> bool:
+        """Whether tokens are left out that the model finds possible."""
+        return self.top_k != 0 or self.top_p != 1
 
     @property
     def looks_back(self) -> bool:
@@ -50,7 +85,7 @@ def penalise(logits: Logits, texts: Texts, penalty: float) -> Logits:  # [B, V] 
     """
     if penalty == 1:
         return logits
-    changed = logits.copy()
+    changed = logits.astype(np.float64)
     for row, text in zip(changed, texts, strict=True):
         tokens = np.asarray(text)
         seen = row[tokens]
@@ -75,36 +110,66 @@ def block_repeats(logits: Logits, texts: Texts, n: int) -> Logits:  # [B, V] -> 
     return kept
 
 
-def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
-    """Below 1 sharpens, above 1 flattens. 0 keeps the most likely token (the first of equals)."""
-    if temperature == 1:
-        return logits
-    if temperature > 0:
-        return logits / float(temperature)  # stays float32
-    kept = np.full_like(logits, -np.inf)
-    best = logits.argmax(axis=-1, keepdims=True)
-    np.put_along_axis(kept, best, 0, axis=-1)
-    return kept
-
-
-def top_k(logits: Logits, k: int) -> tuple[npt.NDArray[np.intp], Logits]:
+def top_k(logits: Logits, k: int) -> tuple[Ids, Logits]:
     """Keeps each row's k most likely tokens, and those equal to the last of them; 0 keeps all.
 
-    [B, V] -> the N tokens that any row keeps, ascending, and their logits [B, N], -inf where the
-    row itself does not keep one: a handful of columns stands for the vocabulary from here on.
+    [B, V] -> the tokens that each row keeps, ascending, and their logits, [B, N] each: a handful
+    stands for the vocabulary from here on. Where a row keeps fewer than N the rest is -inf.
     """
     n_vocab = logits.shape[-1]
     if not 0 < k < n_vocab:
-        return np.arange(n_vocab), logits
-    ordered = logits.copy()
-    ordered.partition(n_vocab - k, axis=-1)
-    kth = ordered[:, n_vocab - k, None]
-    kept = logits >= kth
-    if len(kept) == 1:  # the usual case, and a third of the time
-        (columns,) = kept[0].nonzero()
-        return columns, logits[:, columns]
-    columns = np.flatnonzero(kept.any(axis=0))
-    return columns, np.where(kept[:, columns], logits[:, columns], -np.inf)
+        return np.broadcast_to(np.arange(n_vocab), logits.shape), logits
+    kept = [likeliest(row, k) for row in logits]
+    if len(kept) == 1:
+        return kept[0][None], logits[:, kept[0]]
+    tokens = np.zeros((len(kept), max(map(len, kept))), np.intp)
+    likely = np.full(tokens.shape, -np.inf, logits.dtype)
+    for n, own in enumerate(kept):
+        tokens[n, : len(own)], likely[n, : len(own)] = own, logits[n, own]
+    return tokens, likely
+
+
+def likeliest(row: Logits, k: int) -> Ids:  # [V] -> [K], K >= k
+    """The tokens that are as likely as the k-th, or likelier, ascending.
+
+    Of the largest logits of many blocks k are at least as large as the k-th: what is as large as
+    those is all that has to be put in order, a few more than k.
+    """
+    n_blocks = len(row) // BLOCKS
+    if k > n_blocks:
+        return np.flatnonzero(row >= np.partition(row, len(row) - k)[len(row) - k])
+    tops = np.maximum.reduce(row[: n_blocks * BLOCKS].reshape(BLOCKS, n_blocks), axis=0)
+    tops.partition(n_blocks - k)
+    tokens = np.flatnonzero(row >= tops[n_blocks - k])
+    few = row[tokens]
+    return tokens[few >= np.partition(few, len(few) - k)[len(few) - k]]
+
+
+def ordered(row: Logits, n: int) -> list[int]:
+    """The n likeliest tokens, the likeliest first, of equals the first one first: [V] -> [n]."""
+    tokens = likeliest(row, min(n, len(row))) if n else np.zeros(0, np.intp)
+    return tokens[np.argsort(-row[tokens], kind="stable")][:n].tolist()
+
+
+def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
+    """Below 1 sharpens, above 1 flattens. 0 keeps the most likely token (the first of equals).
+
+    At other temperatures than 1 the likeliest token's logit becomes 0.
+    """
+    if temperature == 1:
+        return logits
+    if temperature > 0:
+        return below(logits.max(axis=-1, keepdims=True), logits, temperature)
+    kept = np.full_like(logits, -np.inf)
+    np.put_along_axis(kept, logits.argmax(axis=-1, keepdims=True), 0, axis=-1)
+    return kept
+
+
+def below(best: Logits, logits: Logits, temperature: float = 1) -> Floats:
+    """Logits as their distance from the best, which does not pass any range: the smallest
+    temperatures leave -inf, which no draw would choose either."""
+    with np.errstate(over="ignore"):
+        return np.subtract(logits, best, dtype=np.float64) / float(temperature)
 
 
 def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
@@ -119,8 +184,10 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
     for row, kept_row in zip(logits, kept, strict=True):
         mass = weights(row)
         goal = p * mass.sum(dtype=np.float64)
-        # Tokens with less mass each have less than 1 - p all together: few are left to sort.
-        columns = np.flatnonzero(mass >= (goal / p - goal) / len(mass))
+        for least in LEAST_MASS:  # so that few are left to put in order
+            columns = np.flatnonzero(mass >= least)
+            if mass[columns].sum(dtype=np.float64) >= goal:
+                break
         candidates = row[columns]
         top = np.sort(candidates)[::-1]
         sums = np.cumsum(weights(top), dtype=np.float64)
@@ -132,175 +199,101 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
     return kept
 
 
-def draw(logits: Logits, uniform: Floats) -> npt.NDArray[np.intp]:
-    """One token a row by inverse transform: [B, N], B numbers in [0, 1) -> [B].
+def weights(logits: Logits) -> Logits:  # [N] -> [N]
+    """Probabilities before they are divided by their sum."""
+    return np.exp(logits - np.maximum.reduce(logits))
 
-    First the block of tokens, then the token in it: a running sum over all of V is what costs.
+
+def draw(logits: Logits, tokens: Ids, keys: Keys) -> Ids:
+    """One token a row, by Gumbel-max: the largest sum of logit and noise, the first of equals.
+
+    Logits of N tokens [B, N], those tokens [B, N], B keys -> B tokens. The noise belongs to the
+    token and the key alone: models that nearly agree nearly always draw the same token.
     """
-    rows, n = logits.shape
-    if n <= BLOCK:
-        return passed(np.add.accumulate(weights(logits.astype(np.float64)), axis=-1), uniform)
-    blocks = np.pad(weights(logits), [(0, 0), (0, -n % BLOCK)]).reshape(rows, -1, BLOCK)
-    sums = np.add.accumulate(blocks.sum(axis=-1, dtype=np.float64), axis=-1)
-    block = passed(sums, uniform)
-    row = np.arange(rows)
-    before = np.where(block > 0, sums[row, block - 1], 0)
-    share = (uniform * sums[:, -1] - before) / (sums[row, block] - before)
-    own = np.add.accumulate(blocks[row, block], axis=-1, dtype=np.float64)
-    return block * BLOCK + passed(own, np.clip(share, 0, BELOW_1))  # it was rounded
+    best = logits.max(axis=-1, keepdims=True)
+    drawn = (below(best, logits) + noise(keys, tokens)).argmax(axis=-1)
+    return tokens[np.arange(len(tokens)), drawn]
+
+
+def draw_from_all(logits: Logits, temperature: float, keys: Keys) -> Ids:
+    """What scale and draw give for all of V, [B, V], B keys -> B tokens, from a few hundred of
+    them: those in blocks whose likeliest token would win, had it the block's largest noise."""
+    if len(keys) > AT_ONCE:
+        chunks = [slice(n, n + AT_ONCE) for n in range(0, len(keys), AT_ONCE)]
+        return np.concatenate([draw_from_all(logits[c], temperature, keys[c]) for c in chunks])
+    blocks, starts = blocks_of(logits.shape[-1])
+    shortest, holder = of_blocks(keys, blocks)  # [B, D] each
+    noises, tops = -np.log(shortest), block_tops(logits)
+    best = tops.max(axis=-1, keepdims=True)
+    holders = at(logits, np.arange(len(keys))[:, None], starts + holder * APART)
+    reached = (below(best, holders, temperature) + noises).max(axis=-1, keepdims=True)
+    # The P blocks of all rows that are to be looked at: the best token's block in each, at least.
+    row, block = (below(best, tops, temperature) + noises >= reached).nonzero()
+    members = np.arange(min(MEMBERS, -(-logits.shape[-1] // APART)))
+    tokens = starts[block, None] + members * APART  # [P, members]
+    own = within_blocks(keys[row], tokens, shortest[row, block, None], holder[row, block, None])
+    sums = below(best[row], at(logits, row[:, None], tokens), temperature) + own
+    of_block = np.full_like(tops, -np.inf)
+    of_block[row, block] = sums.max(axis=-1)
+    winning = block == of_block.argmax(axis=-1)[row]  # one for each row
+    return tokens[winning][np.arange(len(keys)), sums[winning].argmax(axis=-1)]
+
+
+def at(logits: Logits, row: Ids, tokens: Ids) -> Logits:
+    """Logits of tokens, -inf of those that lie beyond the vocabulary."""
+    n_vocab = logits.shape[-1]
+    return np.where(tokens < n_vocab, logits[row, np.minimum(tokens, n_vocab - 1)], -np.inf)
+
+
+def check_numbers(logits: Logits) -> None:  # [B, V]
+    """Raises CheckpointError unless every row has a likeliest token."""
+    if not np.isfinite(np.maximum.reduce(logits, axis=-1)).all():
+        raise CheckpointError(
+            "the model's logits are not numbers: its weights are damaged, or they come from a "
+            "training run that diverged"
+        )
+
+
+def fresh(logits: Logits, texts: Texts, sampling: Sampling) -> Logits:  # [B, V] -> [B, V]
+    """What the text so far changes. Where the sampling does not look back, there need be no
+    texts."""
+    s = sampling
+    return block_repeats(penalise(logits, texts, s.repetition_penalty), texts, s.no_repeat_ngram)
 
 
 # A step of the model leaves nothing of Python in the processor's cache: what is called between two
-# steps takes several times what it takes in a loop of its own, so the shortest way is taken
-# through NumPy. np.add.reduce is what np.sum comes to in the end.
+# steps takes several times what it takes in a loop of its own, so the shortest way is taken.
 
 
-def passed(sums: Floats, uniform: Floats) -> npt.NDArray[np.intp]:
-    """[B, N], [B] -> the place in each row where the running sums pass that share of the whole.
-    A float64 below 1 times the whole rounds to less than the whole, so that there is one."""
-    return np.add.reduce(sums <= uniform[:, None] * sums[:, -1:], axis=-1)
+def choose(logits: Logits, texts: Texts, sampling: Sampling, keys: Keys) -> Ids:
+    """[B, V], B texts, B keys -> B tokens. Raises CheckpointError for logits that are no
+    numbers."""
+    check_numbers(logits)
+    logits = fresh(logits, texts, sampling)
+    if sampling.temperature == 0:
+        return logits.argmax(axis=-1)
+    if not sampling.filters:
+        return draw_from_all(logits, sampling.temperature, keys)
+    tokens, kept = filtered(logits, sampling)
+    if kept.shape == logits.shape:
+        return draw_from_all(kept, 1, keys)
+    return draw(kept, tokens, keys)
 
 
-def weights(logits: AnyFloats) -> AnyFloats:  # [..., N] -> [..., N]
-    """Probabilities before they are divided by their sum."""
-    return np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
+def filtered(logits: Logits, sampling: Sampling) -> tuple[Ids, Logits]:
+    """[B, V] -> the tokens that may be drawn, or more, and their logits, [B, N] each."""
+    tokens, likely = top_k(logits, sampling.top_k)  # the same before the temperature as after it
+    return tokens, top_p(scale(likely, sampling.temperature), sampling.top_p)
 
 
-def choose(
-    logits: Logits, texts: Texts, sampling: Sampling, uniform: Floats
-) -> npt.NDArray[np.intp]:
-    """[B, V], B texts, B numbers in [0, 1) -> B tokens. Where the sampling does not look back,
-    there need be no texts."""
-    s = sampling
-    fresh = block_repeats(penalise(logits, texts, s.repetition_penalty), texts, s.no_repeat_ngram)
-    columns, likely = top_k(fresh, s.top_k)  # the same before the temperature as after it
-    return columns[draw(top_p(scale(likely, s.temperature), s.top_p), uniform)]
+def distribution(logits: Logits, text: Sequence[int], sampling: Sampling) -> Floats:
+    """The log-probabilities that a token is drawn with: [V] -> [V], -inf for what is left out."""
+    [tokens], [kept] = filtered(fresh(logits[None], [text], sampling), sampling)
+    likely = np.full(len(logits), -np.inf)
+    likely[tokens] = log_softmax(kept)
+    return likely
 
 
-class Draw(NamedTuple):
-    """A token of a sample; last says that the sample ends with it."""
-
-    sample: int
-    token: int
-    last: bool
-
-
-@dataclasses.dataclass
-class Row:
-    """A sample in the making: its latest tokens, and where its cache ends."""
-
-    sample: int
-    numbers: Iterator[float]  # in [0, 1), one for each draw
-    tokens: list[int]  # the latest C to 2 C of the prompt and what was drawn
-    position: int  # slots of the cache that count
-    drawn: int = 0  # tokens
-    slid: bool = False  # its slots no longer hold the prompt
-
-    def add(self, token: int, window: int) -> None:
-        self.tokens.append(token)
-        self.drawn += 1
-        if len(self.tokens) >= 2 * window:
-            del self.tokens[:-window]
-
-
-def generate(
-    engine: Engine,
-    prompt: Sequence[int],
-    samples: Iterable[int],
-    *,
-    length: int,
-    rows: int = 1,
-    seed: int = 0,
-    sampling: Sampling = Sampling(),
-    ends: Callable[[int, int], bool] = lambda sample, token: False,
-    drawn: int = 0,
-) -> Iterator[Draw]:
-    """Continues the prompt (1 token or more) once for each number in samples, rows at a time.
-
-    A sample ends after length tokens, or with the token for which ends(sample, token) is true;
-    its row is then given to the next sample. Sample i draws from a random stream of its own,
-    fixed by seed and i: it is the same beside any others. Text longer than the window goes on
-    from the last half of the window, which is read again.
-
-    drawn says how many numbers of its stream a sample has used before, so that a sample goes on
-    where it stopped when the prompt is its text so far. Whatever stops the loop, the engine can
-    be used again.
-    """
-    window = engine.hparams.n_ctx
-    start = prompt[-in_window(len(prompt), window) :]
-    queue = iter(samples)
-    engine.reset(rows)
-    after_prompt = engine.read(start, range(rows))
-    logits = np.repeat(after_prompt[None], rows, axis=0)
-    active: dict[int, Row] = {}
-
-    def begin(row: int) -> bool:
-        """Gives the row to the next sample, if there is one."""
-        slid = row in active and active.pop(row).slid
-        for sample in queue:
-            numbers = random_numbers([seed, sample], drawn)
-            active[row] = Row(sample, numbers, list(prompt[-window:]), len(start))
-            if slid:
-                engine.read(start, [row])
-            logits[row] = after_prompt
-            return True
-        return False
-
-    undrawn = [row for row in range(rows) if begin(row)]
-    while undrawn:
-        uniform = np.array([next(active[row].numbers) for row in undrawn])
-        texts = [active[row].tokens[-window:] for row in undrawn if sampling.looks_back]
-        ended = []
-        of_undrawn = logits if undrawn == [*range(rows)] else logits[undrawn]
-        tokens = choose(of_undrawn, texts, sampling, uniform).tolist()
-        for row, token in zip(undrawn, tokens, strict=True):
-            state = active[row]
-            state.add(token, window)
-            last = ends(state.sample, token) or state.drawn >= length
-            yield Draw(state.sample, token, last)
-            if last:
-                ended.append(row)
-        undrawn = [row for row in ended if begin(row)]
-        if not undrawn and active:
-            logits = advance(engine, active, rows)
-            undrawn = sorted(active)
-
-
-def random_numbers(seed: Sequence[int], skipped: int) -> Iterator[float]:
-    """In [0, 1), from PCG64."""
-    random = np.random.Generator(np.random.PCG64(seed).advance(skipped))
-    while True:
-        yield from random.random(AHEAD).tolist()  # the same numbers as one by one
-
-
-def in_window(n_tokens: int, window: int) -> int:
-    """How many of a text's tokens the cache holds, were the text read one by one as above."""
-    if n_tokens <= window:
-        return n_tokens
-    half = max(1, window // 2)
-    return half + (n_tokens - window - 1) % (window - half + 1)
-
-
-def advance(engine: Engine, active: dict[int, Row], rows: int) -> Logits:
-    """Reads each active row's newest token -> logits [B, V]."""
-    window = engine.hparams.n_ctx
-    reread = {}
-    for row, state in active.items():
-        if state.position == window:
-            kept = state.tokens[-max(1, window // 2) :]
-            reread[row] = engine.read(kept, [row])
-            state.position, state.slid = len(kept), True
-    if len(reread) == len(active):
-        logits = np.empty([rows, engine.hparams.n_vocab], np.float32)
-    else:
-        # A row without a sample, or just read again, takes part with a token that no later
-        # step looks at.
-        tokens = [active[row].tokens[-1] if row in active else 0 for row in range(rows)]
-        positions = [active[row].position if row in active else 0 for row in range(rows)]
-        positions = [min(position, window - 1) for position in positions]
-        logits = engine.decode(tokens, positions)
-        for row, state in active.items():
-            state.position += row not in reread
-    for row, again in reread.items():
-        logits[row] = again
-    return logits
+def log_softmax(logits: Logits) -> Floats:  # [..., N] -> [..., N]
+    shifted = below(logits.max(axis=-1, keepdims=True), logits)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -8,65 +8,65 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from gpt2_sampler.tokenizer.load import Vocabulary
+from gpt2_sampler.decoding.batch import END_OF_TEXT, Request, Token
+from gpt2_sampler.tokenizer.load import Tokenizer
 
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Where a sample goes on from: its tokens so far, the random numbers they took, and the text
-    that was not shown because it ended there."""
-
-    tokens: Sequence[int] = ()
-    draws: int = 0
-    unsaid: str = ""
-
-
-BEGINNING = Start()
+STOP_TEXT = "stop text"
+"""Why a text ended, beside the reasons of its request."""
+SPLIT = 8  # tokens at most that share a character
 
 
 class SampleText:
-    """One sample. Add tokens until one ends it, or call end; take shows what is certain."""
+    """What is written for a request. Add its tokens until one ends the text, or call end; take
+    gives what is certain."""
 
     def __init__(
         self,
-        number: int,
-        vocabulary: Vocabulary,
+        request: Request,
+        vocabulary: Tokenizer,
         stops: Sequence[str] = (),
-        end_of_text: int | None = None,
-        start: Start = BEGINNING,
-        before: Sequence[int] = (),
+        start: SampleText | None = None,
     ) -> None:
-        self.number = number
-        self.start = start
-        self.tokens: list[int] = []  # without end_of_text
-        self.draws = 0
+        """start is the text that this one goes on from, whose rest the request is."""
+        self.request = request
+        self.tokens: list[int] = []  # without the end of text
         self.text = ""
         self.ended = ""  # why it did
+        self._draws = 0
         self._stops = stops
-        self._end_of_text = end_of_text
-        self._decoder = vocabulary.stream(before)
-        for token in start.tokens:  # the last may have left a character incomplete
+        self._untaken = self._held = ""
+        self._told: list[int] = []  # tokens of the texts before, since the prompt
+        if start is not None:
+            self._told = [*start._told, *start.tokens]
+            self._untaken = start._held  # it was held back because the text ended there
+        again = self._told[-SPLIT:]  # the last may have left a character incomplete
+        self._decoder = vocabulary.stream(request.tokens[: len(request.tokens) - len(again)])
+        for token in again:
             self._decoder.push(token)
-        self._untaken, self._held = start.unsaid, ""
 
-    def add(self, token: int) -> bool:
-        """Whether the sample ends with this token."""
-        self.draws += 1
-        if token == self._end_of_text:
-            self.end("end of text")
-            return True
-        self.tokens.append(token)
-        self._held += self._decoder.push(token)
+    @property
+    def number(self) -> int:
+        """Of the sample, from 0 on."""
+        return self.request.stream[-1]
+
+    def add(self, token: Token) -> None:
+        self._draws += 1
+        if token.ended == END_OF_TEXT:
+            self.end(END_OF_TEXT)
+            return
+        self.tokens.append(token.id)
+        self._held += self._decoder.push(token.id)
         found = first_stop(self._held, self._stops)
         if found is not None:
             self._release(found)
-            self.ended = "stop text"
-            return True
+            self.ended = STOP_TEXT
+            return
         self._release(len(self._held) - pending(self._held, self._stops))
-        return False
+        if token.ended:
+            self.end(token.ended)
 
     def end(self, why: str) -> None:
-        """The sample ends here, if it has not ended before. Half a character is left out."""
+        """The text ends here, if it has not ended before. Half a character is left out."""
         if not self.ended:
             self.ended = why
             self._release(len(self._held))
@@ -77,10 +77,12 @@ class SampleText:
         self.text += taken
         return taken
 
-    def rest(self) -> Start:
-        """Where the sample would go on from."""
-        before = self.start
-        return Start([*before.tokens, *self.tokens], before.draws + self.draws, self._held)
+    def rest(self) -> Request:
+        """What goes on where this text ended."""
+        before = self.request
+        return dataclasses.replace(
+            before, tokens=[*before.tokens, *self.tokens], drawn=before.drawn + self._draws
+        )
 
     def _release(self, n_characters: int) -> None:
         self._untaken += self._held[:n_characters]

@@ -1,5 +1,5 @@
 """A model's shape, its precision, a batch and a length -> the memory that a run needs, in bytes,
-and what to type where that is not free. Knows no files and no loaded engine.
+and what would fit where that is not free. Knows no files and no loaded engine.
 
 Measured by benchmarks/bench_sizes.py, which holds what is foretold here against what was used.
 """
@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpt2_sampler.engines.engine import cache_slots
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 
@@ -19,56 +18,51 @@ BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
 
 
 def needed(hparams: HParams, precision: str, rows: int, tokens: int) -> int:
-    """Bytes that no other program can have meanwhile, on a CPU. The files, which are mapped, are
-    no part of it: what is read of them makes way for whatever else needs the memory. Nor is what
-    reading a long prompt takes for a moment."""
+    """Bytes that no other program can have meanwhile, on a CPU, for rows texts of so many tokens
+    each, prompts included. The files, which are mapped, are no part of it: what is read of them
+    makes way for whatever else needs the memory. Nor is what reading a long prompt takes for a
+    moment."""
     h = hparams
-    slots = cache_slots(min(tokens, h.n_ctx), h.n_ctx)
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
     # A head's keys: in int8 they share a float32 scale.
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
     slot = 2 * h.n_layer * h.n_head * head
     logits = 8 * 4 * rows * h.n_vocab
-    # LiteRT makes room for one whole window at first; a cache that grows is there twice.
-    return BASE + weights + slot * max(h.n_ctx, 2 * rows * slots) + logits
+    return BASE + weights + slot * rows * min(tokens, h.n_ctx) + logits
 
 
 def require_memory(
     hparams: HParams, precision: str, rows: int, tokens: int, available: int
 ) -> None:
-    """Raises EngineError that names settings which would fit, where the memory does not do."""
+    """Raises EngineError, with settings that would fit, where the memory does not do."""
     need = needed(hparams, precision, rows, tokens)
     if need <= available:
         return
-    fitting = next(
-        (
-            " ".join(flags)
-            for flags, (p, r, t) in alternatives(precision, rows, tokens)
-            if needed(hparams, p, r, t) <= available
-        ),
-        None,
-    )
-    remedy = f"what fits: {fitting}" if fitting else "no setting fits; choose a smaller model"
-    raise EngineError(
+    message = (
         f"{size(need)} of memory are needed for {precision} weights and {rows} "
-        f"text{'s' * (rows != 1)} of {tokens} tokens, {size(available)} are free; {remedy}"
+        f"text{'s' * (rows != 1)} of {tokens} tokens, {size(available)} are free"
     )
+    for fits, (p, r, t) in alternatives(precision, rows, tokens):
+        if needed(hparams, p, r, t) <= available:
+            raise EngineError(message, fits=fits)
+    raise EngineError(f"{message}; no setting fits, only a smaller model")
 
 
 def alternatives(
     precision: str, rows: int, tokens: int
-) -> Iterator[tuple[list[str], tuple[str, int, int]]]:
-    """Flags and what they make, those first that cost least: a smaller batch only takes time."""
+) -> Iterator[tuple[dict[str, object], tuple[str, int, int]]]:
+    """Settings to change and what they make, those first that cost least: a smaller batch only
+    takes time."""
     smaller = sorted({2**n for n in range(rows.bit_length()) if 2**n < rows}, reverse=True)
     for p in dict.fromkeys((precision, "int8")):
-        chosen = [] if p == precision else [f"--precision {p}"]
+        chosen: dict[str, object] = {} if p == precision else {"precision": p}
         for r in (rows, *smaller):
-            batch = [] if r == rows else [f"--batch_size {r}"]
-            yield [*chosen, *batch], (p, r, tokens)
+            batch = {} if r == rows else {"batch_size": r}
+            yield chosen | batch, (p, r, tokens)
         for t in (tokens // 2, tokens // 4, tokens // 8):
             if t:
-                batch = [] if rows == 1 else ["--batch_size 1"]
-                yield [*chosen, *batch, f"--length {t}"], (p, 1, t)
+                batch = {} if rows == 1 else {"batch_size": 1}
+                yield chosen | batch | {"length": t}, (p, 1, t)
 
 
 def free_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -79,20 +79,21 @@ def test_layer_norm_is_over_the_last_axis() -> None:
 
 def test_attention_looks_back_only() -> None:
     x = x_of(2, 13, H.n_embd)
-    nothing = tf.zeros([2, H.n_head, 0, H.head_size])
-    mask = model.attention_mask(tf.zeros([2, 0], tf.bool), tf.constant(13))
-    given = tf.constant(x)
-    out, (keys, _) = model.attention(WEIGHTS, H, 1, given, (nothing, nothing), mask)
-    assert keys.shape == (2, H.n_head, 13, H.head_size)
+    positions = tf.repeat(tf.range(13)[None], 2, axis=0)
+    out = model.attention(WEIGHTS, H, 1, tf.constant(x), positions, lambda layer, k, v: (k, v))
     for row in range(2):
         close(out[row], plain_attention(x[row], "h1/attn"))
 
 
-def test_slots_that_do_not_count_are_not_seen() -> None:
-    tokens = tf.constant([3, 5])
-    rubbish = [(tf.constant(x_of(2, H.n_head, 19, H.head_size) * 9),) * 2] * H.n_layer
-    empty = [(tf.zeros([2, H.n_head, 1, H.head_size]),) * 2] * H.n_layer
-    positions = tf.constant([0, 0])
-    seen, _ = model.decode(WEIGHTS, H, tokens, positions, rubbish)
-    unseen, _ = model.decode(WEIGHTS, H, tokens, positions, empty)
-    close(seen, unseen.numpy())
+def test_slots_beyond_a_token_are_not_seen() -> None:
+    tokens, positions = tf.constant([[3], [5]]), tf.constant([[0], [0]])
+    others = tf.constant(x_of(2, 19, H.n_head, H.head_size) * 9)
+    slots = {1: (), 20: (others,)}
+
+    def states(n: int) -> tf.Tensor:
+        def remember(layer: int, key: tf.Tensor, value: tf.Tensor) -> model.KeysValues:
+            return tf.concat([key, *slots[n]], axis=1), tf.concat([value, *slots[n]], axis=1)
+
+        return model.transform(WEIGHTS, H, tokens, positions, remember)
+
+    close(states(20), states(1).numpy())

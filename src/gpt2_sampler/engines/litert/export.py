@@ -1,18 +1,21 @@
-"""A checkpoint -> its LiteRT file on disk, made once for each precision and kept.
+"""A checkpoint -> its LiteRT file in the user's cache, made once for each precision and kept.
 
-Knows where the file lies and whether it is whole and current, not what is in it.
+Knows where the file lies and whether it is whole and current, not what is in it. Only a file of the
+cache is ever loaded, since only this user writes there: LiteRT trusts what it loads, and a model's
+folder may come from anywhere.
 """
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
+import json
 import logging
 import math
-import os
-import tempfile
+import mmap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -22,90 +25,152 @@ from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.tensor_bundle import crc32c
 
-EXPORTER = ("graph.py", "flatbuffer.py")
-"""The sources that decide what an exported file holds: their content is the exporter's version."""
+EXPORT_VERSION = 2
+"""Goes up whenever the same weights would give another file: test_export.py pins one."""
 FOLDER = "litert"
-KEY_SIZE, CRC_SIZE = 32, 4  # bytes, at the file's end: what it was made of, and its checksum
-
+LENGTH_SIZE, CRC_SIZE = 8, 4  # bytes, at the file's end: of the notes before them, of all of it
+MAX_NOTES = 1 << 20  # bytes
 NOTICEABLE = 1 << 27
 """Bytes of weights: fewer are written before a line about it could be read."""
 
 log = logging.getLogger(__name__)
 
 
-def exported(folder: Path, checkpoint: Checkpoint, precision: str) -> Path:
-    """The file for a model folder's checkpoint, made now if there is none that is current and
-    whole: in the folder, or where that is read-only in the user's cache folder.
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A file that LiteRT can load, and arrays of it that are read otherwise, mapped by name."""
 
-    Raises EngineError where it can be written nowhere.
+    path: Path
+    arrays: dict[str, np.ndarray]
+
+
+def exported(checkpoint: Checkpoint, precision: str) -> Exported:
+    """The file of a checkpoint, made now if there is none that is current and whole.
+
+    Raises EngineError where it cannot be written.
     """
-    key = key_of(checkpoint, precision)
-    places = list(candidates(folder, checkpoint, precision))
-    for path in places:
-        if is_current(path, key):
-            return path
-    problem: OSError | None = None
-    for path in places:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(f"{path}.lock"):
-                if not is_current(path, key):  # another process may just have made it
-                    write(path, checkpoint, precision, key)
-            return path
-        except OSError as error:
-            problem = error
-    raise EngineError(
-        f"the model cannot be prepared for this machine: neither {places[0].parent} nor "
-        f"{places[-1].parent} can be written ({problem}); set XDG_CACHE_HOME to a folder that can"
-    )
+    key = f"{EXPORT_VERSION} {precision} {checkpoint.fingerprint}"
+    path = cache_folder() / f"{checkpoint.fingerprint[:16]}-{precision}.tflite"
+    try:
+        if found := read(path, key):
+            return found
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with filelock.FileLock(f"{path}.lock"):
+            if not (found := read(path, key)):  # else another process has just made it
+                write(path, checkpoint, precision, key)
+                found = read(path, key)
+        sweep(checkpoint.folder)
+    except OSError as error:
+        raise EngineError(
+            f"the model cannot be prepared for this machine: {path.parent} cannot be written "
+            f"({error.strerror or error}); make room or permission for it, or set XDG_CACHE_HOME "
+            "to another folder"
+        ) from None
+    if not found:
+        raise EngineError(f"{path} changes while it is read; try again")
+    return found
 
 
-def key_of(checkpoint: Checkpoint, precision: str) -> bytes:
-    digest = hashlib.sha256(f"{checkpoint.fingerprint} {precision}".encode())
-    for name in EXPORTER:
-        digest.update(Path(__file__).with_name(name).read_bytes())
-    return digest.digest()
+def discard(checkpoint: Checkpoint) -> None:
+    """Removes what was made of a checkpoint."""
+    for path in cache_folder().glob(f"{checkpoint.fingerprint[:16]}-*"):
+        path.unlink(missing_ok=True)
 
 
-def candidates(folder: Path, checkpoint: Checkpoint, precision: str) -> Iterator[Path]:
-    yield folder / FOLDER / f"{precision}.tflite"
-    cache = platformdirs.user_cache_path("gpt2-sampler")
-    yield cache / FOLDER / checkpoint.fingerprint[:16] / f"{precision}.tflite"
+def cache_folder() -> Path:
+    return platformdirs.user_cache_path("gpt2-sampler") / FOLDER
 
 
-def is_current(path: Path, key: bytes) -> bool:
-    """Whether the file was made of this checkpoint by this exporter, and is undamaged."""
+def read(path: Path, key: str) -> Exported | None:
+    """The file, if it was made for this key and is undamaged."""
     try:
         data = np.memmap(path, np.uint8, mode="r")
     except (OSError, ValueError):  # not there, empty
-        return False
-    content, stored_key, stored_crc = np.split(data, [-KEY_SIZE - CRC_SIZE, -CRC_SIZE])
-    if stored_key.tobytes() != key:
-        return False
-    if crc32c(content) == int.from_bytes(stored_crc.tobytes(), "little"):
-        return True
-    log.warning("%s is damaged; it is made again", path)
-    return False
+        return None
+    notes = notes_of(data)
+    if notes is None or notes["key"] != key:
+        return None
+    if crc32c(data[:-CRC_SIZE]) != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
+        log.warning("%s is damaged; it is made again", path)
+        return None
+    if hasattr(mmap, "MADV_DONTNEED"):  # what was read for the checksum leaves the memory again
+        data._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    arrays = {
+        name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
+        .view(dtype)
+        .reshape(shape)
+        for name, (start, shape, dtype) in notes["arrays"].items()
+    }
+    return Exported(path, arrays)
 
 
-def write(path: Path, checkpoint: Checkpoint, precision: str, key: bytes) -> None:
-    """Under a temporary name first. Raises OSError."""
+def notes_of(data: np.ndarray) -> dict[str, Any] | None:
+    """What is written at a file's end: its key, the folder of its model, where its arrays are."""
+    end = len(data) - CRC_SIZE - LENGTH_SIZE
+    size = int.from_bytes(data[end : end + LENGTH_SIZE].tobytes(), "little") if end > 0 else 0
+    if not 0 < size <= min(end, MAX_NOTES):
+        return None
+    try:
+        notes = json.loads(data[end - size : end].tobytes())
+    except ValueError:
+        return None
+    return notes if isinstance(notes, dict) and {"key", "arrays", "folder"} <= set(notes) else None
+
+
+def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
+    """Under a temporary name first, which belongs to whoever holds the lock. Raises OSError."""
     from gpt2_sampler.engines.litert.graph import build
 
     size = 4 * sum(map(math.prod, checkpoint.hparams.variable_shapes().values()))
     level = logging.INFO if size > NOTICEABLE else logging.DEBUG
     log.log(level, "preparing the model for this machine, once (%s) ...", precision)
     started = time.monotonic()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".making-", suffix=".tflite")
+    temporary = path.with_suffix(".part")
     try:
-        with os.fdopen(handle, "w+b") as file:
-            build(checkpoint, checkpoint.hparams, precision).write(file)
+        with temporary.open("w+b") as file:
+            graph = build(checkpoint, checkpoint.hparams, precision)
+            graph.write(file)
+            arrays = {
+                name: (graph.offset(place), place.shape, place.dtype)
+                for name, place in graph.places.items()
+            }
+            notes = {"key": key, "folder": str(checkpoint.folder.resolve()), "arrays": arrays}
+            text = json.dumps(notes).encode()
+            file.write(text + len(text).to_bytes(LENGTH_SIZE, "little"))
             file.flush()
             crc = crc32c(np.memmap(temporary, np.uint8, mode="r"))
-            file.write(key + crc.to_bytes(CRC_SIZE, "little"))
-        Path(temporary).chmod(0o644)  # mkstemp's files are the owner's alone
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            file.write(crc.to_bytes(CRC_SIZE, "little"))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     log.log(level, "prepared in %.1f s", time.monotonic() - started)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what no run will load again: files of models that are gone, what killed runs left,
+    and what earlier versions put into the model's own folder."""
+    for path in [*cache_folder().glob("*.tflite"), *cache_folder().glob("*.part")]:
+        lock = filelock.FileLock(f"{path.with_suffix('.tflite')}.lock")
+        try:
+            with lock.acquire(timeout=0):
+                if path.suffix == ".part" or is_orphan(path):
+                    path.unlink(missing_ok=True)
+        except (filelock.Timeout, OSError):  # in use
+            continue
+    for name in earlier_names():
+        (folder / FOLDER / name).unlink(missing_ok=True)
+    if (folder / FOLDER).is_dir() and not any((folder / FOLDER).iterdir()):
+        (folder / FOLDER).rmdir()
+
+
+def is_orphan(path: Path) -> bool:
+    try:
+        notes = notes_of(np.memmap(path, np.uint8, mode="r"))
+    except (OSError, ValueError):
+        return True
+    return notes is None or not Path(notes["folder"]).exists()
+
+
+def earlier_names() -> Iterator[str]:
+    for precision in ("float32", "int8"):
+        yield from (f"{precision}.tflite", f"{precision}.tflite.lock")

@@ -9,6 +9,8 @@ Format: tensorflow/compiler/mlir/lite/schema/schema.fbs.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -32,8 +34,21 @@ Shape = Sequence[int]
 Array = np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """An array in the file: the number of its buffer, its shape and its type."""
+
+    buffer: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
 class File:
-    """A model in the making."""
+    """A model in the making.
+
+    places are arrays that readers of the file look for by name; offsets says where they are once
+    the file is written.
+    """
 
     def __init__(self) -> None:
         self.model = schema.ModelT()
@@ -44,17 +59,33 @@ class File:
         self.model.buffers = [schema.BufferT()]  # buffer 0 means "no data"
         self.weights: list[tuple[schema.BufferT, Callable[[], Array]]] = []
         self.codes: dict[tuple[int, int], int] = {}
+        self.places: dict[str, Place] = {}
 
-    def buffer(self, size: int, make: Callable[[], Array]) -> int:
-        """Room for an array of so many bytes, made when the file is written."""
+    def keep(self, array: Array) -> Place:
+        """Room for an array behind the FlatBuffer."""
+        return self.keep_later(array.shape, array.dtype.name, lambda: array)
+
+    def keep_later(self, shape: Shape, dtype: str, make: Callable[[], Array]) -> Place:
+        """The same for one that is made when the file is written."""
         buffer = schema.BufferT()
-        if size <= INLINE:
-            buffer.data = np.frombuffer(make().tobytes(), np.uint8)
-        else:
-            buffer.size = size
-            self.weights.append((buffer, make))
+        buffer.size = math.prod(shape) * np.dtype(dtype).itemsize
+        self.weights.append((buffer, make))
+        self.model.buffers.append(buffer)
+        return Place(len(self.model.buffers) - 1, tuple(shape), dtype)
+
+    def place(self, name: str, array: Array) -> None:
+        self.places[name] = self.keep(array)
+
+    def inline(self, array: Array) -> int:
+        """A buffer within the FlatBuffer, for what is small."""
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return len(self.model.buffers) - 1
+
+    def offset(self, place: Place) -> int:
+        """Bytes from the beginning of the written file."""
+        return int(self.model.buffers[place.buffer].offset)
 
     def code(self, op: int, version: int) -> int:
         if (op, version) not in self.codes:
@@ -140,7 +171,8 @@ class Graph:
         return len(self.shapes) - 1
 
     def constant(self, array: Array) -> int:
-        buffer = self.file.buffer(array.nbytes, lambda: array)
+        small = array.nbytes <= INLINE
+        buffer = self.file.inline(array) if small else self.file.keep(array).buffer
         return self.tensor(array.shape, array.dtype.name, buffer)
 
     def input(
@@ -181,36 +213,14 @@ class Graph:
     def add(self, a: int, b: int) -> int:
         return self.elementwise(Op.ADD, a, b, schema.AddOptionsT())
 
-    def subtract(self, a: int, b: int) -> int:
-        return self.elementwise(Op.SUB, a, b, schema.SubOptionsT())
-
     def multiply(self, a: int, b: int) -> int:
         return self.elementwise(Op.MUL, a, b, schema.MulOptionsT())
-
-    def divide(self, a: int, b: int) -> int:
-        return self.elementwise(Op.DIV, a, b, schema.DivOptionsT())
-
-    def maximum(self, a: int, b: int) -> int:
-        return self.elementwise(Op.MAXIMUM, a, b, schema.MaximumMinimumOptionsT())
 
     def unary(self, op: int, x: int, options: object = None) -> int:
         return self.add_op(op, [x], [self.shapes[x]], options)[0]
 
     def rsqrt(self, x: int) -> int:
         return self.unary(Op.RSQRT, x)
-
-    def abs(self, x: int) -> int:
-        return self.unary(Op.ABS, x, schema.AbsOptionsT())
-
-    def quantize(self, x: int, scales: Array) -> int:
-        """To int8: the nearest multiple of the only scale."""
-        return self.add_op(Op.QUANTIZE, [x], [self.shapes[x]], version=2, scales=scales)[0]
-
-    def dequantize(self, x: int) -> int:
-        return self.add_op(Op.DEQUANTIZE, [x], [self.shapes[x]], version=2)[0]
-
-    def exp(self, x: int) -> int:
-        return self.unary(Op.EXP, x, schema.ExpOptionsT())
 
     def relu(self, x: int) -> int:
         return self.unary(Op.RELU, x)
@@ -226,66 +236,14 @@ class Graph:
         options.approximate = approximate
         return self.unary(Op.GELU, x, options)
 
-    def reduce(self, op: int, x: int, axis: int) -> int:
+    def mean(self, x: int, axis: int) -> int:
         """Over one axis, which stays with size 1."""
         options = schema.ReducerOptionsT()
         options.keepDims = True
         shape = list(self.shapes[x])
         shape[axis] = 1
         axes = self.constant(np.array([axis % len(shape)], np.int32))
-        return self.add_op(op, [x, axes], [shape], options)[0]
-
-    def mean(self, x: int, axis: int) -> int:
-        return self.reduce(Op.MEAN, x, axis)
-
-    def sum(self, x: int, axis: int) -> int:
-        return self.reduce(Op.SUM, x, axis)
-
-    def max(self, x: int, axis: int) -> int:
-        return self.reduce(Op.REDUCE_MAX, x, axis)
-
-    def reshape(self, x: int, shape: Shape) -> int:
-        """At most one dimension may be DYNAMIC."""
-        options = schema.ReshapeOptionsT()
-        options.newShape = np.array(shape, np.int32)
-        new_shape = self.constant(options.newShape)
-        return self.add_op(Op.RESHAPE, [x, new_shape], [shape], options)[0]
-
-    def transpose(self, x: int, order: Sequence[int]) -> int:
-        shape = [self.shapes[x][axis] for axis in order]
-        axes = self.constant(np.array(order, np.int32))
-        return self.add_op(Op.TRANSPOSE, [x, axes], [shape], schema.TransposeOptionsT())[0]
-
-    def split(self, x: int, parts: int, axis: int) -> list[int]:
-        options = schema.SplitOptionsT()
-        options.numSplits = parts
-        shape = list(self.shapes[x])
-        shape[axis] //= parts
-        return self.add_op(
-            Op.SPLIT, [self.constant(np.array(axis, np.int32)), x], [shape] * parts, options
-        )
-
-    def gather(self, x: int, indices: int) -> int:
-        """Rows of x. Those of int8 count in ones, whatever the scales of x are."""
-        shape = (*self.shapes[indices], *self.shapes[x][1:])
-        options = schema.GatherOptionsT()
-        ones = None if self.scales[x] is None else np.ones(1)
-        return self.add_op(Op.GATHER, [x, indices], [shape], options, scales=ones)[0]
-
-    def concatenate(self, parts: Sequence[int], axis: int) -> int:
-        options = schema.ConcatenationOptionsT()
-        options.axis = axis
-        shape = list(self.shapes[parts[0]])
-        shape[axis] = sum(self.shapes[part][axis] for part in parts)
-        scales = self.scales[parts[0]]
-        return self.add_op(Op.CONCATENATION, parts, [shape], options, scales=scales)[0]
-
-    def matmul(self, a: int, b: int, transpose_b: bool = False) -> int:
-        options = schema.BatchMatMulOptionsT()
-        options.adjY = transpose_b
-        columns = self.shapes[b][-2 if transpose_b else -1]
-        shape = (*self.shapes[a][:-1], columns)
-        return self.add_op(Op.BATCH_MATMUL, [a, b], [shape], options)[0]
+        return self.add_op(Op.MEAN, [x, axes], [shape], options)[0]
 
     def dense(self, x: int, weight: int, bias: int) -> int:  # [N, I], [O, I], [O] -> [N, O]
         """With int8 weights x is quantised on the fly, each row by its own range."""

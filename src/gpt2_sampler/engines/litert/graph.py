@@ -1,35 +1,30 @@
-"""A model's weights -> the transformer as a LiteRT model. Knows no files.
+"""A model's weights -> the transformer between its attentions as a LiteRT model. Knows no files.
 
-The mathematics of model.py, written for the kernels that run it on a CPU; a test holds every
-logit of the two together. Axis letters as in model.py. What differs:
+The mathematics of tensorflow/model.py, written for the kernels that run it on a CPU; a test holds
+every logit of the two together. Axis letters as there; N tokens are read in a call. What differs:
 
+- Attention, which no set of LiteRT's operations does without reading its cache several times, is
+  not in it: a function ends before each attention, and the next one goes on after it.
 - Whatever is written to the residual stream has its mean taken out, after embedding in the weights
   (LN(x) = LN(x - mean x)), so that layer norm needs no mean.
 - Layer norm's bias is folded into the bias of what follows, the scale of attention into the
   query's weights. The norm's gain stays: it evens out the range of values that int8 has to span.
-- The cache lies as [H, B, K, S], so that the kernels run along S and heads need no transposing.
-  One token's attention is products and sums, which read the cache once where a matrix product
-  would first repack it.
 - The key's bias is left out: it adds the same to all scores of a query.
-- The new keys and values never join the past's: only the sums over them do.
-- In int8 so are the cache and the rows of the embedding, each vector with a scale of its own.
+- In int8 the columns of the embedding are evened out first, see even_columns.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gpt2_sampler.engines.litert.flatbuffer import DYNAMIC, Array, File, Graph
+from gpt2_sampler.engines.litert.flatbuffer import DYNAMIC, Array, File, Graph, Place
 from gpt2_sampler.weights.hparams import HParams
 
-INT8_TOP = 127
-UNIT_SCALE = np.array([1 / INT8_TOP])
-"""Of int8 numbers that stand for -1 to 1."""
-TINY = 1e-30
+INT8_TOP, TINY = 127, 1e-30
+EMBEDDINGS = ("wte", "lm_head")
 NORM_BEFORE = {"c_attn": "ln_1", "c_fc": "ln_2"}
 
 ACTIVATIONS: Mapping[str, Callable[[Graph, int], int]] = {
@@ -43,118 +38,76 @@ ACTIVATIONS: Mapping[str, Callable[[Graph, int], int]] = {
 
 
 def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> File:
-    """One function, "forward", for N tokens that are read together: one of each of B texts, or
-    T of one text. With P = N caches, or P = 1 that all of them share:
+    """L + 1 functions, "f0" to "fL", for N tokens; x is the residual stream:
 
-    tokens [N], positions [N], past_mask [1, P, 1, S], mask [1, N, N] of who looks at whom among
-    them, wanted [W] of the N, keys and values "k0", "v0", ... [H, P, K, S]
-    -> queries, keys and values "new" [3 L H, N, K], logits [W, V].
+    f0: x [N, E] -> qkv [N, 3 E] of layer 0;
+    fl: x [N, E], attended [N, E] by layer l - 1 -> new_x [N, E], qkv [N, 3 E] of layer l;
+    fL: x, attended -> logits [N, V].
 
-    In int8 the cache is int8 too, with "k0_scale", "v0_scale", ... [H, P, 1, S] that its numbers
-    are to be multiplied by, and "new_scales" [3 L H, N, 1].
-
-    It is one function for both uses because LiteRT packs the weights anew for each: two would
-    double the memory and the time to start.
+    The places of the file, for what is done before f0: "wte" [V, E], in int8 with "wte_scales" [V]
+    and "wte_columns" [E] that its numbers are to be multiplied by, and "wpe" [C, E].
     """
     file = File()
-    Builder(file, weights, hparams, precision).forward()
+    matrices: dict[str, Matrix] = {}
+    for layer in range(hparams.n_layer + 1):
+        Builder(file, weights, hparams, precision, matrices, f"f{layer}").between(layer)
+    table = matrices.get("wte") or Builder(file, weights, hparams, precision, matrices).store("wte")
+    file.places["wte"] = table.numbers
+    if table.scales is not None and table.columns is not None:
+        file.place("wte_scales", table.scales.astype(np.float32))
+        file.place("wte_columns", table.columns)
+    file.place("wpe", weights["wpe"])
     return file
 
 
 @dataclasses.dataclass(frozen=True)
-class Past:
-    """Cached keys or values: numbers [H, P, K, S], scales [H, P, 1, S] if they still want any."""
+class Matrix:
+    """A matrix [O, I] in the file. In int8 scales [O] are those of its rows, and the columns of an
+    embedding were divided by columns [I]. bias [O] goes with it."""
 
-    numbers: int
-    scales: int | None = None
-
-    def scaled(self, graph: Graph, x: int) -> int:
-        """What has been summed over their K, or will be multiplied with them: [H, N, 1, S]."""
-        return x if self.scales is None else graph.multiply(x, self.scales)
+    numbers: Place
+    bias: Place
+    scales: Array | None = None
+    columns: Array | None = None
 
 
 class Builder:
-    """precision is "float32" or "int8"."""
+    """One function of the file. precision is "float32" or "int8"; matrices are those that the
+    file holds already."""
 
     def __init__(
-        self, file: File, weights: Mapping[str, Array], hparams: HParams, precision: str
+        self,
+        file: File,
+        weights: Mapping[str, Array],
+        hparams: HParams,
+        precision: str,
+        matrices: dict[str, Matrix],
+        name: str = "",
     ) -> None:
-        self.graph = Graph(file, "forward")
         self.file = file
         self.weights = weights
         self.hparams = hparams
         self.int8 = precision == "int8"
-        self.matrices: dict[str, int] = {}
+        self.matrices = matrices
+        if name:  # else it only stores matrices
+            self.graph = Graph(file, name)
 
-    def forward(self) -> None:
+    def between(self, layer: int) -> None:
+        """From the attention of the layer before, if there is one, to this layer's, or to the
+        logits where there is no such layer."""
         g, h = self.graph, self.hparams
-        tokens = g.input("tokens", [DYNAMIC], "int32")
-        positions = g.input("positions", [DYNAMIC], "int32")
-        past_mask = g.input("past_mask", [1, DYNAMIC, 1, DYNAMIC])
-        mask = g.input("mask", [1, DYNAMIC, DYNAMIC])
-        wanted = g.input("wanted", [DYNAMIC], "int32")
-        x = g.add(self.embedding(tokens), g.gather(g.constant(self.weights["wpe"]), positions))
-        x = g.subtract(x, g.mean(x, axis=1))
-        new, new_scales = [], []
-        for layer in range(h.n_layer):
-            attn = f"h{layer}/attn"
-            qkv = self.dense(self.norm(x, f"h{layer}/ln_1"), f"{attn}/c_attn")
-            qkv = g.reshape(qkv, [DYNAMIC, 3 * h.n_head, h.head_size])
-            qkv = g.transpose(qkv, [1, 0, 2])  # [3 H, N, K]
-            past = self.past(f"k{layer}"), self.past(f"v{layer}")
-            attended = self.attention(qkv, past, past_mask, mask)
-            x = g.add(x, self.dense(attended, f"{attn}/c_proj"))
-            x = g.add(x, self.mlp(self.norm(x, f"h{layer}/ln_2"), f"h{layer}/mlp"))
-            if self.int8:
-                # The largest number of each vector becomes 127.
-                new_scales.append(g.maximum(g.max(g.abs(qkv), axis=2), scalar(g, TINY, 3)))
-                qkv = g.quantize(g.divide(qkv, new_scales[-1]), UNIT_SCALE)
-            new.append(qkv)
-        g.output("new", g.concatenate(new, axis=0))
-        if self.int8:
-            g.output("new_scales", g.concatenate(new_scales, axis=0))
-        g.output("logits", self.dense(self.norm(g.gather(x, wanted), "ln_f"), h.unembedding))
-
-    def embedding(self, tokens: int) -> int:  # [N] -> [N, E]
-        g = self.graph
-        table = self.matrix("wte")
-        rows, scales = g.gather(table, tokens), g.scales[table]
-        if scales is None:
-            return rows
-        return g.multiply(g.dequantize(rows), g.gather(g.constant(scales[:, None]), tokens))
-
-    def past(self, name: str) -> Past:
-        g, h = self.graph, self.hparams
-        shape = [h.n_head, DYNAMIC, h.head_size, DYNAMIC]
-        if not self.int8:
-            return Past(g.input(name, shape))
-        stored = g.input(name, shape, scales=UNIT_SCALE)
-        return Past(g.dequantize(stored), g.input(f"{name}_scale", [h.n_head, DYNAMIC, 1, DYNAMIC]))
-
-    def attention(self, qkv: int, past: tuple[Past, Past], past_mask: int, mask: int) -> int:
-        """qkv [3 H, N, K] -> [N, E]"""
-        g, h = self.graph, self.hparams
-        query, key, value = g.split(qkv, 3, axis=0)  # [H, N, K]
-
-        # Along S: one product and one sum for each token. Among the N: matrix products by head.
-        past_key, past_value = past
-        of_query = g.reshape(query, [h.n_head, DYNAMIC, h.head_size, 1])
-        scores = past_key.scaled(g, g.sum(g.multiply(past_key.numbers, of_query), axis=2))
-        scores = g.add(scores, past_mask)  # [H, N, 1, S]
-        new_scores = g.add(g.matmul(query, key, transpose_b=True), mask)  # [H, N, N]
-        top = g.maximum(g.max(scores, axis=3), self.in_4d(g.max(new_scores, axis=2)))
-        weights = g.exp(g.subtract(scores, top))
-        new_weights = g.exp(g.subtract(new_scores, g.reshape(top, [h.n_head, DYNAMIC, 1])))
-        total = g.add(g.sum(weights, axis=3), self.in_4d(g.sum(new_weights, axis=2)))
-
-        weights = past_value.scaled(g, weights)
-        attended = g.sum(g.multiply(past_value.numbers, weights), axis=3)  # [H, N, K, 1]
-        attended = g.add(attended, self.in_4d(g.matmul(new_weights, value)))
-        merged = g.transpose(g.divide(attended, total), [1, 0, 2, 3])
-        return g.reshape(merged, [DYNAMIC, h.n_embd])
-
-    def in_4d(self, x: int) -> int:  # [H, N, I] -> [H, N, I, 1]
-        return self.graph.reshape(x, [*self.graph.shapes[x], 1])
+        x = g.input("x", [DYNAMIC, h.n_embd])
+        if layer > 0:
+            before = f"h{layer - 1}"
+            attended = g.input("attended", [DYNAMIC, h.n_embd])
+            x = g.add(x, self.dense(attended, f"{before}/attn/c_proj"))
+            x = g.add(x, self.mlp(self.norm(x, f"{before}/ln_2"), f"{before}/mlp"))
+        if layer == h.n_layer:
+            g.output("logits", self.dense(self.norm(x, "ln_f"), h.unembedding))
+            return
+        if layer > 0:
+            g.output("new_x", x)
+        g.output("qkv", self.dense(self.norm(x, f"h{layer}/ln_1"), f"h{layer}/attn/c_attn"))
 
     def mlp(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
         activation = ACTIVATIONS[self.hparams.activation_function]
@@ -166,43 +119,61 @@ class Builder:
         variance = g.mean(g.multiply(x, x), axis=1)
         epsilon = scalar(g, self.hparams.layer_norm_epsilon)
         scaled = g.multiply(x, g.rsqrt(g.add(variance, epsilon)))
-        return g.multiply(scaled, g.constant(self.weights[f"{name}/g"][None]))
+        return g.multiply(scaled, g.constant(self.gain(name)[None]))
+
+    def gain(self, name: str) -> Array:  # [E]
+        gain = self.weights[f"{name}/g"]
+        columns = self.store(self.hparams.unembedding).columns if name == "ln_f" else None
+        return gain if columns is None else gain * columns
 
     def dense(self, x: int, name: str) -> int:  # [N, I] -> [N, O]
-        bias = self.graph.constant(self.folded_bias(name).astype(np.float32))
-        return self.graph.dense(x, self.matrix(name), bias)
+        g, matrix = self.graph, self.store(name)
+        numbers, bias = matrix.numbers, matrix.bias
+        weight = g.tensor(numbers.shape, buffer=numbers.buffer, scales=matrix.scales)
+        return g.dense(x, weight, g.tensor(bias.shape, buffer=bias.buffer))
 
-    def matrix(self, name: str) -> int:
-        """[O, I], in int8 with scales [O]. A table for both ends of the model is kept once."""
+    def store(self, name: str) -> Matrix:
+        """Puts a matrix and its bias into the file, once: an embedding may serve both ends. Each
+        is read once: in float32 when the file is written, so that none is held meanwhile."""
         if name not in self.matrices:
-            shape = unfolded(self.weights, name).shape
-            scales = None
+            file = self.file
             if self.int8:
-                quantized, scales = quantize(self.folded(name))
-                buffer = self.file.buffer(quantized.nbytes, lambda: quantized)
+                matrix, bias = self.folded(name)
+                columns = even_columns(matrix) if name in EMBEDDINGS else None
+                numbers, scales = quantize(matrix if columns is None else matrix / columns)
+                stored = Matrix(file.keep(numbers), file.keep(bias), scales, columns)
             else:
-                buffer = self.file.buffer(4 * math.prod(shape), lambda: self.folded(name))
-            self.matrices[name] = self.graph.tensor(shape, buffer=buffer, scales=scales)
+                rows, columns_ = self.shape(name)
+                later = Later(lambda: self.folded(name))
+                numbers_place = file.keep_later((rows, columns_), "float32", later.matrix)
+                stored = Matrix(numbers_place, file.keep_later((rows,), "float32", later.bias))
+            self.matrices[name] = stored
         return self.matrices[name]
 
-    def folded(self, name: str) -> Array:  # -> [O, I]
-        matrix = unfolded(self.weights, name)
-        if name.endswith("c_attn"):
-            return matrix * self.query_scale(name)[:, None]
-        return matrix - matrix.mean(axis=0) if name.endswith("c_proj") else matrix
+    def shape(self, name: str) -> tuple[int, int]:
+        """[O, I]"""
+        shapes = self.hparams.variable_shapes()
+        rows, columns = shapes[name] if name in EMBEDDINGS else shapes[f"{name}/w"][:0:-1]
+        return rows, columns
 
-    def folded_bias(self, name: str) -> Array:  # -> [O]
-        matrix = unfolded(self.weights, name)
-        if name == self.hparams.unembedding:
-            return matrix @ self.weights["ln_f/b"]
+    def folded(self, name: str) -> tuple[Array, Array]:
+        """A matrix [O, I] and its bias [O], with all that can be computed beforehand."""
+        if name in EMBEDDINGS:
+            matrix = self.weights[name]
+            used = name == self.hparams.unembedding
+            bias = matrix @ self.weights["ln_f/b"] if used else np.zeros(len(matrix), np.float32)
+            return matrix, bias
         layer, _, kind = name.split("/")
-        bias = self.weights[f"{name}/b"]
+        matrix, bias = self.weights[f"{name}/w"][0].T, self.weights[f"{name}/b"]
         if kind in NORM_BEFORE:
             bias = bias + matrix @ self.weights[f"{layer}/{NORM_BEFORE[kind]}/b"]
         if kind == "c_attn":
-            query, _, value = np.split(bias * self.query_scale(name), 3)
-            return np.concatenate([query, np.zeros_like(query), value])
-        return bias - bias.mean() if kind == "c_proj" else bias
+            scale = self.query_scale(name)
+            query, _, value = np.split(bias * scale, 3)
+            return matrix * scale[:, None], np.concatenate([query, np.zeros_like(query), value])
+        if kind == "c_proj":
+            return matrix - matrix.mean(axis=0), bias - bias.mean()
+        return matrix, bias
 
     def query_scale(self, name: str) -> Array:  # [3 E]
         """The attention's scale for the query, 1 for the key and the value."""
@@ -212,12 +183,30 @@ class Builder:
         return scale.reshape(-1)
 
 
-def scalar(graph: Graph, value: float, rank: int = 2) -> int:
-    return graph.constant(np.full([1] * rank, value, np.float32))
+class Later:
+    """A matrix and its bias, made together when the matrix is asked for, which is first."""
+
+    def __init__(self, make: Callable[[], tuple[Array, Array]]) -> None:
+        self._make = make
+
+    def matrix(self) -> Array:
+        matrix, self._bias = self._make()
+        return matrix
+
+    def bias(self) -> Array:
+        return self._bias
 
 
-def unfolded(weights: Mapping[str, Array], name: str) -> Array:  # -> [O, I]
-    return weights[name] if name in ("wte", "lm_head") else weights[f"{name}/w"][0].T
+def scalar(graph: Graph, value: float) -> int:
+    return graph.constant(np.full([1, 1], value, np.float32))
+
+
+def even_columns(matrix: Array) -> Array:  # [V, E] -> [E]
+    """What to divide an embedding's columns by, so that none is much larger than the others: a
+    row in int8 has one scale, which a few large columns would take from all the rest. What stands
+    beside the matrix, the gain before it or the sum after it, is multiplied by the same."""
+    sizes = np.sqrt(np.mean(np.square(matrix, dtype=np.float32), axis=0))
+    return np.maximum(sizes / max(sizes.mean(), TINY), TINY).astype(np.float32)
 
 
 def quantize(matrix: Array) -> tuple[Array, Array]:

@@ -1,0 +1,92 @@
+"""A text's tokens -> how likely the model finds each of them.
+
+Knows an engine: no text, no files. Reads in pieces, so that [T, V] is never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gpt2_sampler.decoding.sampling import check_numbers, log_softmax, ordered
+from gpt2_sampler.decoding.window import checked
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.errors import UsageError
+
+PIECE = 64  # tokens; their logits take 13 MB where V is GPT-2's
+
+
+class Place(NamedTuple):
+    """What the model thought of a token, from those before it."""
+
+    token: int
+    logprob: float
+    rank: int
+    """1 for the likeliest; of equals the first one is the likelier."""
+    top: tuple[tuple[int, float], ...]
+    """The likeliest tokens and their log-probabilities, the likeliest first."""
+
+
+def score(
+    engine: Engine, tokens: Sequence[int], *, stride: int | None = None
+) -> npt.NDArray[np.float64]:
+    """The log-probability of each token after the first, in nats: T tokens -> [T - 1].
+
+    A text longer than the window of C tokens is read in windows, each of which begins stride tokens
+    after the one before (by default C // 2): a token that they share is taken from the earlier one,
+    so that each is seen after C - stride others at least, where it has so many. Empties the
+    engine's cache. Raises UsageError for a stride that is not 1 to C - 1, for no token and for one
+    that the model does not have.
+    """
+    scores = [np.zeros(0)]
+    for targets, logits in read(engine, tokens, stride):
+        best = logits.max(axis=-1, keepdims=True)
+        mass = np.exp(logits - best).sum(axis=-1, dtype=np.float64)
+        own = logits[np.arange(len(targets)), targets].astype(np.float64)
+        scores.append(own - best[:, 0] - np.log(mass))
+    return np.concatenate(scores)
+
+
+def places(
+    engine: Engine, tokens: Sequence[int], top: int = 0, *, stride: int | None = None
+) -> Iterator[Place]:
+    """As score, one by one, with each token's rank and the likeliest tokens in its place."""
+    for targets, logits in read(engine, tokens, stride):
+        for token, row in zip(targets, logits, strict=True):
+            likely = log_softmax(row)
+            before = (row > row[token]).sum() + (row[:token] == row[token]).sum()
+            best = tuple((other, float(likely[other])) for other in ordered(row, top))
+            yield Place(token, float(likely[token]), int(before) + 1, best)
+
+
+def read(
+    engine: Engine, tokens: Sequence[int], stride: int | None
+) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+    """The text after its first token, up to PIECE tokens at a time, and their logits."""
+    window = engine.hparams.n_ctx
+    text = checked(tokens, engine.hparams.n_vocab)
+    step = window // 2 if stride is None else stride
+    if not 0 < step < window:
+        raise UsageError(f"the stride must be 1 to {window - 1} tokens, not {step}")
+    engine.reserve(1)
+    engine.holder = None
+    scored = 1  # tokens
+    for start in range(0, len(text), step):
+        end = min(start + window, len(text))
+        at = start
+        while at < end - 1:
+            first = max(at, scored - 1)
+            last = min(first + PIECE, end - 1)
+            n = last - at
+            logits = engine.forward(
+                text[at:last], [0] * n, range(at - start, last - start), range(first - at, n)
+            )
+            check_numbers(logits)
+            yield text[first + 1 : last + 1], logits
+            at = last
+        scored = end
+        if end == len(text):
+            return

@@ -1,0 +1,198 @@
+/* Attention with a cache, for tokens of any rows at any positions.
+
+   Each token's key and value are written to its row's cache, then each token's query looks at its
+   own row's slots from 0 to its own. Nothing is allocated, nothing is checked; attention.py does
+   both and has the same in NumPy, to which a test holds this.
+
+   The cache of a layer, for B rows of H heads, K numbers a vector, S slots (a multiple of CHUNK):
+     keys    [B, H, S / LANES, K, LANES]   so that LANES scores are summed side by side
+     values  [B, H, S, KP]                 KP is K rounded up to LANES; what is beyond K stays 0
+   in float, or in int8 with scales [B, H, S] that the numbers are to be multiplied by.
+
+   The work on vectors is in attention_kernel.h, compiled once for each kind of processor; which
+   version runs is decided when the program runs. */
+
+#include <stdint.h>
+#include <stddef.h>
+#include <string.h>
+
+#define LANES 16
+#define CHUNK 64     /* slots scored at a time */
+#define QUERIES 8    /* tokens of one row that share the reading of its cache */
+#define HEAD_MAX 512 /* numbers in a vector at most: the scratch below is on the stack */
+#define EXPORTED __attribute__((visibility("default")))
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    const float *qkv; /* [N, 3, H, K]; the query is scaled already */
+    float *out;       /* [N, H, K] */
+    void *keys, *values;
+    float *key_scales, *value_scales; /* null for a cache in float */
+    const int32_t *rows, *positions;  /* [N], tokens of one row in ascending order */
+    const int32_t *groups;            /* [G + 1]: where each run of at most QUERIES tokens of one
+                                         row at consecutive positions begins, and N */
+    int32_t n_groups, heads, head_size, slots;
+} Call;
+
+#define JOIN2(a, b) a##_##b
+#define JOIN(a, b) JOIN2(a, b)
+
+#define VERSION plain
+#define TARGET
+#define WIDTH 4
+#define WIDEN(bytes) {(bytes)[0], (bytes)[1], (bytes)[2], (bytes)[3]}
+#include "attention_kernel.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define VERSION avx2
+#define TARGET __attribute__((target("avx2,fma")))
+#define WIDTH 8
+#define WIDEN(bytes) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadu_si64(bytes)))
+#include "attention_kernel.h"
+
+#define VERSION avx512
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define WIDTH 16
+#define WIDEN(bytes) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(bytes))))
+#include "attention_kernel.h"
+#endif
+
+typedef void (*Work)(const Call *, int item);
+
+static const struct Kernel {
+    const char *name;
+    Work store, attend;
+} kernels[] = {
+    {"plain", store_plain, attend_plain},
+#if defined(__x86_64__)
+    {"avx2", store_avx2, attend_avx2},
+    {"avx512", store_avx512, attend_avx512},
+#endif
+};
+
+/* How many of the versions this processor can run; the last of them is the fastest. */
+EXPORTED int attention_versions(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+        return 2;
+    return 3;
+#else
+    return 1;
+#endif
+}
+
+EXPORTED const char *attention_name(int version) { return kernels[version].name; }
+
+/* --- Threads -------------------------------------------------------------------------------
+   The caller works through the items itself; helpers that are awake in time take some of them.
+   So waking one is never waited for, only an item that it has begun. Helpers sleep between two
+   calls: the model's own threads need the cores then. */
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    int helpers;
+    pid_t owner;
+    const Call *call;
+    Work work;
+    int count;
+    uint32_t generation;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t ticket; /* the generation, and the next item of it */
+static _Atomic int done;
+
+/* Does items of one generation until none is left. A helper that comes late finds another
+   generation and takes nothing. */
+static void take_items(Work work, const Call *call, int count, uint32_t generation) {
+    uint64_t now = atomic_load(&ticket);
+    while (now >> 32 == generation && (int)(uint32_t)now < count) {
+        if (!atomic_compare_exchange_weak(&ticket, &now, now + 1)) continue;
+        work(call, (int)(uint32_t)now);
+        atomic_fetch_add(&done, 1);
+        now = atomic_load(&ticket);
+    }
+}
+
+static void *help(void *unused) {
+    (void)unused;
+    uint32_t seen = 0;
+    for (;;) {
+        pthread_mutex_lock(&pool.lock);
+        while (pool.generation == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+        seen = pool.generation;
+        Work work = pool.work;
+        const Call *call = pool.call;
+        int count = pool.count;
+        pthread_mutex_unlock(&pool.lock);
+        take_items(work, call, count, seen);
+    }
+    return NULL;
+}
+
+/* Makes sure of so many helpers, called under one_caller. After a fork there are none. */
+static void gather(int wanted) {
+    if (pool.owner != getpid()) {
+        pthread_mutex_init(&pool.lock, NULL);
+        pthread_cond_init(&pool.wake, NULL);
+        pool.helpers = 0;
+        pool.owner = getpid();
+    }
+    if (pool.helpers >= wanted) return;
+    sigset_t all, before; /* signals are for the threads that Python knows */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    while (pool.helpers < wanted && pthread_create(&thread, NULL, help, NULL) == 0) {
+        pthread_detach(thread);
+        pool.helpers++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void each(Work work, const Call *call, int count, int threads) {
+    if (threads < 2 || count < 2 || pthread_mutex_trylock(&one_caller) != 0) {
+        for (int item = 0; item < count; item++) work(call, item);
+        return;
+    }
+    gather(threads - 1);
+    pthread_mutex_lock(&pool.lock);
+    uint32_t generation = ++pool.generation;
+    pool.work = work;
+    pool.call = call;
+    pool.count = count;
+    atomic_store(&done, 0);
+    atomic_store(&ticket, (uint64_t)generation << 32);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
+    take_items(work, call, count, generation);
+    for (int spins = 0; atomic_load(&done) < count; spins++)
+        if (spins > 1000) sched_yield();
+    pthread_mutex_unlock(&one_caller);
+}
+#else
+static void each(Work work, const Call *call, int count, int threads) {
+    (void)threads;
+    for (int item = 0; item < count; item++) work(call, item);
+}
+#endif
+
+/* Writes the keys and values of N tokens and attends. An item of the work is a head of a group.
+   version is below attention_versions(). */
+EXPORTED void attention(const Call *call, int version, int threads) {
+    int items = call->n_groups * call->heads;
+    each(kernels[version].store, call, items, threads);
+    each(kernels[version].attend, call, items, threads);
+}

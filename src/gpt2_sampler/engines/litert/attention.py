@@ -1,0 +1,208 @@
+"""Queries, keys and values of tokens of any rows -> what they attend to, with a cache by row.
+
+Two ways to the same numbers: Kernel, compiled from attention.c where a C compiler was at hand when
+the package was installed, and Plain, in NumPy. Knows no model and no LiteRT. Axis letters as in
+tensorflow/model.py; N tokens are read in a call.
+"""
+
+from __future__ import annotations
+
+import abc
+import ctypes
+import importlib.machinery
+import itertools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int32]
+
+LANES, CHUNK, QUERIES, HEAD_MAX = 16, 64, 8, 512
+"""As in attention.c."""
+WORTH_A_THREAD = 4096
+"""Vectors to be looked at in a call: fewer are done sooner than a second thread wakes up."""
+INT8_TOP, TINY = np.float32(127), np.float32(1e-30)
+
+log = logging.getLogger(__name__)
+
+
+class Attention(abc.ABC):
+    """The caches of L layers for B rows of C slots, and the attention over them.
+
+    begin says whose tokens come next, then attend is called for each layer. What slots hold that
+    were never written does not matter.
+    """
+
+    @abc.abstractmethod
+    def begin(self, rows: Numbers, positions: Numbers) -> None:
+        """N tokens, those of one row in ascending order."""
+
+    @abc.abstractmethod
+    def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
+        """qkv [N, 3 E], its queries scaled already -> out [N, E]. Both are contiguous."""
+
+    @abc.abstractmethod
+    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
+        """Makes the first slots of a row those of other rows."""
+
+
+def new_attention(
+    layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool, threads: int
+) -> Attention:
+    """The fastest there is here. In int8 each vector of the cache has a scale of its own.
+    Raises MemoryError."""
+    kernel = find_kernel() if head_size <= HEAD_MAX else None
+    if kernel is None:
+        return Plain(layers, rows, slots, heads, head_size, int8)
+    return Kernel(kernel, layers, rows, slots, heads, head_size, int8, threads)
+
+
+class Plain(Attention):
+    """Matrix products by row over a cache in float32 [L, B, 2, H, C, K]. In int8 it holds the
+    numbers that the kernel's cache stands for."""
+
+    def __init__(
+        self, layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool
+    ) -> None:
+        self.cache = np.zeros([layers, rows, 2, heads, slots, head_size], np.float32)
+        self.int8 = int8
+
+    def begin(self, rows: Numbers, positions: Numbers) -> None:
+        ends = runs(rows, positions, len(rows))
+        self.runs = [
+            (slice(first, last), int(rows[first]), int(positions[first]))
+            for first, last in itertools.pairwise(ends)
+        ]
+
+    def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
+        heads, size = self.cache.shape[3], self.cache.shape[5]
+        parts = qkv.reshape(-1, 3, heads, size).transpose(1, 2, 0, 3)  # [3, H, N, K]
+        for tokens, row, first in self.runs:
+            query, key, value = parts[:, :, tokens]
+            end = first + query.shape[1]
+            keys, values = self.cache[layer, row, :, :, :end]
+            keys[:, first:] = rounded(key) if self.int8 else key
+            values[:, first:] = rounded(value) if self.int8 else value
+            scores = query @ keys.transpose(0, 2, 1)  # [H, T, S]
+            later = np.arange(end) > np.arange(first, end)[:, None]
+            scores[:, later] = -np.inf
+            weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            attended = weights @ values / weights.sum(axis=-1, keepdims=True)
+            out[tokens] = attended.transpose(1, 0, 2).reshape(end - first, heads * size)
+
+    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
+        for target in targets:
+            self.cache[:, target, ..., :tokens, :] = self.cache[:, source, ..., :tokens, :]
+
+
+def rounded(vectors: Floats) -> Floats:  # [..., K] -> [..., K]
+    """The nearest numbers that int8 can say, the largest of each vector being 127 of its steps."""
+    top = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), TINY)
+    return np.rint(vectors * (INT8_TOP / top)) * (top / INT8_TOP)
+
+
+def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
+    """Where each run of at most so many tokens of one row at consecutive positions begins, and N"""
+    goes_on = (rows[1:] == rows[:-1]) & (positions[1:] == positions[:-1] + 1)
+    begins = np.flatnonzero(np.r_[True, ~goes_on])
+    ends = np.r_[begins[1:], len(rows)]
+    cut = [np.arange(b, e, most) for b, e in zip(begins, ends, strict=True)]
+    return np.r_[np.concatenate(cut), len(rows)].astype(np.int32)
+
+
+class Call(ctypes.Structure):
+    """As in attention.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("qkv", "out", "keys", "values")),
+        *((name, ctypes.c_void_p) for name in ("key_scales", "value_scales")),
+        *((name, ctypes.c_void_p) for name in ("rows", "positions", "groups")),
+        *((name, ctypes.c_int32) for name in ("n_groups", "heads", "head_size", "slots")),
+    )
+
+
+class Kernel(Attention):
+    """attention.c, which says how the caches lie in memory.
+
+    Their room is zeros that the system gives when they are touched: it costs nothing until used,
+    and is never moved.
+    """
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        layers: int,
+        rows: int,
+        slots: int,
+        heads: int,
+        head_size: int,
+        int8: bool,
+        threads: int,
+    ) -> None:
+        slots = -(-slots // CHUNK) * CHUNK
+        wide = -(-head_size // LANES) * LANES
+        dtype = np.int8 if int8 else np.float32
+        self.library, self.threads = library, threads
+        self.version = library.attention_versions() - 1
+        self.heads = heads
+        self.keys = [np.zeros([rows, heads, slots * head_size], dtype) for _ in range(layers)]
+        self.values = [np.zeros([rows, heads, slots * wide], dtype) for _ in range(layers)]
+        shape = [layers, 2, rows, heads, slots if int8 else 0]
+        self.scales = np.zeros(shape, np.float32)
+        self.calls = [
+            Call(
+                keys=keys.ctypes.data,
+                values=values.ctypes.data,
+                key_scales=scales[0].ctypes.data if int8 else None,
+                value_scales=scales[1].ctypes.data if int8 else None,
+                heads=heads,
+                head_size=head_size,
+                slots=slots,
+            )
+            for keys, values, scales in zip(self.keys, self.values, self.scales, strict=True)
+        ]
+
+    def begin(self, rows: Numbers, positions: Numbers) -> None:
+        self.kept = rows, positions, runs(rows, positions, QUERIES)  # the calls point to them
+        pointers = [array.ctypes.data for array in self.kept]
+        for call in self.calls:
+            call.rows, call.positions, call.groups = pointers
+            call.n_groups = len(self.kept[2]) - 1
+        seen = self.heads * (int(positions.sum()) + len(positions))
+        self.helped = self.threads if seen >= WORTH_A_THREAD else 1
+
+    def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
+        call = self.calls[layer]
+        call.qkv, call.out = qkv.ctypes.data, out.ctypes.data
+        self.library.attention(ctypes.byref(call), self.version, self.helped)
+
+    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
+        filled = -(-tokens // CHUNK) * CHUNK
+        slots = self.calls[0].slots
+        for layer in (*self.keys, *self.values):
+            end = layer.shape[-1] // slots * filled
+            for target in targets:
+                layer[target, :, :end] = layer[source, :, :end]
+        for target in targets:
+            self.scales[:, :, target, :, :filled] = self.scales[:, :, source, :, :filled]
+
+
+def find_kernel() -> ctypes.CDLL | None:
+    """The compiled attention.c, if the installation has one that loads."""
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_attention{suffix}")
+        if path.exists():
+            try:
+                library = ctypes.CDLL(str(path))
+            except OSError as error:
+                log.debug("%s cannot be loaded (%s)", path, error)
+                continue
+            library.attention.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+            library.attention.restype = None
+            return library
+    log.debug("attention runs in NumPy: no C compiler was at hand when this was installed")
+    return None

@@ -1,0 +1,101 @@
+"""An exported file -> its functions, run one after another on N tokens, in place.
+
+All that is known of LiteRT's interpreter is here. A signature runner copies every input and output;
+the calls below do not, and belong to the interpreter's private handle. A test says so when a new
+version moves them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+
+from gpt2_sampler.errors import EngineError, OutOfMemory
+
+Floats = npt.NDArray[np.float32]
+
+
+class Function:
+    """One function of the file; names of its inputs and outputs -> their memory, [N, width], which
+    stays where it is until N changes."""
+
+    def __init__(self, interpreter: Interpreter, name: str) -> None:
+        runner = interpreter.get_signature_runner(name)
+        self._interpreter = interpreter
+        self._handle = interpreter._interpreter
+        self._number = runner._subgraph_index
+        self._inputs = {d["name"]: d for d in runner.get_input_details().values()}
+        self._tensors = {
+            name: details["index"]
+            for part in (runner.get_input_details(), runner.get_output_details())
+            for name, details in part.items()
+        }
+        self.size = 0  # N
+        self.memory: dict[str, Floats] = {}
+
+    def resize(self, n_tokens: int) -> None:
+        """Raises OutOfMemory; the function then has no size."""
+        if n_tokens == self.size:
+            return
+        self.size, self.memory = 0, {}
+        try:
+            for details in self._inputs.values():
+                shape = np.array([n_tokens, *details["shape"][1:]], np.int32)
+                self._handle.ResizeInputTensor(details["index"], shape, False, self._number)
+            self._handle.AllocateTensors(self._number)
+        except (MemoryError, RuntimeError) as error:
+            raise OutOfMemory(f"LiteRT has no room for {n_tokens} tokens ({error})") from None
+        self.size = n_tokens
+        self.memory = {name: self._map(index) for name, index in self._tensors.items()}
+
+    def run(self) -> None:
+        """Raises EngineError."""
+        try:
+            self._handle.Invoke(self._number)
+        except (MemoryError, RuntimeError) as error:
+            raise EngineError(f"LiteRT fails ({error})") from None
+
+    def _map(self, tensor: int) -> Floats:
+        """LiteRT does not run while an array that it gave is kept: the memory is kept without."""
+        array = self._handle.tensor(self._interpreter, tensor, self._number)
+        return np.asarray(Unowned(array))
+
+
+class Unowned:
+    """The memory of an array without the array."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self.__array_interface__ = array.__array_interface__
+
+
+def load_functions(path: Path, count: int, threads: int) -> list[Function]:
+    """The functions "f0", "f1", ... of the file."""
+    interpreter = Interpreter(str(path), num_threads=threads)
+    functions = [Function(interpreter, f"f{n}") for n in range(count)]
+    for function in functions:
+        function.resize(1)
+        give_back(path)  # the kernels have copies of the weights now, in an order of their own
+    return functions
+
+
+def give_back(path: Path) -> None:
+    """Takes a mapped file out of the process's memory, on Linux. What is read of it after that
+    comes from the system's cache again."""
+    if sys.platform != "linux":
+        return
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    mapped = os.path.realpath(path)
+    for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
+        addresses, *_, name = line.split(maxsplit=5)
+        if name == mapped:
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            madvise(start, end - start, mmap.MADV_DONTNEED)

@@ -1,0 +1,104 @@
+"""A text is scored as from one look at all of it, in pieces and by windows."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gpt2_sampler.decoding.score import PIECE, places, score
+from gpt2_sampler.errors import CheckpointError, UsageError
+from tests.fake_engine import FakeEngine, Floats, hashed
+
+V, C = 31, 13
+
+
+def text(n_tokens: int) -> list[int]:
+    return np.random.default_rng(n_tokens).integers(V, size=n_tokens).tolist()
+
+
+def slow_contexts(tokens: list[int], window: int, stride: int) -> list[list[int]]:
+    """What stands before each token after the first, in the window that it belongs to: the first
+    of those that begin at each stride and reach it."""
+    return [
+        tokens[next(b for b in range(0, at + 1, stride) if at < b + window) : at]
+        for at in range(1, len(tokens))
+    ]
+
+
+def slow_logprobs(logits: np.ndarray) -> list[float]:
+    whole = sum(math.exp(logit) for logit in logits.tolist())
+    return [logit - math.log(whole) for logit in logits.tolist()]
+
+
+@pytest.mark.parametrize("n_tokens", [1, 2, 12, 13, 14, 19, 20, 50])
+@pytest.mark.parametrize("stride", [1, 5, 12, None])
+def test_each_token_is_seen_after_those_in_its_window(n_tokens: int, stride: int | None) -> None:
+    tokens = text(n_tokens)
+    contexts = slow_contexts(tokens, C, stride or C // 2)
+    assert all(len(c) >= min(at, C - (stride or C // 2)) for at, c in enumerate(contexts, 1))
+    expected = [
+        slow_logprobs(hashed(context, V))[token]
+        for context, token in zip(contexts, tokens[1:], strict=True)
+    ]
+    scored = score(FakeEngine(V, C), tokens, stride=stride)
+    assert scored.dtype == np.float64
+    np.testing.assert_allclose(scored, expected, atol=1e-5)
+
+
+def test_a_text_is_read_in_pieces_and_once() -> None:
+    engine = FakeEngine(V, 10 * PIECE)
+    n_tokens = 3 * PIECE + 7
+    assert len(score(engine, text(n_tokens))) == n_tokens - 1
+    assert max(engine.calls) == PIECE
+    assert sum(engine.calls) == n_tokens - 1
+
+
+def test_the_logits_of_a_long_text_are_never_held() -> None:
+    engine = FakeEngine(5003, 600)
+    tokens = text(600)
+    tracemalloc.start()
+    score(engine, tokens)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 600 * 5003 * 4 / 2
+
+
+@pytest.mark.parametrize("n_tokens", [1, 2, 30])
+def test_places_tell_the_rank_and_the_likeliest_tokens(n_tokens: int) -> None:
+    tokens = text(n_tokens)
+    told = list(places(FakeEngine(V, C), tokens, top=3, stride=4))
+    scored = score(FakeEngine(V, C), tokens, stride=4)
+    contexts = slow_contexts(tokens, C, 4)
+    assert len(told) == n_tokens - 1
+    for place, token, context, logprob in zip(told, tokens[1:], contexts, scored, strict=True):
+        logprobs = slow_logprobs(hashed(context, V))
+        in_order = sorted(range(V), key=lambda token: (-logprobs[token], token))
+        assert place.token == token
+        assert place.logprob == pytest.approx(logprob, abs=1e-5)
+        assert place.rank == in_order.index(token) + 1
+        assert [token for token, _ in place.top] == in_order[:3]
+        assert [p for _, p in place.top] == pytest.approx([logprobs[t] for t in in_order[:3]])
+
+
+@pytest.mark.parametrize("stride", [0, C, -1])
+def test_a_stride_must_leave_some_of_the_window(stride: int) -> None:
+    with pytest.raises(UsageError, match=f"stride must be 1 to {C - 1} tokens, not {stride}"):
+        score(FakeEngine(V, C), text(20), stride=stride)
+
+
+@pytest.mark.parametrize("tokens", [[], [V], [-1, 2]])
+def test_what_is_no_text_is_refused(tokens: list[int]) -> None:
+    with pytest.raises(UsageError):
+        score(FakeEngine(V, C), tokens)
+
+
+def test_logits_that_are_no_numbers_are_an_error() -> None:
+    class Diverged(FakeEngine):
+        def _logits(self, seen: np.ndarray) -> Floats:
+            return super()._logits(seen) * np.nan
+
+    with pytest.raises(CheckpointError, match="not numbers"):
+        score(Diverged(V, C), text(5))
