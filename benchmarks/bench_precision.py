@@ -4,13 +4,19 @@
 
 The corpus is the one that tools/train_demo.py was given; what that held out is read here as when
 sampling: half a window of n_ctx tokens at once, the other half token by token, which is what
-counts. KL is of int8's distribution of the next token from float32's, nats a token.
+counts. KL is of int8's distribution of the next token from float32's, nats a token. Where
+llama-cpp-python and gguf are installed, llama.cpp reads the same in q8_0 and in f32: the distance
+of q8_0 is from the same float32 as int8's, that of f32 shows what is not the weights'.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import fire
@@ -18,14 +24,17 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
-from gpt2_sampler import load_engine, load_tokenizer
-from gpt2_sampler.engines.engine import Engine
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from benchmarks.peers import LlamaCpp  # noqa: E402
+
+from gpt2_sampler import load_engine, load_tokenizer  # noqa: E402
+
+THREADS = 1  # a small model has nothing to share, and other work does not make it wait
 Floats = npt.NDArray[np.float64]
+Reader = Callable[[Sequence[int], int], npt.NDArray[np.float32]]
+"""A window and half of its length -> the logits after each token of the second half, [T, V]."""
 
 
 def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int = 200) -> None:
@@ -34,38 +43,79 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
 
     _, held_out = split(Path(corpus).read_text(encoding="utf-8"))
     ids = encode(held_out, Path(folder))
-    exact, near = (load_engine(folder, "cpu", precision) for precision in ("float32", "int8"))
-    n_ctx, half = exact.hparams.n_ctx, exact.hparams.n_ctx // 2
-    starts = np.linspace(0, len(ids) - n_ctx - 1, windows).astype(int)
-    divergences, losses, near_losses, agreed = [], [], [], []
-    for start in tqdm(starts, unit="window"):
-        window = ids[start : start + n_ctx].tolist()
-        following = ids[start + half + 1 : start + n_ctx + 1]
-        p, q = (log_softmax(logits(e, window, half)) for e in (exact, near))
-        divergences.append((np.exp(p) * (p - q)).sum(axis=-1))
-        losses.append(-p[np.arange(len(p)), following])
-        near_losses.append(-q[np.arange(len(q)), following])
-        agreed.append(p.argmax(axis=-1) == q.argmax(axis=-1))
+    with tempfile.TemporaryDirectory() as converted:
+        exact, readers = open_readers(Path(folder), Path(converted))
+        n_ctx = json.loads((Path(folder) / "hparams.json").read_text())["n_ctx"]
+        half = n_ctx // 2
+        starts = np.linspace(0, len(ids) - n_ctx - 1, windows).astype(int)
+        losses: list[Floats] = []
+        measured = {name: defaultdict[str, list[Floats]](list) for name in readers}
+        for start in tqdm(starts, unit="window"):
+            window = ids[start : start + n_ctx].tolist()
+            following = ids[start + half + 1 : start + n_ctx + 1]
+            p = log_softmax(exact(window, half))
+            losses.append(-p[np.arange(len(p)), following])
+            for name, reader in readers.items():
+                q = log_softmax(reader(window, half))
+                measured[name]["kl"].append((np.exp(p) * (p - q)).sum(axis=-1))
+                measured[name]["loss"].append(-q[np.arange(len(q)), following])
+                measured[name]["agreed"].append(p.argmax(axis=-1) == q.argmax(axis=-1))
+    loss = np.concatenate(losses)
     n_bytes = len(load_tokenizer(folder).decode(ids.tolist()).encode()) / len(ids)
-    result = {
-        "tokens": int(np.concatenate(losses).size),
-        "kl_nats": float(np.concatenate(divergences).mean()),
-        "kl_nats_99th_percentile": float(np.percentile(np.concatenate(divergences), 99)),
-        "perplexity_float32": float(np.exp(np.concatenate(losses).mean())),
-        "perplexity_int8": float(np.exp(np.concatenate(near_losses).mean())),
-        "bits_a_byte_float32": float(np.concatenate(losses).mean() / np.log(2) / n_bytes),
-        "same_likeliest_token": float(np.concatenate(agreed).mean()),
+    result: dict[str, dict[str, float]] = {
+        "float32": {
+            "tokens": loss.size,
+            "perplexity": float(np.exp(loss.mean())),
+            "bits_a_byte": float(loss.mean() / np.log(2) / n_bytes),
+        }
     }
-    for name, value in result.items():
-        print(f"{name:28} {value:.6g}")
+    for name, of_reader in measured.items():
+        kl, own, agreed = (np.concatenate(of_reader[key]) for key in ("kl", "loss", "agreed"))
+        result[name] = {
+            "kl_nats": float(kl.mean()),
+            "kl_nats_99th_percentile": float(np.percentile(kl, 99)),
+            "perplexity": float(np.exp(own.mean())),
+            "same_likeliest_token": float(agreed.mean()),
+        }
+    for name, values in result.items():
+        print(name)
+        for key, value in values.items():
+            print(f"    {key:28} {value:.6g}")
     print(json.dumps(result))
 
 
-def logits(engine: Engine, window: list[int], half: int) -> npt.NDArray[np.float32]:
-    """After each token of the second half."""
-    engine.reset(1)
-    engine.prefill(window[:half])
-    return np.concatenate([engine.decode([window[at]], [at]) for at in range(half, len(window))])
+def open_readers(folder: Path, converted: Path) -> tuple[Reader, dict[str, Reader]]:
+    """What reads exactly, and what is held against it, by name."""
+    readers = {"int8": ours(folder, "int8")}
+    if find_spec("llama_cpp") and find_spec("gguf"):
+        for precision in ("q8_0", "f32"):
+            peer = LlamaCpp(precision)
+            peer.convert(folder, converted / precision)
+            peer.load(folder, converted / precision, THREADS)
+            readers[peer.name] = llama_cpp(peer)
+    return ours(folder, "float32"), readers
+
+
+def ours(folder: Path, precision: str) -> Reader:
+    engine = load_engine(folder, "cpu", precision, THREADS)
+    engine.reserve(1)
+
+    def read(window: Sequence[int], half: int) -> npt.NDArray[np.float32]:
+        engine.forward(window[:half], [0] * half, range(half), [])
+        return np.concatenate(
+            [engine.forward([window[at]], [0], [at], [0]) for at in range(half, len(window))]
+        )
+
+    return read
+
+
+def llama_cpp(peer: LlamaCpp) -> Reader:
+    def read(window: Sequence[int], half: int) -> npt.NDArray[np.float32]:
+        peer.reset(1)
+        peer.go_on(window[:half], 0)
+        return np.stack([peer.go_on([window[at]], at) for at in range(half, len(window))])
+
+    return read
 
 
 def log_softmax(logits: npt.NDArray[np.float32]) -> Floats:

@@ -1,0 +1,77 @@
+"""This project's engines and decoding loop, as a peer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from benchmarks.peers.peer import END_OF_TEXT, SEED, TEMPERATURE, TOP_K, Peer, Step
+
+if TYPE_CHECKING:
+    from gpt2_sampler import Engine
+
+
+class LiteRT(Peer):
+    module, program, sampler = "ai_edge_litert", "gpt2-sampler", "NumPy"
+
+    def load(self, folder: Path, target: Path, threads: int) -> None:
+        from gpt2_sampler import load_engine
+
+        if self.precision == "int8":
+            self.cache_bytes = 1 + 4 / 64  # a scale for the 64 numbers of a head
+        self.take(load_engine(folder, "cpu", self.precision, threads))
+
+    def take(self, engine: Engine) -> None:
+        """With a stopwatch on its forward()."""
+        forward = engine.forward
+        self.engine_seconds = 0.0
+
+        def timed(*args: Any) -> Any:
+            start = time.perf_counter()
+            logits = forward(*args)
+            self.engine_seconds = (self.engine_seconds or 0) + time.perf_counter() - start
+            return logits
+
+        engine.forward = timed  # type: ignore[method-assign, assignment]
+        self.engine = engine
+
+    def logits(self, tokens: Sequence[int]) -> np.ndarray:
+        return self.engine.logits(tokens)[-1]
+
+    def generate(
+        self, n_prompt: int, length: int, rows: int, step: Step, top_k: int = TOP_K
+    ) -> list[int]:
+        from gpt2_sampler import Batch, Request, Sampling
+
+        prompt, sampling = [END_OF_TEXT] * n_prompt, Sampling(TEMPERATURE, top_k)
+        batch = Batch(self.engine, rows)
+        for row in range(rows):
+            batch.add(Request(row, prompt, (SEED, row), sampling, length))
+        tokens = []
+        while len(batch):
+            drawn = batch.step()
+            tokens += [token.id for token in drawn if token.request.id == 0]
+            if len(drawn) == rows:  # fewer where the prompt is copied, when the first row has it
+                step()
+        return tokens
+
+    def read(self, n_prompt: int) -> None:
+        self.engine.reserve(1)
+        self.engine.forward(
+            [END_OF_TEXT] * n_prompt, [0] * n_prompt, range(n_prompt), [n_prompt - 1]
+        )
+
+
+class TensorFlow(LiteRT):
+    module, program = "tensorflow", "gpt2-sampler TensorFlow"
+    starts_slowly = True
+
+    def load(self, folder: Path, target: Path, threads: int) -> None:
+        from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine, tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        self.take(TensorFlowEngine(folder, "cpu"))
