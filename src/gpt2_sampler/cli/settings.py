@@ -125,7 +125,7 @@ class Settings(ModelSettings, SamplingSettings):
     def lowest(self) -> Mapping[str, int]:
         """The lowest value of each flag that counts something."""
         at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length", "threads"), 1)
-        return {**at_least_1, "seed": 0}
+        return at_least_1 | dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
 
 
 @dataclasses.dataclass(frozen=True)
