@@ -18,7 +18,7 @@ from gpt2_sampler.errors import UsageError
 from gpt2_sampler.fetching.address import below, origin, shown
 from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble
 from gpt2_sampler.fetching.fetch_model import BASE_URL_VARIABLE, base_urls_of
-from tests.misbehaving_server import Answer, MisbehavingServer, redirect, status
+from tests.misbehaving_server import Answer, MisbehavingServer, dripping, redirect, status
 
 QUICK = Network(timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -368,13 +368,14 @@ def test_a_redirect_to_what_is_no_address_is_one_line(
 
 def test_a_redirect_with_an_endless_body_is_followed(server: MisbehavingServer) -> None:
     def long_way(answer: Answer) -> None:
-        answer.status, answer.body = 302, bytes(1 << 28)
+        answer.status, answer.body = 302, bytes(1 << 24)
         answer.headers = {"Location": "/file"}
+        dripping(1 << 16, 0.1)(answer)  # half a minute
 
     server.misbehave("moved", long_way, methods="GET HEAD")
     began = time.monotonic()
     get(f"{server.url}/moved")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 # The command, as it is typed.
