@@ -97,7 +97,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):
         raise UsageError(missing, fetch=(name, models_dir))
-    known = {DEMO, *RELEASED, *(path.name for path in models.glob("*") if path.is_dir())}
+    known = {DEMO, *RELEASED, *(path.name for path in folders_in(models))}
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
     raise UsageError(f"{missing}; {hint}")
@@ -114,8 +114,8 @@ def find_default(models_dir: str | None = None) -> Path:
 def model_folders(models_dir: str | None = None) -> list[Path]:
     """Where models may be: the folders of the models folder, and those in them, as models of a
     hub are named OWNER/NAME."""
-    models = models_folder(models_dir)
-    return sorted(path for path in (*models.glob("*"), *models.glob("*/*")) if path.is_dir())
+    owners = folders_in(models_folder(models_dir))
+    return [folder for owner in owners for folder in (owner, *folders_in(owner))]
 
 
 def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
@@ -129,5 +129,9 @@ def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
     near = [parent / "models" for parent in (folder, *folder.parents[:3])]
     released = {name for one in RELEASED.values() for name in one.names}
     for models in (models_folder(models_dir), *near):
-        folders = [path for path in sorted(models.glob("*")) if path.is_dir()]
-        yield from sorted(folders, key=lambda folder: folder.name not in released)
+        yield from sorted(folders_in(models), key=lambda folder: folder.name not in released)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """By name; those that begin with a dot are nobody's models, such as one that is being made."""
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
