@@ -126,8 +126,7 @@ WINGS = {
     "convert": "errors files tokenizer weights opening engines",
     "cli": "errors files registry tokenizer weights opening engines fetching decoding convert",
 }
-"""A package or a module beside the packages -> those that it may import. CONTRIBUTING.md's table
-is this one in words."""
+"""A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""
 
 
 def wing(module: str) -> str:
@@ -146,6 +145,12 @@ def test_every_module_is_in_a_wing_and_wings_know_each_other_one_way() -> None:
     assert {wing(module) for module in FILES} == set(WINGS)
     graph = {name: known.split() for name, known in WINGS.items()}
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_the_table_of_wings_is_the_one_that_is_held() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| .* \|(.*)\|$", page.partition("## Where")[0], re.MULTILINE)
+    assert {name: known.replace(",", "").strip() for name, known in rows[1:]} == WINGS
 
 
 def test_modules_import_each_other_one_way() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from tests.checkpoints import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SETUP = re.compile(r"python3 -m venv \S+ && \S+/pip install -q (?:-e|-r) (\S+) && ")
 RULE = "=" * 40
 
@@ -59,12 +61,28 @@ def test_the_first_two_commands_set_everything_up_by_themselves() -> None:
     assert here(second) == f"{sys.executable} -m pytest"
 
 
-def test_the_first_command_prints_a_sample(clone: Path) -> None:
+def test_the_first_command_prints_what_stands_below_it(clone: Path) -> None:
     done = run(commands()[0], clone)
     assert done.returncode == 0, done.stderr
-    head, text = done.stdout.split("\n", 1)
-    assert head == f"{RULE} SAMPLE 1 {RULE}"
-    assert len(text.split()) > 50
+    printed = re.search(r"It prints .*?\n```\n(.*?)```", README, re.DOTALL)
+    assert printed is not None
+    assert printed[1].startswith(f"{RULE} SAMPLE 1 {RULE}\n")
+    assert done.stdout.startswith(printed[1])
+
+
+def test_the_python_example_runs(clone: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in example.splitlines() if line]) == 5
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=clone,
+        env={**os.environ, "PYTHONPATH": str(clone / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) > 10
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.endswith("| tee samples")])
@@ -91,6 +109,10 @@ def test_every_flag_of_the_help_is_in_the_readme() -> None:
             assert f"`--{flag}" in README, flag
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
-    for name in re.findall(r"\]\(([\w/.-]+)\)", README):
-        assert (ROOT / name).exists(), name
+def test_every_file_that_the_pages_name_is_there() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for name in re.findall(r"\]\(([\w/.-]+)\)", text):
+            assert ((ROOT / page).parent / name).exists(), (page, name)
+    for name in re.findall(r"(?<![\w/])\w[\w/]*\.py", CONTRIBUTING):
+        assert (ROOT / name).exists() or (ROOT / "src" / "gpt2_sampler" / name).exists(), name

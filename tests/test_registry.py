@@ -75,5 +75,6 @@ def test_a_model_of_a_hub_is_found_with_and_without_its_prefix(models: Path) -> 
 )
 def test_a_name_without_a_folder_says_which_there_are(models: Path, name: str, says: str) -> None:
     (models / "mine").mkdir()
+    (models / ".writing-x").mkdir()
     with pytest.raises(UsageError, match=re.escape(says)):
         find_model(name)

@@ -105,7 +105,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):
         raise UsageError(missing, fetch=(name, models_dir))
-    here = {DEMO, *(path.name for path in models.glob("*") if path.is_dir())}
+    here = {DEMO, *(path.name for path in folders_in(models))}
     if near := difflib.get_close_matches(name, here | {*RELEASED}, n=1):
         raise UsageError(f"{missing}; did you mean {near[0]}?")
     others = ", ".join(sorted({*RELEASED} - here))
@@ -127,7 +127,8 @@ def model_folders(models_dir: str | None = None) -> list[Path]:
     """Where models may be: the folders of the models folder, and those in them, as models of a
     hub are named OWNER/NAME."""
     models = models_folder(models_dir)
-    return sorted(path for path in (*models.glob("*"), *models.glob("*/*")) if path.is_dir())
+    owners = folders_in(models)
+    return [folder for owner in owners for folder in (owner, *folders_in(owner))]
 
 
 def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
@@ -141,5 +142,9 @@ def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
     near = [parent / "models" for parent in (folder, *folder.parents[:3])]
     released = {name for one in RELEASED.values() for name in one.names}
     for models in (models_folder(models_dir), *near):
-        folders = [path for path in sorted(models.glob("*")) if path.is_dir()]
-        yield from sorted(folders, key=lambda folder: folder.name not in released)
+        yield from sorted(folders_in(models), key=lambda folder: folder.name not in released)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """By name; those that begin with a dot are nobody's models, such as one that is being made."""
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
