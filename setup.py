@@ -18,12 +18,15 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={"hf": ["tokenizers>=0.15"]},
+    extras_require={"hf": ["tokenizers>=0.15"], "plot": ["matplotlib>=3.8"]},
     # The demo model lies in the checkout where people look for it and in the wheel inside the
     # package.
     packages=[*find_packages("src"), "gpt2_sampler.demo"],
     package_dir={"": "src", "gpt2_sampler.demo": "models/demo"},
-    package_data={"gpt2_sampler.demo": ["*"]},
+    package_data={
+        "gpt2_sampler.demo": ["*"],
+        "gpt2_sampler.seeing": ["page.html", "page.css", "page.js"],
+    },
     include_package_data=False,
     # Loaded with ctypes: it needs a C compiler and no Python headers. Without a compiler the
     # installation goes on, and attention runs in NumPy.
@@ -42,6 +45,7 @@ setup(
             "gpt2-interactive = gpt2_sampler.cli.start:interactive",
             "gpt2-download = gpt2_sampler.cli.start:download",
             "gpt2-convert = gpt2_sampler.cli.start:convert",
+            "gpt2-score = gpt2_sampler.cli.start:score",
         ]
     },
 )

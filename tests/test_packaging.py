@@ -19,6 +19,7 @@ from tests.checkpoints import DEMO, ROOT
 PACKAGE = ROOT / "src" / "gpt2_sampler"
 GENERATE = ROOT / "src" / "generate_unconditional_samples.py"
 INTERACTIVE = ROOT / "src" / "interactive_conditional_samples.py"
+SCORE = ROOT / "src" / "score_text.py"
 DOWNLOAD = ROOT / "download_model.py"
 HEAVY = {"tensorflow", "keras", "torch", "transformers", "safetensors", "tokenizers"}
 
@@ -54,13 +55,13 @@ def test_importing_the_package_is_cheap(tmp_path: Path) -> None:
     assert not modules & (HEAVY | {"ai_edge_litert", "requests", "prompt_toolkit", "fire"})
 
 
-@pytest.mark.parametrize("script", [GENERATE, INTERACTIVE, DOWNLOAD])
+@pytest.mark.parametrize("script", [GENERATE, INTERACTIVE, DOWNLOAD, SCORE])
 @pytest.mark.parametrize("words", [["--help"], ["--", "--help"]])
 def test_help_is_cheap(script: Path, words: list[str]) -> None:
     modules, done = imported_by(str(script), *words)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: {script.name}")
-    assert not modules & (HEAVY | {"ai_edge_litert", "prompt_toolkit"})
+    assert not modules & (HEAVY | {"ai_edge_litert", "prompt_toolkit", "matplotlib", "wcwidth"})
 
 
 @pytest.mark.parametrize("script", [GENERATE, INTERACTIVE])
@@ -123,8 +124,10 @@ WINGS = {
     "engines": "errors files registry weights opening",
     "fetching": "errors files registry tokenizer weights opening",
     "decoding": "errors tokenizer engines",
+    "seeing": "errors tokenizer decoding",
     "convert": "errors files tokenizer weights opening engines",
-    "cli": "errors files registry tokenizer weights opening engines fetching decoding convert",
+    "cli": "errors files registry tokenizer weights opening engines fetching decoding seeing "
+    "convert",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""
 

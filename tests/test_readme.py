@@ -103,7 +103,11 @@ def test_a_prompt_through_a_pipe_is_answered(clone: Path, command: str) -> None:
 
 
 def test_every_flag_of_the_help_is_in_the_readme() -> None:
-    for script in ("generate_unconditional_samples", "interactive_conditional_samples"):
+    for script in (
+        "generate_unconditional_samples",
+        "interactive_conditional_samples",
+        "score_text",
+    ):
         shown = run(f"python3 src/{script}.py --help", ROOT).stdout
         for flag in re.findall(r"^  --(\w+)", shown, re.MULTILINE):
             assert f"`--{flag}" in README, flag

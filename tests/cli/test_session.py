@@ -137,6 +137,115 @@ def test_ctrl_c_twice_ends_a_text_at_once_and_the_session_goes_on() -> None:
     assert texts(story)[-1] == texts(fresh)[0]
 
 
+# Other choices.
+
+
+@pytest.mark.parametrize("length", [5, 60])
+def test_what_was_drawn_is_among_the_choices_of_each_place(length: int) -> None:
+    story = session(length=length, top_k=4)
+    story.ask("Once")
+    places = list(story.why(None, 4))
+    assert [at for at, _, _ in places] == list(range(1, length + 1))
+    assert [drawn.id for _, drawn, _ in places] == story.last_text().tokens
+    assert all(drawn in top for _, drawn, top in places)
+    [alone] = story.why(3, 4)
+    assert alone == places[2]
+
+
+def test_another_choice_is_a_branch_that_undo_takes_back() -> None:
+    story = session()
+    story.ask("Once")
+    tokens = story.last_text().tokens
+    [(_, drawn, top)] = story.why(7, 3)
+    rank = next(n for n, choice in enumerate(top, 1) if choice.id != drawn.id)
+    story.take(rank)
+    branch = story.last_text()
+    assert branch.tokens[:7] == [*tokens[:6], top[rank - 1].id]
+    assert len(branch.tokens) == 7 + 23
+    assert branch.number == 0
+    story.undo()
+    assert story.last_text().tokens == tokens
+    story.take(rank, 7)
+    assert story.last_text().tokens == branch.tokens
+
+
+def test_the_choice_that_was_made_gives_the_same_text() -> None:
+    story = session()
+    story.ask("Once")
+    tokens = story.last_text().tokens
+    [(_, drawn, _)] = story.why(4, 3)
+    story.take(drawn.rank, 4)
+    assert story.last_text().tokens[:23] == tokens
+
+
+def test_a_branch_can_be_gone_on_from_and_drawn_anew() -> None:
+    story = session(nsamples=2)
+    story.ask("Once")
+    story.take(2, 3)
+    begun = story.last_text().tokens[:3]
+    story.retry()
+    assert [len(step.samples) for step in story.steps] == [2, 1, 1]
+    assert story.last_text().tokens[:3] == begun
+    assert texts(story)[-1] != texts(story)[-2]
+    story.more()
+    story.take(1, 2)
+    assert story.steps[-1].start is story.steps[2].samples[0]
+
+
+def test_after_another_choice_a_text_can_be_over() -> None:
+    whole = session(length=9)
+    whole.ask("Once")
+    letter = BYTES.decode(whole.last_text().tokens[3:4])
+    story = session(length=9, stop=("Q",))
+    story.ask("Once")
+    stop = BYTES.encode("Q")[0]
+    [(_, _, top)] = story.why(4, 256)
+    story.take(next(choice.rank for choice in top if choice.id == stop), 4)
+    assert letter != "Q"
+    assert (story.last_text().ended, len(story.last_text().text)) == ("stop text", 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/why 0", "23 places; there is no 0"),
+        ("/why 24", "23 places; there is no 24"),
+        ("/why x", "/why takes a place"),
+        ("/take", r"/take takes \[PLACE\] RANK"),
+        ("/take 1 2 3", r"/take takes \[PLACE\] RANK"),
+        ("/take 3", "say at which place"),
+        ("/take 3 0", "a rank from 1 to 256"),
+        ("/take 3 257", "a rank from 1 to 256"),
+        ("/take 99 1", "there is no 99"),
+        ("/take ² 1", "/take takes"),
+    ],
+)
+def test_a_choice_that_is_not_there_says_so(line: str, said: str) -> None:
+    story = session()
+    story.ask("Once")
+    with pytest.raises(UsageError, match=said):
+        obey(story, line)
+    assert len(story.steps) == 1
+
+
+def test_why_shows_bars_and_take_takes_the_place_that_was_looked_at(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    story = session(top_k=5, temperature=0.7, length=4)
+    story.ask("Once")
+    capsys.readouterr()
+    obey(story, "/why 2")
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("place 2: ") and "temperature 0.7, top_k 5" in told[1]
+    assert sum(line.startswith(">") for line in told) == 1
+    assert sum(line.endswith("cut") for line in told) == 5
+    obey(story, "/take 3")
+    assert len(story.last_text().tokens) == 2 + 4
+    obey(story, "/why")
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if line.startswith("place ")][-1].startswith("place 6: ")
+
+
 class Pressing(FakeEngine):
     """Somebody presses Ctrl-C during a call."""
 
@@ -163,6 +272,8 @@ class Pressing(FakeEngine):
         ("/more", "there is no text yet"),
         ("/more x", "takes the number of a sample"),
         ("/undo", "there is no text yet"),
+        ("/why", "there is no text yet"),
+        ("/take 1 2", "there is no text yet"),
         ("/seed king", "--seed takes a whole number"),
         ("/save", "takes the name of a file"),
     ],

@@ -9,6 +9,7 @@ from gpt2_sampler.cli.settings import (
     GenerateSettings,
     InteractiveSettings,
     SamplingSettings,
+    ShowSettings,
     changed,
     shown,
 )
@@ -71,7 +72,8 @@ def test_every_sampling_flag_can_be_changed_and_put_back() -> None:
 
 def test_what_is_shown_has_a_line_for_each_sampling_flag() -> None:
     lines = shown(InteractiveSettings(stop=("a b", "c"))).splitlines()
-    assert len(lines) == len(dataclasses.fields(SamplingSettings))
+    kinds = SamplingSettings, ShowSettings
+    assert len(lines) == sum(len(dataclasses.fields(kind)) for kind in kinds)
     assert next(line for line in lines if line.startswith("stop ")).endswith("a b  c")
 
 

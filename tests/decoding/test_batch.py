@@ -454,12 +454,14 @@ def test_log_probabilities_are_told_to_who_asks(sampling: Sampling) -> None:
         by_model = log_softmax(logits)
         by_sampling = distribution(logits, text[-C:], sampling)
 
-        def choice(token: int, a: np.ndarray = by_model, b: np.ndarray = by_sampling) -> Choice:
-            return Choice(token, a[token], b[token])
-
-        assert token.choice == (choice(token.id) if number else None)
-        best = sorted(range(V), key=lambda token: (-logits[token], token))[:4]
-        assert token.top == (tuple(map(choice, best)) if number == 2 else ())
+        in_order = sorted(range(V), key=lambda token: (-logits[token], token))
+        expected = {
+            token: Choice(token, by_model[token], by_sampling[token], place)
+            for place, token in enumerate(in_order, 1)
+        }
+        assert token.choice == (expected[token.id] if number else None)
+        best = tuple(expected[token] for token in in_order[:4])
+        assert token.top == (best if number == 2 else ())
         text.append(token.id)
 
 

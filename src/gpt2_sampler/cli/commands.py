@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import brief
 from gpt2_sampler.cli.loading import seeded
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import changed, shown
-from gpt2_sampler.cli.terminal import notice
+from gpt2_sampler.cli.terminal import interruptible, notice
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import reason, user_path, written
+from gpt2_sampler.seeing.bars import can_show_blocks
+from gpt2_sampler.seeing.why import explained
 
 REMINDER = 60  # characters
+TOP = 10  # choices that /why shows of a place
 MANY = 10  # digits that no number of a sample has
 SETTING = re.compile(r"-*(\w[\w-]*)(?:=|\s+(?:=\s+)?|$)(.*)", re.DOTALL)
 
@@ -48,13 +53,43 @@ def set_flag(session: Session, words: str) -> None:
     if not matched:
         raise UsageError("/set takes a flag and its value, as /set top_k 40; /show lists them")
     name, word = matched[1].replace("-", "_"), matched[2]
-    session.settings = seeded(changed(session.settings, name, word))
+    before = session.settings
+    session.settings = seeded(changed(before, name, word))
+    if session.settings.color and not before.color:
+        explain_colours(session.settings)
 
 
 def more(session: Session, words: str) -> None:
     if words and not (words.isdecimal() and len(words) < MANY):
         raise UsageError(f"/more takes the number of a sample, not {brief(words)!r}")
     session.more(int(words) - 1 if words else None)
+
+
+def why(session: Session, words: str) -> None:
+    place = number_of(words, "/why takes a place in the text") if words else None
+    blocks = can_show_blocks(sys.stderr.encoding)
+    with interruptible() as stopped:
+        for at, drawn, top in session.why(place, TOP):
+            sampling = session.last_text().request.sampling
+            lines = explained(drawn, top, sampling, session.look, blocks)
+            notice("\n".join([f"place {at}: {session.look(drawn.id)}", *lines]))
+            if stopped():
+                break
+    notice(f"/take {'' if place else 'PLACE '}RANK goes on from another choice")
+
+
+def take(session: Session, words: str) -> None:
+    numbers = [number_of(word, "/take takes [PLACE] RANK") for word in words.split()]
+    if len(numbers) not in (1, 2):
+        raise UsageError("/take takes [PLACE] RANK: /take 3, or /take 12 3")
+    *places, rank = numbers
+    session.take(rank, *places)
+
+
+def number_of(word: str, takes: str) -> int:
+    if not (word.isascii() and word.isdecimal() and len(word) < MANY):
+        raise UsageError(f"{takes}, from 1 on, not {brief(word)!r}")
+    return int(word)
 
 
 def undo(session: Session) -> None:
@@ -103,6 +138,14 @@ COMMANDS = {
         Command("/retry", "the same again, a new draw", lambda session, _: session.retry()),
         Command(
             "/more [SAMPLE]", "goes on where the last text, or sample SAMPLE of it, stopped", more
+        ),
+        Command(
+            "/why [PLACE]",
+            "shows what else the last text could have said, at each place or one",
+            why,
+        ),
+        Command(
+            "/take [PLACE] RANK", "goes on from another of these choices; /undo takes it back", take
         ),
         Command("/undo", "takes back the last text", lambda session, _: undo(session)),
         Command("/seed N", "the same as /set seed N", lambda s, n: set_flag(s, f"seed {n}")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import parse
 from gpt2_sampler.cli.loading import load, seeded
 from gpt2_sampler.cli.settings import GenerateSettings
@@ -23,6 +24,7 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
             "the vocabulary has no <|endoftext|> to start from; use the interactive script"
         )
     settings = seeded(settings)
+    explain_colours(settings)
     numbers = range(settings.nsamples) if settings.nsamples else itertools.count()
     length = settings.sample_length(model.window)
     batch = Batch(model.engine, settings.rows)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gpt2_sampler.cli.editor import Editor
 
 from gpt2_sampler.cli.commands import Leave, obey
+from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import parse
 from gpt2_sampler.cli.loading import Model, load, seeded
 from gpt2_sampler.cli.prompts import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
@@ -36,6 +37,7 @@ def interact(argv: Sequence[str], program: str) -> None:
     with type_ahead() if asks else nullcontext() as typed:
         model = load(settings)
         settings = seeded(settings)
+        explain_colours(settings)
         if asks:
             converse(Session(model, settings), typed)
         else:

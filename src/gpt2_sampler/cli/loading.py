@@ -10,7 +10,7 @@ import secrets
 
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.remedies import command
-from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, Settings
+from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, ModelSettings
 from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
@@ -26,6 +26,7 @@ from gpt2_sampler.weights.checkpoint import Checkpoint
 class Model:
     encoder: Tokenizer
     engine: Engine
+    name: str = ""
 
     @property
     def window(self) -> int:
@@ -33,7 +34,7 @@ class Model:
         return self.engine.hparams.n_ctx
 
 
-def load(settings: Settings) -> Model:
+def load(settings: ModelSettings) -> Model:
     s = settings
     checkpoint = open_chosen(s.model_name, s.checkpoint, s.models_dir)
     encoder, hparams = load_tokenizer(checkpoint), checkpoint.hparams
@@ -44,10 +45,10 @@ def load(settings: Settings) -> Model:
         )
     device = find_device(s.device, s.precision)
     if device == "cpu":
-        length = s.sample_length(hparams.n_ctx)
-        require_memory(hparams, s.precision, s.rows, length, free_memory())
+        require_memory(hparams, s.precision, *s.cache(hparams.n_ctx), free_memory())
     with quiet(s.verbose):
-        return Model(encoder, load_engine(checkpoint, device, s.precision, s.threads))
+        engine = load_engine(checkpoint, device, s.precision, s.threads)
+    return Model(encoder, engine, checkpoint.folder.name)
 
 
 def open_chosen(name: str | None, step: str | None, models_dir: str | None) -> Checkpoint:

@@ -6,15 +6,18 @@ Knows no commands and no keys.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.prompts import QUESTION, tokens_of
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import interruptible, show
 from gpt2_sampler.cli.writer import CLOSING, header, write
-from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.batch import Batch, Choice
+from gpt2_sampler.decoding.choices import choices
 from gpt2_sampler.decoding.text import SampleText
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.seeing.pieces import look, quoted
 
 
 @dataclasses.dataclass
@@ -33,6 +36,8 @@ class Step:
     prompt: Prompt
     start: SampleText | None
     samples: list[SampleText]
+    taken: tuple[int, ...] = ()
+    """The tokens with which each of them begins, the last one chosen by the person."""
 
 
 class Session:
@@ -45,6 +50,8 @@ class Session:
         self.model = model
         self.settings = settings
         self.steps: list[Step] = []
+        self._looked_at: tuple[SampleText | None, int] = (None, 0)
+        """The text and the place that why gave last."""
         self._batch: Batch | None = None
         self._rows = 0
         """What the batch was made with."""
@@ -57,9 +64,9 @@ class Session:
     def retry(self) -> None:
         """The last step again, drawn anew."""
         last = self._last()
-        n_samples = 1 if last.start else self.settings.nsamples
+        n_samples = 1 if last.start or last.taken else self.settings.nsamples
         first = last.prompt.used
-        self._draw(last.prompt, last.start, range(first, first + n_samples))
+        self._draw(last.prompt, last.start, range(first, first + n_samples), last.taken)
 
     def more(self, sample: int | None = None) -> None:
         """Goes on from where the last text stopped, or that of the sample with this number."""
@@ -70,6 +77,44 @@ class Session:
             raise UsageError("the last prompt has no such sample")
         number = texts[-1].number
         self._draw(prompt, texts[-1], range(number, number + 1))
+
+    def why(self, place: int | None, top: int) -> Iterator[tuple[int, Choice, tuple[Choice, ...]]]:
+        """For each place of the last text, or the one that is given, both from 1 on: what was
+        drawn and the likeliest tokens there."""
+        sample = self.last_text()
+        tokens, first = [*sample.request.tokens, *sample.tokens], len(sample.request.tokens)
+        at, n_places = 1 if place is None else place, len(sample.tokens)
+        if not 1 <= at <= n_places:
+            raise UsageError(f"the last text has {n_places} places; there is no {at}")
+        if place is not None:
+            tokens, first = tokens[: first + place], first + place - 1
+        for drawn, best in choices(self.model.engine, tokens, first, sample.request.sampling, top):
+            self._looked_at = (sample, at)
+            yield at, drawn, best
+            at += 1
+
+    def take(self, rank: int, place: int | None = None) -> None:
+        """The last text up to a place, by default the one that why gave last; there the token of
+        another rank, and on from it. Raises UsageError."""
+        last, sample = self._last(), self.last_text()
+        if place is None:
+            looked_at, place = self._looked_at
+            if looked_at is not sample:
+                raise UsageError("say at which place: /take PLACE RANK (/why shows them)")
+        n_vocab = self.model.engine.hparams.n_vocab
+        if not 1 <= rank <= n_vocab:
+            raise UsageError(f"/take takes a rank from 1 to {n_vocab}, not {rank}")
+        [(_, _, best)] = self.why(place, rank)
+        taken = (*sample.tokens[: place - 1], best[rank - 1].id)
+        self._draw(last.prompt, last.start, range(sample.number, sample.number + 1), taken)
+
+    def look(self, token: int) -> str:
+        """How a token looks in a list."""
+        return quoted(look(self.model.encoder, token))
+
+    def last_text(self) -> SampleText:
+        """Raises UsageError where there is none."""
+        return self._last().samples[-1]
 
     def undo(self) -> str:
         """Takes back the last step -> the text that is the last one now, "" for none."""
@@ -88,7 +133,13 @@ class Session:
             parts.append(CLOSING)
         return "".join(parts)
 
-    def _draw(self, prompt: Prompt, start: SampleText | None, numbers: range) -> None:
+    def _draw(
+        self,
+        prompt: Prompt,
+        start: SampleText | None,
+        numbers: range,
+        taken: tuple[int, ...] = (),
+    ) -> None:
         samples: list[SampleText] = []
         length = self.settings.sample_length(self.model.window)
         try:
@@ -101,6 +152,7 @@ class Session:
                     numbers,
                     length=length,
                     start=start,
+                    taken=taken,
                     stopped=stopped,
                 ):
                     samples.append(sample)
@@ -109,7 +161,7 @@ class Session:
         show(CLOSING)
         prompt.used = max(prompt.used, numbers.stop)
         if samples:
-            self.steps.append(Step(prompt, start, samples))
+            self.steps.append(Step(prompt, start, samples, taken))
 
     def _own_batch(self) -> Batch:
         """As long as it has the rows that are asked for, the same one."""

@@ -72,6 +72,16 @@ class SamplingSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class ShowSettings:
+    """The flags that say how samples look at a terminal; a session can change them."""
+
+    color: bool = flag(
+        False, "paint each token by its rank and its probability (never into a pipe)"
+    )
+    nowrap: bool = flag(False, "do not wrap lines at words, as is done at a terminal")
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelSettings:
     """The flags that say what to load and how to run it."""
 
@@ -94,11 +104,6 @@ class ModelSettings:
     threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
     verbose: bool = flag(False, "show what the libraries underneath have to say")
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings(ModelSettings, SamplingSettings):
-    """Every flag that both commands have. Raises UsageError for an impossible value."""
-
     def __post_init__(self) -> None:
         tops = {"seed": TOP_SEED, "threads": TOP_THREADS}
         for name, low in self.lowest().items():
@@ -107,25 +112,44 @@ class Settings(ModelSettings, SamplingSettings):
                 raise UsageError(f"--{name} must be {low} or more, not {brief(str(value))}")
             if value is not None and value > top:
                 raise UsageError(f"--{name} must be at most {top}, not {brief(str(value))}")
+        for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                value = getattr(self, name)
+                raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
+
+    def lowest(self) -> Mapping[str, int]:
+        """The lowest value of each flag that counts something."""
+        return {"threads": 1}
+
+    def cache(self, window: int) -> tuple[int, int]:
+        """Texts at the same time and tokens of each, that the model must have room for."""
+        return 1, window
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(ModelSettings, ShowSettings, SamplingSettings):
+    """Every flag that both commands have. Raises UsageError for an impossible value."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         try:
             _ = self.sampling
         except UsageError as error:  # it begins with the name of the field
             raise UsageError(f"--{error}") from None
         if "" in self.stop:
             raise UsageError("--stop takes the text to stop at; it was empty")
-        for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
 
     def sample_length(self, window: int) -> int:
         """Tokens in a sample of a model with this window, in tokens."""
         return self.length or window
 
+    def cache(self, window: int) -> tuple[int, int]:
+        return self.rows, self.sample_length(window)
+
     def lowest(self) -> Mapping[str, int]:
-        """The lowest value of each flag that counts something."""
-        at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length", "threads"), 1)
-        return at_least_1 | dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
+        at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length"), 1)
+        at_least_0 = dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
+        return {**super().lowest(), **at_least_1, **at_least_0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,12 +194,12 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
-    """The settings with one sampling flag set to what the word says, "" for its default.
+    """The settings with one flag for samples set to what the word says, "" for its default.
 
     Raises UsageError for another flag and for an impossible value.
     """
     fields = {field.name: field for field in dataclasses.fields(settings)}
-    names = [field.name for field in dataclasses.fields(SamplingSettings)]
+    names = [field.name for field in changeable()]
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
@@ -184,10 +208,14 @@ def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
     return dataclasses.replace(settings, **{name: value})
 
 
+def changeable() -> list[dataclasses.Field[Any]]:
+    return [*dataclasses.fields(SamplingSettings), *dataclasses.fields(ShowSettings)]
+
+
 def shown(settings: Settings) -> str:
-    """The sampling flags with their values, one a line."""
+    """The flags that can be changed, with their values, one a line."""
     lines = []
-    for field in dataclasses.fields(SamplingSettings):
+    for field in changeable():
         value = getattr(settings, field.name)
         if isinstance(value, tuple):
             value = "  ".join(value)

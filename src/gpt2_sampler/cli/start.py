@@ -57,3 +57,7 @@ def download() -> int:
 
 def convert() -> int:
     return start("convert")
+
+
+def score() -> int:
+    return start("score")

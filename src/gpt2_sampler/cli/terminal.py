@@ -199,11 +199,17 @@ def complain(error: Exception, verbose: bool = False) -> None:
     notice(f"error: {' '.join(text.split(chr(10)))}")
 
 
-def show(text: str) -> None:
+def harmless(text: str) -> str:
+    """Without characters that steer a terminal, save line breaks and tabs."""
+    return text.translate(HARMLESS)
+
+
+def show(text: str, made_harmless: bool = False) -> None:
     """Text for stdout, at once. Raises BrokenPipeError, or OutputError where it cannot be
     written."""
+    raw = made_harmless or not sys.stdout.isatty()
     try:
-        sys.stdout.write(text.translate(HARMLESS) if sys.stdout.isatty() else text)
+        sys.stdout.write(text if raw else harmless(text))
         sys.stdout.flush()
     except BrokenPipeError:
         raise

@@ -10,11 +10,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from gpt2_sampler.cli.display import Display, paints
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import Settings
 from gpt2_sampler.cli.terminal import aside, show
-from gpt2_sampler.decoding.batch import Batch, Request, Token
+from gpt2_sampler.decoding.batch import END_OF_TEXT, Batch, Request, Token
 from gpt2_sampler.decoding.text import SampleText
 
 RULE = "=" * 40
@@ -31,20 +32,25 @@ def write(
     *,
     length: int,
     start: SampleText | None = None,
+    taken: Sequence[int] = (),
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[SampleText]:
     """Writes the samples with these numbers, length tokens each, after the prompt or where start
-    ended; gives each when it is shown. Once stopped() is true, what is unfinished is shown as it
-    is. However that ends, the batch has none of their requests afterwards."""
+    ended, and after the tokens that were taken there; gives each when it is shown. Once stopped()
+    is true, what is unfinished is shown as it is. However that ends, the batch has none of their
+    requests afterwards."""
     alone = batch.rows == 1 or (isinstance(numbers, range) and len(numbers) == 1)
-    waiting = (sample(model, settings, prompt, number, length, start) for number in numbers)
+    waiting = (sample(model, settings, prompt, number, length, start, taken) for number in numbers)
     sheets: dict[int, Sheet] = {}  # in order
     verbose = settings.verbose  # libraries have more to say when they first run
     try:
         while not stopped():
             for text in itertools.islice(waiting, batch.rows - len(batch)):
-                batch.add(text.request)
-                sheets[text.number] = Sheet(text)
+                sheet = sheets[text.number] = Sheet(text, Display(settings, model.encoder))
+                if not text.ended:
+                    batch.add(text.rest())
+                if alone:
+                    sheet.show()
             if not sheets:
                 return
             with quiet(verbose):
@@ -65,9 +71,8 @@ def write(
             sheet.close()
             yield sheet.text
     finally:
-        for number in sheets:
-            if number in batch:
-                batch.cancel(number)
+        for number in filter(batch.__contains__, sheets):
+            batch.cancel(number)
 
 
 def sample(
@@ -77,8 +82,10 @@ def sample(
     number: int,
     length: int,
     start: SampleText | None = None,
+    taken: Sequence[int] = (),
 ) -> SampleText:
-    """The sample with this number, as yet empty, after the prompt or where start ended."""
+    """The sample with this number, after the prompt or where start ended. As yet it has the tokens
+    that were taken, if any."""
     end = model.encoder.end_of_text
     request = Request(
         id=number,
@@ -88,15 +95,20 @@ def sample(
         length=length,
         ends=frozenset() if settings.ignore_eot or end is None else frozenset([end]),
         drawn=0 if start is None else start.rest().drawn,
+        top=0 if paints(settings) else None,
     )
-    return SampleText(request, model.encoder, settings.stop_texts, start)
+    text = SampleText(request, model.encoder, settings.stop_texts, start)
+    for token in taken:
+        text.add(Token(request, token, END_OF_TEXT if token in request.ends else ""))
+    return text
 
 
 class Sheet:
     """A sample on its way to stdout."""
 
-    def __init__(self, text: SampleText) -> None:
+    def __init__(self, text: SampleText, display: Display) -> None:
         self.text = text
+        self.display = display
         self.header = header(text.number)
         self.began = self.ended = 0.0  # seconds on a clock
 
@@ -106,12 +118,12 @@ class Sheet:
         self.began = self.began or self.ended  # with the first one
 
     def show(self) -> None:
-        show(self.header + self.text.take())
+        show(self.header + self.display.add(self.text.take_parts()), made_harmless=True)
         self.header = ""
 
     def close(self) -> None:
         self.show()
-        show("\n")
+        show(self.display.finish() + "\n", made_harmless=True)
         n_tokens = len(self.text.tokens)
         remark = f"{n_tokens} token{'s' * (n_tokens != 1)}"
         if n_tokens > 1 and self.ended > self.began:

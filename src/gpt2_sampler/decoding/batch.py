@@ -22,6 +22,7 @@ from gpt2_sampler.decoding.sampling import (
     distribution,
     log_softmax,
     ordered,
+    rank,
 )
 from gpt2_sampler.decoding.window import checked, in_window, is_whole, that_matter
 from gpt2_sampler.engines.engine import Engine
@@ -68,6 +69,8 @@ class Choice(NamedTuple):
     id: int
     logprob: float
     filtered: float
+    rank: int
+    """Of the token for the model, 1 for the likeliest; of equals the first one is likelier."""
 
 
 class Token(NamedTuple):
@@ -330,12 +333,14 @@ class Batch:
         drawn = []
         for (row, text), id, row_logits in zip(drawing, ids, logits, strict=True):
             request = text.request
-            told = () if request.top is None else self._told(text, id, row_logits, request.top)
+            what: tuple[Choice | None, tuple[Choice, ...]] = None, ()
+            if request.top is not None:
+                what = told(row_logits, self._seen(text), request.sampling, id, request.top)
             text.add(id, self.engine.hparams.n_ctx)
             if ended := text.ended(id):
                 del self._texts[request.id]
                 self._free(row)
-            drawn.append(Token(request, id, ended, *told))
+            drawn.append(Token(request, id, ended, *what))
         return drawn
 
     def _choose(self, texts: list[Text], logits: Logits) -> list[int]:
@@ -357,17 +362,18 @@ class Batch:
         """What of the text a penalty looks at."""
         return text.tokens[-self.engine.hparams.n_ctx :] if text.request.sampling.looks_back else []
 
-    def _told(
-        self, text: Text, id: int, logits: Logits, n: int
-    ) -> tuple[Choice, tuple[Choice, ...]]:
-        """The token and the n likeliest, with their log-probabilities."""
-        model = log_softmax(logits[None])[0]
-        filtered = distribution(logits, self._seen(text), text.request.sampling)
-        choices = [
-            Choice(token, float(model[token]), float(filtered[token]))
-            for token in [id, *ordered(logits, n)]
-        ]
-        return choices[0], tuple(choices[1:])
+
+def told(
+    logits: Logits, seen: Sequence[int], sampling: Sampling, id: int, n: int
+) -> tuple[Choice, tuple[Choice, ...]]:
+    """The token that was drawn from logits [V] after the text seen, and the n likeliest."""
+    model, filtered = log_softmax(logits), distribution(logits, seen, sampling)
+    best = ordered(logits, n)
+
+    def choice(token: int, place: int) -> Choice:
+        return Choice(token, float(model[token]), float(filtered[token]), place)
+
+    return choice(id, rank(logits, id)), tuple(choice(t, r) for r, t in enumerate(best, 1))
 
 
 def n_shared(a: Sequence[int], b: Sequence[int]) -> int:

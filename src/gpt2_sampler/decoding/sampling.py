@@ -151,6 +151,11 @@ def ordered(row: Logits, n: int) -> list[int]:
     return tokens[np.argsort(-row[tokens], kind="stable")][:n].tolist()
 
 
+def rank(row: Logits, token: int) -> int:
+    """1 for the likeliest token, of equals for the first one: logits [V] -> the token's place."""
+    return 1 + int((row > row[token]).sum() + (row[:token] == row[token]).sum())
+
+
 def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
     """Below 1 sharpens, above 1 flattens. 0 keeps the most likely token (the first of equals).
 

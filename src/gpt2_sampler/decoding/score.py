@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.decoding.sampling import check_numbers, log_softmax, ordered
+from gpt2_sampler.decoding.sampling import check_numbers, log_softmax, ordered, rank
 from gpt2_sampler.decoding.window import checked
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
@@ -57,9 +57,8 @@ def places(
     for targets, logits in read(engine, tokens, stride):
         for token, row in zip(targets, logits, strict=True):
             likely = log_softmax(row)
-            before = (row > row[token]).sum() + (row[:token] == row[token]).sum()
             best = tuple((other, float(likely[other])) for other in ordered(row, top))
-            yield Place(token, float(likely[token]), int(before) + 1, best)
+            yield Place(token, float(likely[token]), rank(row, token), best)
 
 
 def read(

@@ -6,6 +6,7 @@ Knows neither the model nor the terminal.
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Sequence
 
 from gpt2_sampler.decoding.batch import END_OF_TEXT, Request, Token
@@ -35,10 +36,13 @@ class SampleText:
         self._draws = 0
         self._stops = stops
         self._untaken = self._held = ""
+        self._parts = deque[tuple[Token | None, int]]()
+        """The tokens of what is not taken, and how many characters each completed."""
         self._told: list[int] = []  # tokens of the texts before, since the prompt
         if start is not None:
             self._told = [*start._told, *start.tokens]
             self._untaken = start._held  # it was held back because the text ended there
+            self._parts.append((None, len(self._untaken)))
         again = self._told[-SPLIT:]  # the last may have left a character incomplete
         self._decoder = vocabulary.stream(request.tokens[: len(request.tokens) - len(again)])
         for token in again:
@@ -55,7 +59,9 @@ class SampleText:
             self.end(END_OF_TEXT)
             return
         self.tokens.append(token.id)
-        self._held += self._decoder.push(token.id)
+        piece = self._decoder.push(token.id)
+        self._parts.append((token, len(piece)))
+        self._held += piece
         found = first_stop(self._held, self._stops)
         if found is not None:
             self._release(found)
@@ -73,9 +79,22 @@ class SampleText:
 
     def take(self) -> str:
         """The text since the last call."""
+        return "".join([text for _, text in self.take_parts()])
+
+    def take_parts(self) -> list[tuple[Token | None, str]]:
+        """The same, token by token with the characters that each completed: none if it is half a
+        character. What was held back within a token comes with that token again; None stands for
+        those of the text before."""
         taken, self._untaken = self._untaken, ""
         self.text += taken
-        return taken
+        parts = []
+        while self._parts and (taken or not self._parts[0][1]):
+            token, n_characters = self._parts.popleft()
+            if n_characters > len(taken):
+                self._parts.appendleft((token, n_characters - len(taken)))
+            parts.append((token, taken[:n_characters]))
+            taken = taken[n_characters:]
+        return parts
 
     def rest(self) -> Request:
         """What goes on where this text ended."""

@@ -1,0 +1,48 @@
+"""Flags, files and stdin -> the texts to be scored, each with a name. Knows no model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+from gpt2_sampler.cli.encodings import decoded, read_all
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import reason, user_path
+
+ARGUMENT, STDIN = "text", "stdin"
+"""What texts are called that have no file."""
+
+
+def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[tuple[str, str]]:
+    """Name and text of each: of the one that is given, of files, else of stdin.
+
+    by_lines makes each line a text of its own, called by its number; empty ones are passed over.
+    Else a text is without its last line break, as a prompt is. Raises UsageError.
+    """
+    if text is not None:
+        # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
+        sources = iter([(ARGUMENT, decoded(os.fsencode(text), "the text"))])
+    elif files:
+        sources = map(read, files)
+    else:
+        sources = iter([(STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding))])
+    several = len(files) > 1
+    for name, whole in sources:
+        if not by_lines:
+            yield name, whole.removesuffix("\n")
+            continue
+        for number, line in enumerate(whole.split("\n"), 1):
+            if line:
+                yield f"{name}:{number}" if several else str(number), line
+
+
+def read(file: str) -> tuple[str, str]:
+    path = user_path(file)
+    try:
+        with path.open("rb") as opened:
+            return file, read_all(opened, file)
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {file}; for the text itself: --text TEXT") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({reason(error)})") from None

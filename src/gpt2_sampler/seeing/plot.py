@@ -1,0 +1,45 @@
+"""Scored texts -> the curve of their surprise as a picture, drawn by matplotlib, which is an extra.
+Knows no engine."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.seeing.score import Scored, bits
+
+
+def require_matplotlib() -> None:
+    """Raises SamplerError where it is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise SamplerError("a picture needs matplotlib; type: pip install matplotlib") from None
+
+
+def plot(texts: Sequence[Scored]) -> bytes:
+    """A PNG: one axis below the other, a text each."""
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2.6 * len(texts)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(texts), squeeze=False)[:, 0]
+    for axis, text in zip(axes, texts, strict=True):
+        surprises = [bits(place.logprob) for place in text.places]
+        numbers = range(2, len(surprises) + 2)
+        axis.plot(numbers, surprises, color="#3f68b5", linewidth=1)
+        axis.fill_between(numbers, surprises, color="#3f68b5", alpha=0.15, linewidth=0)
+        if surprises:
+            axis.axhline(sum(surprises) / len(surprises), color="#666", linestyle=":", linewidth=1)
+        axis.set_title(text.name, loc="left", fontsize=10, parse_math=False)
+        axis.set_ylabel("surprise, bits")
+        axis.margins(x=0)
+        axis.set_ylim(bottom=0)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("token")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()

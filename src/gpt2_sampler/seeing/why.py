@@ -1,0 +1,54 @@
+"""What there was to choose from at a place -> a table with bars, before and after the settings.
+
+Knows no engine and no terminal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+from gpt2_sampler.decoding.batch import Choice
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.seeing.bars import bar, fitted, percent
+
+TOKEN, BAR = 22, 14  # columns
+
+
+def explained(
+    drawn: Choice,
+    top: Sequence[Choice],
+    sampling: Sampling,
+    look: Callable[[int], str],
+    blocks: bool = True,
+) -> list[str]:
+    """A line for each choice, the one that was drawn marked; look tells how a token looks."""
+    settings = described(sampling)
+    lines = []
+    if settings:
+        lines.append(f"{'':8}{fitted('', TOKEN)}{'the model':{9 + BAR}}  {settings}")
+    rows = list(top) if any(choice.id == drawn.id for choice in top) else [*top, drawn]
+    for choice in rows:
+        mark = ">" if choice.id == drawn.id else " "
+        line = f"{mark}{choice.rank:>6,} {fitted(look(choice.id), TOKEN)}"
+        line += measured(math.exp(choice.logprob), blocks)
+        if settings:
+            share = math.exp(choice.filtered)
+            line += "  " + (measured(share, blocks) if share else f"{'cut':>7}")
+        lines.append(line.rstrip())
+    return lines
+
+
+def measured(share: float, blocks: bool) -> str:
+    return f"{percent(share):>7} {bar(share, BAR, blocks):{BAR}} "
+
+
+def described(sampling: Sampling) -> str:
+    """The settings that are not at their defaults."""
+    changed = [
+        f"{field.name} {getattr(sampling, field.name):g}"
+        for field in dataclasses.fields(sampling)
+        if getattr(sampling, field.name) != field.default
+    ]
+    return ", ".join(changed)

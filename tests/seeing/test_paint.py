@@ -1,0 +1,98 @@
+"""Paint can be read by who sees no colours, and ends with its line."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pyte
+import pytest
+
+from gpt2_sampler.seeing.paint import (
+    COLOURS_256,
+    STYLES,
+    TRUE_COLOUR,
+    legend,
+    painted,
+)
+from gpt2_sampler.seeing.ranks import LIMITS, NAMES, counted, rank_class
+
+RANKS = [1, 11, 101, 1001]
+
+
+def luminance(rgb: tuple[int, ...]) -> float:
+    """Of WCAG 2.1."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in scaled(rgb)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def scaled(rgb: tuple[int, ...]) -> list[float]:
+    return [part / 255 for part in rgb]
+
+
+def contrast(a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    low, high = sorted([luminance(a), luminance(b)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def cell(text: str) -> pyte.screens.Char:
+    """The first cell of a terminal that was given the text."""
+    screen = pyte.Screen(20, 3)
+    pyte.Stream(screen).feed(text)
+    return screen.buffer[0][0]
+
+
+def test_ranks_are_of_the_classes_of_gltr() -> None:
+    assert [rank_class(rank) for rank in (1, 10, 11, 100, 101, 1000, 1001, 50257)] == [
+        *(0, 0, 1, 1, 2, 2, 3, 3)
+    ]
+    assert counted([1, 5, 10, 11, 5000]) == [3, 1, 0, 1]
+    assert len(NAMES) == len(LIMITS) + 1 == len(STYLES)
+
+
+@pytest.mark.parametrize("colours", [TRUE_COLOUR, COLOURS_256])
+def test_each_class_has_marks_of_its_own(colours: int) -> None:
+    cells = [cell(painted("x", 5, rank, colours)) for rank in RANKS]
+    marks = [(c.bold, c.underscore) for c in cells]
+    assert len(set(marks)) == len(RANKS)
+    assert len({c.bg for c in cells}) == len(RANKS)
+
+
+def test_each_class_is_darker_than_the_one_before() -> None:
+    for lighter, darker in itertools.pairwise(STYLES):
+        assert luminance(darker.deep) < luminance(lighter.deep)
+        assert luminance(darker.pale) < luminance(lighter.pale)
+
+
+def test_all_paint_can_be_read() -> None:
+    for style in STYLES:
+        assert min(contrast(style.ink, ground) for ground in (style.pale, style.deep)) >= 7
+
+
+def test_what_is_less_likely_is_deeper() -> None:
+    grounds = [cell(painted("x", bits, 1, TRUE_COLOUR)).bg for bits in (0, 3, 6, 12)]
+    shades = [luminance(tuple(bytes.fromhex(ground))) for ground in grounds]
+    assert shades == sorted(shades, reverse=True) and len(set(shades)) == 4
+    assert painted("x", 12, 1, TRUE_COLOUR) == painted("x", float("inf"), 1, TRUE_COLOUR)
+
+
+def test_paint_ends_with_the_line_and_a_break_is_seen() -> None:
+    for line in painted("a\nb\n", 5, 1, TRUE_COLOUR).split("\n")[:-1]:
+        assert line.endswith("\x1b[0m")
+    assert "↵" in painted("\n", 5, 1, COLOURS_256)
+
+
+def test_without_colours_nothing_is_changed() -> None:
+    assert painted("a\nb", 5, 1, 0) == "a\nb"
+
+
+def test_the_256_colours_are_of_the_cube() -> None:
+    codes = re.findall(r"[34]8;5;(\d+)", "".join(painted("x", 5, r, COLOURS_256) for r in RANKS))
+    assert len(codes) == 8
+    assert all(16 <= int(code) < 232 for code in codes)
+
+
+def test_the_legend_names_each_class_in_its_paint() -> None:
+    line = legend(TRUE_COLOUR)
+    assert all(f" {name} " in line for name in NAMES)
+    assert "\n" not in line
