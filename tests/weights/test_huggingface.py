@@ -86,7 +86,7 @@ def test_what_older_versions_saved_with_the_weights_is_ignored(tmp_path: Path) -
 
 def test_what_is_saved_is_what_is_opened_bit_for_bit(tmp_path: Path) -> None:
     weights = random_weights(PRIMES)
-    save_huggingface(tmp_path, PRIMES, weights, end_of_text=7)
+    save_huggingface(tmp_path, PRIMES, weights, {"eos_token_id": 7})
     checkpoint = open_checkpoint(tmp_path)
     assert checkpoint.hparams == PRIMES
     for name, array in checkpoint.items():

@@ -156,6 +156,11 @@ class InteractiveSettings(Settings):
         None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
     )
     prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
+    special_tokens: bool | None = flag(
+        None,
+        "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
+        "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's",
+    )
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)

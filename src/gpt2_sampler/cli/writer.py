@@ -79,14 +79,13 @@ def sample(
     start: SampleText | None = None,
 ) -> SampleText:
     """The sample with this number, as yet empty, after the prompt or where start ended."""
-    end = model.encoder.end_of_text
     request = Request(
         id=number,
         tokens=prompt if start is None else start.rest().tokens,
         stream=(settings.seed or 0, number),
         sampling=settings.sampling,
         length=length,
-        ends=frozenset() if settings.ignore_eot or end is None else frozenset([end]),
+        ends=frozenset() if settings.ignore_eot else model.encoder.ends,
         drawn=0 if start is None else start.rest().drawn,
     )
     return SampleText(request, model.encoder, settings.stop_texts, start)

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object
@@ -134,17 +135,17 @@ def load_config(folder: Path) -> HParams:
 
 
 def save_huggingface(
-    folder: Path, hparams: HParams, weights: Mapping[str, Floats], end_of_text: int | None
+    folder: Path, hparams: HParams, weights: Mapping[str, Floats], marks: Mapping[str, Any]
 ) -> None:
-    """Writes config.json and model.safetensors as transformers does. Raises OSError."""
+    """Writes config.json and model.safetensors as transformers does; marks are what config.json
+    says of the tokens that begin and end a text. Raises OSError."""
     config = {THEIR_NAMES.get(n, n): value for n, value in dataclasses.asdict(hparams).items()}
     config |= {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "n_ctx": hparams.n_ctx,
-        "bos_token_id": end_of_text,
-        "eos_token_id": end_of_text,
         "torch_dtype": "float32",
+        **marks,
     }
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     ours = {prefixed(theirs): name for name, theirs in stored_names(hparams).items()}
