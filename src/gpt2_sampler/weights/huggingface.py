@@ -18,6 +18,7 @@ from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.named import NamedTensors, Stored, matrix, stored_names
 from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
 from gpt2_sampler.weights.safetensors import Floats, SafeTensors, write_safetensors
+from gpt2_sampler.weights.strangers import stranger
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -88,6 +89,8 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         if (folder / f"{name}{INDEX_END}").is_file():
             return shards(folder / f"{name}{INDEX_END}")
+    if what := stranger(folder):
+        raise CheckpointError(what)
     first, *others = WEIGHTS_NAMES
     raise CheckpointError(
         f"{folder / first} is missing, and so are {' and '.join(others)}", file=folder / first
