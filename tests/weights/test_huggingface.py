@@ -144,6 +144,23 @@ def test_a_number_missing_from_the_config_is_named(name: str, tmp_path: Path) ->
     refused(folder, f"config.json has no {name}")
 
 
+def test_transformers_other_names_of_the_shape_will_do(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    for ours, theirs in (
+        ("n_embd", "hidden_size"),
+        ("n_positions", "max_position_embeddings"),
+        ("n_head", "num_attention_heads"),
+        ("n_layer", "num_hidden_layers"),
+    ):
+        config[theirs] = config.pop(ours)
+    config.pop("n_ctx", None)
+    del config["model_type"]
+    assert config["architectures"] == ["GPT2LMHeadModel"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert open_checkpoint(folder).hparams == open_checkpoint(SAVED / "plain").hparams
+
+
 def test_the_usual_head_and_its_size_may_be_said_in_other_words(tmp_path: Path) -> None:
     folder = copy_of("plain", tmp_path)
     config = json.loads((folder / "config.json").read_text())

@@ -28,6 +28,11 @@ INDEX_END = ".index.json"
 PREFIX = "transformer."
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "n_positions"}
 """Hyperparameters that are named otherwise in config.json."""
+OTHER_NAMES = {
+    "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
+}  # fmt: skip
+"""What transformers also calls them, and takes where both are there."""
 SAME_ACTIVATION = {
     "gelu_fast": "gelu_new",
     "gelu_pytorch_tanh": "gelu_new",
@@ -109,17 +114,20 @@ def load_config(folder: Path) -> HParams:
     """Reads FOLDER/config.json. Raises CheckpointError that names the file."""
     path = folder / CONFIG_NAME
     config = read_object(path)
-    if config.get("model_type") != "gpt2":
+    if not is_gpt2(config):
         raise CheckpointError(
             f"{path}: model_type must be 'gpt2', not {config.get('model_type')!r:.40}; "
             "no other architecture can be sampled from"
         )
+    for name, usual in OTHER_NAMES.items():
+        if name in config:
+            config[usual] = config[name]
     for name, supported in UNSUPPORTED.items():
         if config.get(name, supported) != supported:
             raise CheckpointError(f"{path}: {name} is set, which cannot be honoured here")
     if "n_positions" not in config and "n_ctx" in config:
         config["n_positions"] = config["n_ctx"]
-    fields = {}
+    fields: dict[str, Any] = {}
     for field in dataclasses.fields(HParams):
         name = THEIR_NAMES.get(field.name, field.name)
         if name in config:
@@ -129,12 +137,21 @@ def load_config(folder: Path) -> HParams:
     activation = fields.get("activation_function")
     if isinstance(activation, str):
         fields["activation_function"] = SAME_ACTIVATION.get(activation, activation)
-    if fields.get("n_inner") == 4 * fields["n_embd"]:
-        fields["n_inner"] = None
     try:
-        return HParams(**fields)
+        hparams = HParams(**fields)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    if hparams.n_inner == 4 * hparams.n_embd:
+        return dataclasses.replace(hparams, n_inner=None)
+    return hparams
+
+
+def is_gpt2(config: Mapping[str, Any]) -> bool:
+    """Settings of old do not say model_type, but the class of the model."""
+    if "model_type" in config:
+        return bool(config["model_type"] == "gpt2")
+    classes = config.get("architectures")
+    return isinstance(classes, list) and bool(classes) and str(classes[0]).startswith("GPT2")
 
 
 def save_huggingface(
