@@ -78,8 +78,8 @@ class ModelSettings:
     model_name: str | None = flag(
         None,
         "the model, a name or a path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
-        "Face's, nanoGPT's ckpt.pt or a GGUF file; without it 117M, or the bundled demo model where "
-        "117M is not",
+        "Face's, nanoGPT's ckpt.pt or a GGUF file; without it 117M, or the bundled demo model "
+        "where 117M is not",
         "NAME",
     )
     checkpoint: str | None = flag(
