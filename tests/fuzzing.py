@@ -32,6 +32,7 @@ SECTIONS = 16
 TEXT = "Hello <|endoftext|>[CLS] 天\n"
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1e300, 2**70, "", "x", [], [1], {}, {"content": "x"})
 SLOW = 20.0  # seconds that no file may take
+MEMORY = 6 << 30  # bytes of addresses in the long run; libraries take two thirds of them
 
 
 def copied(*parts: str) -> Callable[[Path], object]:
@@ -159,6 +160,10 @@ def fuzz(kind: str, count: int, seed: int = 0) -> dict[str, int]:
 
 
 def main(count: int, *kinds: str) -> None:
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for kind in kinds or MODELS:
         began = time.monotonic()
         outcomes = fuzz(kind, count)
