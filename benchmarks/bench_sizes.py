@@ -82,7 +82,7 @@ def main() -> None:
     rows = []
     for size in arguments.sizes.split(","):
         with tempfile.TemporaryDirectory(dir=arguments.folder, prefix=f"gpt2-{size}-") as folder:
-            save_huggingface(Path(folder), SIZES[size], RandomWeights(SIZES[size]), None)
+            save_huggingface(Path(folder), SIZES[size], RandomWeights(SIZES[size]), {})
             for precision in PRECISIONS:
                 need = needed(SIZES[size], precision, ROWS, SIZES[size].n_ctx)
                 if need > psutil.virtual_memory().available:

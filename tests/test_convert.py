@@ -69,10 +69,21 @@ def test_a_vocabulary_that_openai_has_no_form_for_is_kept_as_it_is(
 
 def test_names_of_the_ends_are_kept(openai: Path, tmp_path: Path) -> None:
     convert(open_checkpoint(openai), tmp_path / "there", "huggingface")
-    settings = {"eos_token": "th"}
-    (tmp_path / "there" / "tokenizer_config.json").write_text(json.dumps(settings))
+    config = json.loads((tmp_path / "there" / "config.json").read_text())
+    assert config["eos_token_id"] == 257
+    changed = {**config, "eos_token_id": [256, 257]}
+    (tmp_path / "there" / "config.json").write_text(json.dumps(changed))
+    for name, kind in (("back", "openai"), ("again", "huggingface")):
+        convert(open_checkpoint(tmp_path / "there"), tmp_path / name, kind)
+        assert load_tokenizer(tmp_path / name).ends == {256, 257}
+
+
+def test_line_breaks_of_windows_are_read_as_when_sampling(openai: Path, tmp_path: Path) -> None:
+    convert(open_checkpoint(openai), tmp_path / "there", "huggingface")
+    merges = tmp_path / "there" / "merges.txt"
+    merges.write_bytes(merges.read_bytes().replace(b"\n", b"\r\n"))
     convert(open_checkpoint(tmp_path / "there"), tmp_path / "back", "openai")
-    assert load_tokenizer(tmp_path / "back").end_of_text == 256
+    assert (tmp_path / "back" / "vocab.bpe").read_bytes() == (openai / "vocab.bpe").read_bytes()
 
 
 def test_a_tokenizer_json_becomes_openais_two_files(openai: Path, tmp_path: Path) -> None:

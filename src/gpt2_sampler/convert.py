@@ -7,40 +7,36 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gpt2_sampler.engines.litert.export import discard
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.files import read_bytes, read_object, written
+from gpt2_sampler.files import read_bytes, written
 from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
-from gpt2_sampler.tokenizer.byte_level import (
-    ENCODER_NAME,
-    END_OF_TEXT,
-    MERGES_NAME,
-    Encoder,
-    parse_merges,
-)
-from gpt2_sampler.tokenizer.load import (
-    CONFIG_NAMES,
-    TOKENIZER_NAME,
-    VOCABULARY_FILES,
+from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder
+from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
+from gpt2_sampler.tokenizer.huggingface import (
+    ADDED_NAME,
+    GENERATION_NAME,
+    SETTINGS_NAME,
     VOCABULARY_MERGES_NAME,
     VOCABULARY_NAME,
-    Tokenizer,
-    has_vocabulary,
-    plain_byte_level,
+    Folder,
+    optional_object,
 )
+from gpt2_sampler.tokenizer.load import OPENAI_NAMES, VOCABULARY_FILES, Tokenizer, has_vocabulary
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
 from gpt2_sampler.weights.huggingface import save_huggingface
 
 KINDS = ("openai", "huggingface")
 CLOSE = 1e-4  # of every logit
 COMPARED = 32  # tokens
-SAME = ("n_vocab", "start_of_text", "end_of_text")
+SAME = ("n_vocab", "start_of_text", "end_of_text", "ends")
 
 
 def convert(source: Checkpoint, target: Path, kind: str) -> None:
@@ -51,16 +47,16 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
     require_new(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = vocabulary_folder(source)
-    tokenizer = load_tokenizer(source) if has_vocabulary(folder) else None
+    own = source.tensors.kind == "gguf" or has_vocabulary(folder)
+    tokenizer = load_tokenizer(source) if own else None
     with written(target) as new:
         new.mkdir()
         if kind == "openai":
             save_checkpoint(new, source.hparams, source)
             files = openai_files(folder, tokenizer)
         else:
-            end = tokenizer.end_of_text if tokenizer else None
-            save_huggingface(new, source.hparams, source, end)
-            files = huggingface_files(folder, source.hparams.n_ctx)
+            save_huggingface(new, source.hparams, source, marks(tokenizer))
+            files = huggingface_files(folder, tokenizer, source.hparams.n_ctx)
         for name, content in files.items():
             (new / name).write_bytes(content)
         compare(source, new)
@@ -87,38 +83,70 @@ def compare(source: Checkpoint, converted: Path) -> None:
         )
 
 
+def marks(tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """What a text begins after and ends with, as Hugging Face's settings say it."""
+    if tokenizer is None:
+        return {"bos_token_id": None, "eos_token_id": None}
+    ends = sorted(tokenizer.ends, key=lambda token: token != tokenizer.end_of_text)
+    end: Any = ends if len(ends) > 1 else tokenizer.end_of_text
+    return {"bos_token_id": tokenizer.start_of_text, "eos_token_id": end}
+
+
 def openai_files(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
-    """encoder.json and vocab.bpe where these can say it all, else the folder's own files."""
-    pair = present(folder, (ENCODER_NAME, MERGES_NAME)) or byte_level_pair(folder)
-    if isinstance(tokenizer, Encoder) and pair:
-        encoder, merges = pair.values()
-        plain = Encoder(json.loads(encoder), parse_merges(merges.decode()))
-        if all(getattr(plain, name) == getattr(tokenizer, name) for name in SAME):
-            return {ENCODER_NAME: encoder, MERGES_NAME: merges}
-    return present(folder, VOCABULARY_FILES)
+    """encoder.json and vocab.bpe where these can say it all, else the folder's own files, with
+    what config.json said of them."""
+    if found := present(folder, OPENAI_NAMES):
+        return found
+    if isinstance(tokenizer, Encoder):
+        plain = Encoder(tokenizer.vocabulary, tokenizer.merges)
+        added = set(tokenizer.added) <= {END_OF_TEXT}
+        if added and all(getattr(plain, name) == getattr(tokenizer, name) for name in SAME):
+            return pair(tokenizer, ENCODER_NAME, MERGES_NAME)
+    return theirs(folder, tokenizer)
 
 
-def byte_level_pair(folder: Path) -> dict[str, bytes]:
-    """The vocabulary and the merges of Hugging Face's files."""
-    path = folder / TOKENIZER_NAME
-    if not path.is_file():
-        return present(folder, (VOCABULARY_NAME, VOCABULARY_MERGES_NAME))
-    plain = plain_byte_level(read_object(path))
-    if plain is None:
+def huggingface_files(folder: Path, tokenizer: Tokenizer | None, n_ctx: int) -> dict[str, bytes]:
+    found = present(folder, OPENAI_NAMES)
+    if not found and (copied := theirs(folder, tokenizer)):
+        return copied
+    if not isinstance(tokenizer, Encoder):
         return {}
-    merges = "\n".join(["#version: 0.2", *plain[1], ""])
-    return {ENCODER_NAME: json.dumps(plain[0]).encode(), MERGES_NAME: merges.encode()}
+    named = {n: text for text, n in tokenizer.vocabulary.items()}
+    names = {"bos_token": tokenizer.start_of_text, "eos_token": tokenizer.end_of_text}
+    tokens = {name: named[n] for name, n in names.items() if n is not None}
+    config = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": n_ctx, **tokens}
+    added = {text: tokenizer.vocabulary[text] for text in tokenizer.added}
+    names_of_files = (VOCABULARY_NAME, VOCABULARY_MERGES_NAME)
+    return {
+        **pair(tokenizer, *names_of_files),
+        **dict(zip(names_of_files, found.values(), strict=False)),
+        SETTINGS_NAME: as_json(config),
+        **({ADDED_NAME: as_json(added)} if set(added) > {END_OF_TEXT} else {}),
+    }
 
 
-def huggingface_files(folder: Path, n_ctx: int) -> dict[str, bytes]:
-    pair = present(folder, (ENCODER_NAME, MERGES_NAME))
-    if not pair:
-        return present(folder, VOCABULARY_FILES)
-    settings = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT)
-    config = {"tokenizer_class": "GPT2Tokenizer", "model_max_length": n_ctx, **settings}
-    content = json.dumps(config, indent=2).encode() + b"\n"
-    names = (VOCABULARY_NAME, VOCABULARY_MERGES_NAME, CONFIG_NAMES[0])
-    return dict(zip(names, (*pair.values(), content), strict=True))
+def pair(tokenizer: Encoder, vocabulary: str, merges: str) -> dict[str, bytes]:
+    """The two files of a byte-level vocabulary, by these names."""
+    lines = "\n".join(["#version: 0.2", *tokenizer.merges, ""])
+    return {vocabulary: json.dumps(tokenizer.vocabulary).encode(), merges: lines.encode()}
+
+
+def theirs(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
+    """A Hugging Face folder's files of its tokenizer, complete without config.json; or those of
+    characters."""
+    found = present(folder, VOCABULARY_FILES)
+    if tokenizer is None or not found:
+        return found or present(folder, [META_NAME])
+    kind = {"tokenizer_class": Folder(folder).kind}
+    settings = optional_object(folder / SETTINGS_NAME)
+    generation = optional_object(folder / GENERATION_NAME)
+    found[SETTINGS_NAME] = as_json({**settings, **kind})
+    found[GENERATION_NAME] = as_json({**generation, **marks(tokenizer)})
+    return found
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2).encode() + b"\n"
 
 
 def present(folder: Path, names: Sequence[str]) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 
 LIMIT = 256 << 20  # bytes of a file that is read at once: the largest vocabularies have 30 MB
+LFS = b"version https://git-lfs.github.com/spec/"
 TEMPORARY = ".writing-"  # how the names of temporary folders begin
 
 
@@ -42,6 +44,7 @@ def read_bytes(
         raise unreadable(path, problem, error) from None
     if len(content) > limit:
         raise error(f"{path} has more than the {limit:,} bytes that such a file can have")
+    require_content(path, content[: len(LFS)], error)
     return content
 
 
@@ -77,9 +80,11 @@ def map_bytes(
     try:
         status = path.stat()
         require_regular(path, status, error)
-        return np.memmap(path, np.uint8, mode="r") if status.st_size else np.empty(0, np.uint8)
+        data = np.memmap(path, np.uint8, mode="r") if status.st_size else np.empty(0, np.uint8)
     except (OSError, ValueError) as problem:
         raise unreadable(path, problem, error) from None
+    require_content(path, data[: len(LFS)].tobytes(), error)
+    return data
 
 
 def user_path(given: str | Path) -> Path:
@@ -99,6 +104,13 @@ def require_regular(path: Path, status: os.stat_result, error: type[SamplerError
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
         raise error(f"{path} is {kind}, not a file")
+
+
+def require_content(path: Path, begin: bytes, error: type[SamplerError]) -> None:
+    """A repository cloned without Git LFS has files that only say where their content is."""
+    if begin == LFS:
+        pull = f"git -C {shlex.quote(str(path.parent))} lfs pull"
+        raise error(f"{path} is a Git LFS pointer, not the file itself; type: {pull}")
 
 
 def unreadable(path: Path, problem: Exception, error: type[SamplerError]) -> SamplerError:

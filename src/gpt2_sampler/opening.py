@@ -5,14 +5,23 @@ Knows where base models are looked for; what is in the files is known elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import user_path
 from gpt2_sampler.registry import base_folders
 from gpt2_sampler.tokenizer import load
+from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME, load_encoder
+from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
+from gpt2_sampler.tokenizer.characters import load_characters
+from gpt2_sampler.tokenizer.ggml import ggml_tokenizer
 from gpt2_sampler.tokenizer.load import Tokenizer, has_vocabulary
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
+from gpt2_sampler.weights.gguf import GGUFTensors
+from gpt2_sampler.weights.nanogpt import NanoGPTTensors
+
+GPT2_TOKENS = 50257
 
 
 def open_model(
@@ -26,25 +35,73 @@ def open_model(
     return open_checkpoint(path, step, base_folders(path, models_dir))
 
 
-def load_tokenizer(model: str | Path | Checkpoint) -> Tokenizer:
-    """The tokenizer of the model at a path: any folder that load_engine takes, or one that holds
-    vocabulary files alone. A fine-tuning run without a vocabulary has that of its base model.
+def load_tokenizer(model: str | Path | Checkpoint, models_dir: str | None = None) -> Tokenizer:
+    """The tokenizer of the model at a path: any that load_engine takes, or a folder that holds
+    vocabulary files alone. A fine-tuning run without a vocabulary has that of its base model, one
+    of nanoGPT's that of the characters it was trained on, or GPT-2's.
 
     Raises CheckpointError where there is none, or one that is damaged or unknown.
     """
-    return load.load_tokenizer(vocabulary_folder(model))
+    place = vocabulary_place(model, models_dir)
+    if isinstance(place, GGUFTensors):
+        try:
+            return ggml_tokenizer(place.metadata)
+        except CheckpointError as error:
+            raise CheckpointError(f"{place.files[0]}: {error}") from None
+    if place.name == META_NAME:
+        return load_characters(place)
+    return load.load_tokenizer(place)
+
+
+def vocabulary_place(
+    model: str | Path | Checkpoint, models_dir: str | None = None
+) -> Path | GGUFTensors:
+    """The folder or file that has the model's vocabulary; its own folder where none has."""
+    path = model.folder if isinstance(model, Checkpoint) else user_path(model)
+    folder = path if path.is_dir() else path.parent
+    known = isinstance(model, Checkpoint) or not path.is_dir()
+    if not known and has_vocabulary(folder):
+        return folder
+    try:
+        checkpoint = open_model(model, models_dir=models_dir)
+    except CheckpointError:  # no weights, or none that can be opened
+        return folder
+    if isinstance(checkpoint.tensors, GGUFTensors):
+        return checkpoint.tensors
+    if has_vocabulary(folder):
+        return folder
+    if isinstance(checkpoint.tensors, NanoGPTTensors):
+        return nanogpt_vocabulary(checkpoint.tensors, base_folders(folder, models_dir))
+    return checkpoint.base or folder
 
 
 def vocabulary_folder(model: str | Path | Checkpoint, models_dir: str | None = None) -> Path:
-    """The model's folder, or that of its base model where the vocabulary is only there."""
-    if isinstance(model, Checkpoint):
-        folder = model.folder
-    else:
-        path = user_path(model)
-        folder = path if path.is_dir() else path.parent
-    if has_vocabulary(folder):
-        return folder
-    try:
-        return open_model(model, models_dir=models_dir).base or folder
-    except CheckpointError:  # no weights either
-        return folder
+    """The folder where the vocabulary is, if not in the file of the weights."""
+    place = vocabulary_place(model, models_dir)
+    if isinstance(place, GGUFTensors):
+        return place.files[0].parent
+    return place if place.is_dir() else place.parent
+
+
+def nanogpt_vocabulary(tensors: NanoGPTTensors, bases: Iterable[Path]) -> Path:
+    """The characters of the dataset that it was trained on, which nanoGPT keeps in data/DATASET
+    beside its runs; without them GPT-2's vocabulary, which any folder of bases may have."""
+    folder = tensors.files[0].resolve().parent
+    for place in (folder, *folder.parents[:3]):
+        for path in sorted(place.glob(f"data/{tensors.dataset or '*'}/{META_NAME}")):
+            size, rows = load_characters(path).n_vocab, tensors.hparams.n_vocab
+            if size == rows or (tensors.dataset and size < rows):
+                return path
+    if tensors.hparams.n_vocab >= GPT2_TOKENS:
+        for base in bases:
+            files = (base / ENCODER_NAME, base / MERGES_NAME)
+            if all(map(Path.is_file, files)) and load_encoder(base).n_vocab == GPT2_TOKENS:
+                return base
+        raise CheckpointError(
+            f"{tensors.files[0]} was trained with GPT-2's vocabulary, and no model that is here "
+            f"has it; copy {ENCODER_NAME} and {MERGES_NAME} of one into {folder}"
+        )
+    raise CheckpointError(
+        f"{tensors.files[0]} has {tensors.hparams.n_vocab} tokens, and no {META_NAME} that says "
+        f"which; copy that of data/{tensors.dataset or 'DATASET'} into {folder}"
+    )

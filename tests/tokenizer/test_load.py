@@ -132,10 +132,11 @@ def test_berts_vocabulary_gives_transformers_ids(files: list[str], tmp_path: Pat
 
 
 @pytest.mark.parametrize("form", ["vocab.txt", "tokenizer.json"])
-def test_special_tokens_typed_in_a_text_are_text(form: str, tmp_path: Path) -> None:
+def test_special_tokens_typed_in_a_text_are_tokens_unless_asked(form: str, tmp_path: Path) -> None:
     vocabulary = load_tokenizer(bert(tmp_path, form))
-    assert 3 not in vocabulary.encode("天[SEP]地")
+    assert vocabulary.encode("天[SEP]地") == [15, 3, 16]
     assert vocabulary.encode("天[SEP]地", special_tokens=True) == [15, 3, 16]
+    assert 3 not in vocabulary.encode("天[SEP]地", special_tokens=False)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,13 @@ def test_the_weights_of_117m_are_counted_right() -> None:
     assert len(shapes) == 148
 
 
+def test_numbers_that_no_model_has_are_refused_before_they_take_memory() -> None:
+    for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer", "n_inner"):
+        shape = {"n_vocab": 7, "n_ctx": 5, "n_embd": 4, "n_head": 2, "n_layer": 1, name: 2**70}
+        with pytest.raises(CheckpointError, match=f"{name} must be at most .*, not 1180591620717"):
+            HParams(**shape)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -86,7 +86,7 @@ def test_what_older_versions_saved_with_the_weights_is_ignored(tmp_path: Path) -
 
 def test_what_is_saved_is_what_is_opened_bit_for_bit(tmp_path: Path) -> None:
     weights = random_weights(PRIMES)
-    save_huggingface(tmp_path, PRIMES, weights, end_of_text=7)
+    save_huggingface(tmp_path, PRIMES, weights, {"eos_token_id": 7})
     checkpoint = open_checkpoint(tmp_path)
     assert checkpoint.hparams == PRIMES
     for name, array in checkpoint.items():
@@ -142,6 +142,23 @@ def test_a_number_missing_from_the_config_is_named(name: str, tmp_path: Path) ->
     del config[name]
     (folder / "config.json").write_text(json.dumps(config))
     refused(folder, f"config.json has no {name}")
+
+
+def test_transformers_other_names_of_the_shape_will_do(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    for ours, theirs in (
+        ("n_embd", "hidden_size"),
+        ("n_positions", "max_position_embeddings"),
+        ("n_head", "num_attention_heads"),
+        ("n_layer", "num_hidden_layers"),
+    ):
+        config[theirs] = config.pop(ours)
+    config.pop("n_ctx", None)
+    del config["model_type"]
+    assert config["architectures"] == ["GPT2LMHeadModel"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert open_checkpoint(folder).hparams == open_checkpoint(SAVED / "plain").hparams
 
 
 def test_the_usual_head_and_its_size_may_be_said_in_other_words(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) 
     length = settings.sample_length(model.window)
     batch = Batch(model.engine, settings.rows)
     for prompt in prompts:
-        tokens = tokens_of(prompt, model)
+        tokens = tokens_of(prompt, model, settings.special_tokens)
         for _ in write(batch, model, settings, tokens, range(settings.nsamples), length=length):
             pass
         show(CLOSING)

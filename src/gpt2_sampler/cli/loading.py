@@ -16,7 +16,7 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, require_memory
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.opening import load_tokenizer, open_model
+from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
 from gpt2_sampler.registry import DEFAULT, DEMO, find_default, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
@@ -37,10 +37,13 @@ class Model:
 def load(settings: ModelSettings) -> Model:
     s = settings
     checkpoint = open_chosen(s.model_name, s.checkpoint, s.models_dir)
-    encoder, hparams = load_tokenizer(checkpoint), checkpoint.hparams
-    if encoder.n_vocab > hparams.n_vocab:
+    encoder, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
+    vocabulary = vocabulary_folder(checkpoint, s.models_dir)
+    if vocabulary != checkpoint.folder:
+        notice(f"the vocabulary is that of {vocabulary}")
+    if encoder.n_learned > hparams.n_vocab:
         raise CheckpointError(
-            f"{checkpoint.folder}: its vocabulary has {encoder.n_vocab} tokens, its weights have "
+            f"{checkpoint.folder}: its vocabulary has {encoder.n_learned} tokens, its weights have "
             f"{hparams.n_vocab}; they are of two models"
         )
     device = find_device(s.device, s.precision)

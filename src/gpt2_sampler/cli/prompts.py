@@ -68,11 +68,20 @@ def unquoted(typed: str) -> str:
     return typed.removeprefix("/").replace("\\\n", "\n")
 
 
-def tokens_of(prompt: str, model: Model) -> list[int]:
-    """The prompt's tokens, the last of them where they are more than the window."""
+def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> list[int]:
+    """The prompt's tokens, the last of them where they are more than the window. Raises
+    UsageError for one that cannot be continued."""
     if prompt.endswith(" "):
         aside("the prompt ends in a space; text is better without: words begin with their space")
-    tokens, window = model.encoder.encode(prompt), model.window
+    tokens = model.encoder.encode(prompt, special_tokens=special_tokens)
+    window, rows = model.window, model.engine.hparams.n_vocab
+    if unknown := [token for token in tokens if token >= rows]:
+        raise UsageError(
+            f"the model has no weights for {model.encoder.decode(unknown[:1])!r} in the prompt, "
+            f"token {unknown[0]} of {rows}"
+        )
+    if not tokens:
+        raise UsageError("nothing of the prompt is in the model's vocabulary")
     if len(tokens) > window:
         left_out = len(tokens) - window
         notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")

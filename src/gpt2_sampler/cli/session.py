@@ -58,7 +58,7 @@ class Session:
 
     def ask(self, text: str) -> None:
         """Continues the prompt."""
-        prompt = Prompt(text, tokens_of(text, self.model))
+        prompt = Prompt(text, tokens_of(text, self.model, self.settings.special_tokens))
         self._draw(prompt, None, range(self.settings.nsamples))
 
     def retry(self) -> None:

@@ -88,7 +88,8 @@ class ModelSettings:
     model_name: str | None = flag(
         None,
         "the model, a name or a path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
-        "Face's; without it 117M, or the bundled demo model where 117M is not",
+        "Face's, nanoGPT's ckpt.pt or a GGUF file; without it 117M, or the bundled demo model "
+        "where 117M is not",
         "NAME",
     )
     checkpoint: str | None = flag(
@@ -180,6 +181,11 @@ class InteractiveSettings(Settings):
         None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
     )
     prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
+    special_tokens: bool | None = flag(
+        None,
+        "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
+        "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's",
+    )
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)

@@ -86,14 +86,13 @@ def sample(
 ) -> SampleText:
     """The sample with this number, after the prompt or where start ended. As yet it has the tokens
     that were taken, if any."""
-    end = model.encoder.end_of_text
     request = Request(
         id=number,
         tokens=prompt if start is None else start.rest().tokens,
         stream=(settings.seed or 0, number),
         sampling=settings.sampling,
         length=length,
-        ends=frozenset() if settings.ignore_eot or end is None else frozenset([end]),
+        ends=frozenset() if settings.ignore_eot else model.encoder.ends,
         drawn=0 if start is None else start.rest().drawn,
         top=0 if paints(settings) else None,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.fetching.fetch_model import faults
 from gpt2_sampler.fetching.released import files_of
-from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
+from gpt2_sampler.opening import load_tokenizer, open_model
 from gpt2_sampler.registry import canonical
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME
 from gpt2_sampler.tokenizer.load import VOCABULARY_FILES
@@ -51,7 +51,7 @@ def examine(path: Path, models_dir: str | None) -> dict[Path, tuple[bool, str]]:
         except CheckpointError as error:
             told |= fault(error, one)
     try:
-        load_tokenizer(vocabulary_folder(path, models_dir))
+        load_tokenizer(path, models_dir)
     except CheckpointError as error:
         told |= fault(error, folder)
     return told

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
@@ -136,11 +136,26 @@ def _special_symbol(text: str) -> str:
     return "".join(_byte_level(text))
 
 
+def _added_symbol(text: str) -> str:
+    """Hugging Face writes such a token in symbols of bytes if it can be read as such."""
+    return text if all(ord(c) in BYTE_OF_SYMBOL for c in text) else "".join(_byte_level(text))
+
+
+def _any_of(names: Sequence[str]) -> re.Pattern[str] | None:
+    """Finds the first name in a text, of those that begin there the longest."""
+    if not names:
+        return None
+    return re.compile(f"({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})")
+
+
 class Encoder:
     """A vocabulary, symbol -> token id, and its merges "left right", the first learned first.
 
     start_of_text and end_of_text are the ids of what a text begins after and ends with, None
-    where the vocabulary lacks them. Raises CheckpointError if the two do not fit each other.
+    where the vocabulary lacks them; each of ends ends one. added are tokens that are matched by
+    name in a text, and whether they are special, which a text may be spared; without it that is
+    the end of text, and texts are spared. Raises CheckpointError if vocabulary and merges do not
+    fit each other.
     """
 
     def __init__(
@@ -149,23 +164,42 @@ class Encoder:
         merges: Sequence[str],
         end_of_text: str = END_OF_TEXT,
         start_of_text: str | None = None,
+        *,
+        added: Mapping[str, bool] | None = None,
     ) -> None:
         self._symbols = _invert(encoder)
         self._words = _WordIds(encoder, merges)
         self.n_vocab = max(self._symbols) + 1
-        self._end_text = end_of_text
+        self.vocabulary, self.merges = encoder, merges
         self.end_of_text = encoder.get(end_of_text)
         self.start_of_text = encoder.get(start_of_text or end_of_text, self.end_of_text)
-        for token in self._symbols.keys() - _learned_ids(encoder, merges):
-            self._symbols[token] = _special_symbol(self._symbols[token])
+        self.ends = frozenset() if self.end_of_text is None else frozenset([self.end_of_text])
+        self.special_tokens = added is not None
+        if added is None:
+            added = {end_of_text: True} if self.end_of_text is not None else {}
+        self.added = added
+        self._names = {  # whether special tokens are matched -> where names stand in a text
+            special: _any_of([name for name in added if special or not added[name]])
+            for special in (False, True)
+        }
+        learned = set(_learned_ids(encoder, merges))
+        self.n_learned = max(learned) + 1 if self.special_tokens else self.n_vocab
+        symbol = _special_symbol if not self.special_tokens else _added_symbol
+        for token in self._symbols.keys() - learned:
+            self._symbols[token] = symbol(self._symbols[token])
 
-    def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
+    def token_id(self, name: str) -> int | None:
+        return self.vocabulary.get(name)
+
+    def encode(self, text: str, *, special_tokens: bool | None = None) -> list[int]:
         """special_tokens: "<|endoftext|>" is one token, not the characters it is written in."""
-        end = self.end_of_text
-        if end is None or not special_tokens:
+        names = self._names[self.special_tokens if special_tokens is None else special_tokens]
+        if names is None:
             return self._encode_ordinary(text)
-        first, *others = map(self._encode_ordinary, text.split(self._end_text))
-        return first + [token for ids in others for token in (end, *ids)]
+        ids: list[int] = []
+        for number, part in enumerate(names.split(text)):  # every second one is a name
+            ids += [self.vocabulary[part]] if number % 2 else self._encode_ordinary(part)
+        return ids
 
     def _encode_ordinary(self, text: str) -> list[int]:
         return list(chain.from_iterable(map(self._words.__getitem__, WORD.findall(text))))

@@ -28,6 +28,8 @@ class Characters:
         self.n_vocab = max(self.characters) + 1
         self.start_of_text: int | None = self.ids.get(START)
         self.end_of_text: int | None = None
+        self.ends: frozenset[int] = frozenset()
+        self.n_learned = self.n_vocab
 
     def encode(self, text: str, *, special_tokens: bool | None = None) -> list[int]:
         """Raises UsageError for a character that the vocabulary lacks; it has no special tokens."""

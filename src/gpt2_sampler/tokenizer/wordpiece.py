@@ -7,9 +7,9 @@ Unlike in OpenAI's vocabulary spaces are not part of tokens here: they are put b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,26 +33,37 @@ class Stream(Protocol):
 
 
 class Subwords:
-    """A vocabulary of Hugging Face's, with the methods of Encoder."""
+    """A vocabulary of Hugging Face's, with the methods of Encoder. before is what stands before
+    each text."""
 
-    def __init__(self, tokenizer: Tokenizer, end: int | None, start: int | None) -> None:
-        tokenizer.encode_special_tokens = True  # special tokens typed in a text are text
-        self.tokenizer = tokenizer
+    special_tokens = True
+    start_of_text: int | None = None
+    end_of_text: int | None = None
+    ends: frozenset[int] = frozenset()
+
+    def __init__(self, tokenizer: Tokenizer, before: Sequence[int] = ()) -> None:
+        self.tokenizer, self.before = tokenizer, list(before)
         self.pieces = {token: piece for piece, token in tokenizer.get_vocab().items()}
         if not self.pieces:
             raise CheckpointError("it has no tokens")
         self.n_vocab = max(self.pieces) + 1
-        self.end_of_text = end
-        self.start_of_text = end if start is None else start
+        self.n_learned = tokenizer.get_vocab_size(with_added_tokens=False)
 
-    def encode(self, text: str, *, special_tokens: bool = False) -> list[int]:
-        """special_tokens: the end-of-text token's name in the text is that token."""
+    def token_id(self, name: str) -> int | None:
+        return self.tokenizer.token_to_id(name)
+
+    def encode(self, text: str, *, special_tokens: bool | None = None) -> list[int]:
+        """special_tokens: a special token's name in the text is that token, not text."""
         # A lone surrogate counts as U+FFFD; the library refuses it.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if not special_tokens or self.end_of_text is None:
-            return self.tokenizer.encode(text, add_special_tokens=False).ids
-        first, *others = map(self.encode, text.split(self.pieces[self.end_of_text]))
-        return first + [token for ids in others for token in (self.end_of_text, *ids)]
+        as_tokens = self.special_tokens if special_tokens is None else special_tokens
+        self.tokenizer.encode_special_tokens = not as_tokens
+        try:
+            return self.before + self.tokenizer.encode(text, add_special_tokens=False).ids
+        except Exception as error:  # the library raises Exception itself
+            raise UsageError(
+                f"the text cannot be written in the model's tokens ({str(error).splitlines()[0]})"
+            ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         stream = self.stream()
@@ -130,13 +141,3 @@ def spaced(left: str, right: str) -> bool:
 
 def unspaced(character: str) -> bool:
     return any(first <= ord(character) <= last for first, last in UNSPACED)
-
-
-def word_piece_tokenizer(vocabulary: dict[str, int], **normalizing: Any) -> Tokenizer:
-    """BERT's, from piece -> id; normalizing as in the library's BertNormalizer."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(**normalizing)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return tokenizer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from gpt2_sampler.weights.nanogpt import FILE_NAME as NANOGPT_NAME
 from gpt2_sampler.weights.nanogpt import NanoGPTTensors
 from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, find_prefix, steps_in
 from gpt2_sampler.weights.safetensors import Floats
+from gpt2_sampler.weights.strangers import stranger
 from gpt2_sampler.weights.tensor_bundle import INDEX, Bundle, write_bundle
 
 
@@ -138,7 +140,7 @@ def open_checkpoint(
                 change=["checkpoint"],
             )
         return Checkpoint(path if path.is_dir() else path.parent, opener())
-    prefix = find_prefix(path, step)
+    prefix = found_prefix(path, step)
     bundle, folder = Bundle(prefix), prefix.parent
     if (folder / FILE_NAME).exists():
         return Checkpoint(folder, OpenAITensors(bundle, load_hparams(folder)), bases)
@@ -153,10 +155,24 @@ def open_checkpoint(
     return Checkpoint(folder, OpenAITensors(bundle, load_hparams(base)), [base])
 
 
+def found_prefix(path: Path, step: str | None) -> Path:
+    """As find_prefix; what is no checkpoint at all is called by its name."""
+    if path.is_file() and not path.with_name(f"{path.name}{INDEX}").exists():
+        known = path.name == STATE_FILE or re.search(r"\.(index|data-\d+-of-\d+)$", path.name)
+        if not known and (what := stranger(path)):
+            raise CheckpointError(what)
+    try:
+        return find_prefix(path, step)
+    except CheckpointError as error:
+        what = stranger(path)
+        raise CheckpointError(what) if what else error from None
+
+
 def holds_model(folder: Path) -> bool:
     """Whether a folder is one that open_checkpoint may open; its files may be damaged."""
-    named = any((folder / name).exists() for name in (FILE_NAME, CONFIG_NAME))
-    return named or opener_of(folder) is not None or any(folder.glob(f"*{INDEX}"))
+    names = (FILE_NAME, CONFIG_NAME, NANOGPT_NAME, "*.gguf")
+    named = any(any(folder.glob(name)) for name in names)
+    return named or any(folder.glob(f"*{INDEX}"))
 
 
 def checkpoints_in(path: Path) -> list[Path]:
@@ -175,13 +191,16 @@ def opener_of(path: Path) -> Callable[[], Tensors] | None:
             return lambda: HuggingFaceTensors(folder)
         if path.suffix in READERS:
             return lambda: HuggingFaceTensors(folder, path)
-    for file in (
-        [path] if path.is_file() else [folder / NANOGPT_NAME, *sorted(folder.glob("*.gguf"))]
-    ):
-        if file.suffix == ".gguf" and file.is_file():
-            return lambda: GGUFTensors(file)
-        if file.suffix == ".pt" and file.is_file():
-            return lambda: NanoGPTTensors(file)
+    if path.is_dir() and not (folder / FILE_NAME).exists():
+        files = sorted([*folder.glob(NANOGPT_NAME), *folder.glob("*.gguf")])
+        if len(files) > 1:
+            names = ", ".join(file.name for file in files)
+            raise CheckpointError(f"{path} has several models, {names}; give one of the files")
+        path = files[0] if files else path
+    if path.is_file() and path.suffix == ".gguf":
+        return lambda: GGUFTensors(path)
+    if path.is_file() and path.suffix == ".pt":
+        return lambda: NanoGPTTensors(path)
     return None
 
 

@@ -11,6 +11,11 @@ from pathlib import Path
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object
 
+MOST = {
+    "n_vocab": 1 << 24, "n_ctx": 1 << 24, "n_embd": 1 << 20, "n_head": 1 << 20,
+    "n_layer": 10_000, "n_inner": 1 << 22,
+}  # fmt: skip
+"""More than any model has: what is damaged or hostile is refused before it takes memory."""
 FILE_NAME = "hparams.json"
 ACTIVATIONS = ("gelu_new", "gelu", "quick_gelu", "relu", "silu", "tanh")
 SWITCHES = ("scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_embeddings")
@@ -42,7 +47,9 @@ class HParams:
         for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer", "n_inner"):
             value = getattr(self, name)
             if (type(value) is not int or value < 1) and not (name == "n_inner" and value is None):
-                raise CheckpointError(f"{name} must be a whole number above 0, not {value!r}")
+                raise CheckpointError(f"{name} must be a whole number above 0, not {value!r:.40}")
+            if value is not None and value > MOST[name]:
+                raise CheckpointError(f"{name} must be at most {MOST[name]}, not {value!r:.40}")
         if self.n_embd % self.n_head:
             raise CheckpointError(
                 f"n_embd must be a multiple of n_head, not {self.n_embd} for {self.n_head} heads"

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object
@@ -17,6 +18,7 @@ from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.named import NamedTensors, Stored, matrix, stored_names
 from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
 from gpt2_sampler.weights.safetensors import Floats, SafeTensors, write_safetensors
+from gpt2_sampler.weights.strangers import stranger
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -26,6 +28,11 @@ INDEX_END = ".index.json"
 PREFIX = "transformer."
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "n_positions"}
 """Hyperparameters that are named otherwise in config.json."""
+OTHER_NAMES = {
+    "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
+}  # fmt: skip
+"""What transformers also calls them, and takes where both are there."""
 SAME_ACTIVATION = {
     "gelu_fast": "gelu_new",
     "gelu_pytorch_tanh": "gelu_new",
@@ -87,6 +94,8 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         if (folder / f"{name}{INDEX_END}").is_file():
             return shards(folder / f"{name}{INDEX_END}")
+    if what := stranger(folder):
+        raise CheckpointError(what)
     first, *others = WEIGHTS_NAMES
     raise CheckpointError(
         f"{folder / first} is missing, and so are {' and '.join(others)}", file=folder / first
@@ -105,17 +114,20 @@ def load_config(folder: Path) -> HParams:
     """Reads FOLDER/config.json. Raises CheckpointError that names the file."""
     path = folder / CONFIG_NAME
     config = read_object(path)
-    if config.get("model_type") != "gpt2":
+    if not is_gpt2(config):
         raise CheckpointError(
             f"{path}: model_type must be 'gpt2', not {config.get('model_type')!r:.40}; "
             "no other architecture can be sampled from"
         )
+    for name, usual in OTHER_NAMES.items():
+        if name in config:
+            config[usual] = config[name]
     for name, supported in UNSUPPORTED.items():
         if config.get(name, supported) != supported:
             raise CheckpointError(f"{path}: {name} is set, which cannot be honoured here")
     if "n_positions" not in config and "n_ctx" in config:
         config["n_positions"] = config["n_ctx"]
-    fields = {}
+    fields: dict[str, Any] = {}
     for field in dataclasses.fields(HParams):
         name = THEIR_NAMES.get(field.name, field.name)
         if name in config:
@@ -125,26 +137,35 @@ def load_config(folder: Path) -> HParams:
     activation = fields.get("activation_function")
     if isinstance(activation, str):
         fields["activation_function"] = SAME_ACTIVATION.get(activation, activation)
-    if fields.get("n_inner") == 4 * fields["n_embd"]:
-        fields["n_inner"] = None
     try:
-        return HParams(**fields)
+        hparams = HParams(**fields)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    if hparams.n_inner == 4 * hparams.n_embd:
+        return dataclasses.replace(hparams, n_inner=None)
+    return hparams
+
+
+def is_gpt2(config: Mapping[str, Any]) -> bool:
+    """Settings of old do not say model_type, but the class of the model."""
+    if "model_type" in config:
+        return bool(config["model_type"] == "gpt2")
+    classes = config.get("architectures")
+    return isinstance(classes, list) and bool(classes) and str(classes[0]).startswith("GPT2")
 
 
 def save_huggingface(
-    folder: Path, hparams: HParams, weights: Mapping[str, Floats], end_of_text: int | None
+    folder: Path, hparams: HParams, weights: Mapping[str, Floats], marks: Mapping[str, Any]
 ) -> None:
-    """Writes config.json and model.safetensors as transformers does. Raises OSError."""
+    """Writes config.json and model.safetensors as transformers does; marks are what config.json
+    says of the tokens that begin and end a text. Raises OSError."""
     config = {THEIR_NAMES.get(n, n): value for n, value in dataclasses.asdict(hparams).items()}
     config |= {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "n_ctx": hparams.n_ctx,
-        "bos_token_id": end_of_text,
-        "eos_token_id": end_of_text,
         "torch_dtype": "float32",
+        **marks,
     }
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     ours = {prefixed(theirs): name for name, theirs in stored_names(hparams).items()}

@@ -1,0 +1,53 @@
+"""What a GGUF file says of its vocabulary -> its tokenizer. Knows no files.
+
+llama.cpp stores tokens by their numbers, in GPT-2's symbols of bytes, with the merges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.tokenizer.byte_level import Encoder
+
+CONTROL, ADDED, UNUSED = 3, 4, 5
+"""Types of tokens: those of a name, those that are matched in a text, and rows without one."""
+SPLITTING = (None, "default", "gpt-2")
+
+
+def ggml_tokenizer(metadata: Mapping[str, Any]) -> Encoder:
+    """Raises CheckpointError for a vocabulary that is missing or of another kind."""
+
+    def field(name: str) -> Any:
+        return metadata.get(f"tokenizer.ggml.{name}")
+
+    for name, known in (("model", ("gpt2",)), ("pre", SPLITTING)):
+        value = field(name)
+        if not isinstance(value, (str, type(None))) or value not in known:
+            raise CheckpointError(
+                f"its vocabulary is a {value!s:.40}, not GPT-2's byte pairs; give the folder that "
+                "the file was made of"
+            )
+    tokens, merges = field("tokens"), field("merges")
+    if not isinstance(tokens, list) or not isinstance(merges, list):
+        raise CheckpointError("it has no vocabulary of tokens and merges")
+    kinds = field("token_type")
+    types = [1] * len(tokens) if kinds is None else [int(kind) for kind in kinds]
+    if len(types) != len(tokens):
+        raise CheckpointError(f"it has {len(tokens)} tokens and types for {len(types)}")
+    described = list(zip(tokens, types, strict=True))
+    vocabulary = {t: number for number, (t, kind) in enumerate(described) if kind != UNUSED}
+    added = {t: kind == CONTROL for t, kind in described if kind in (CONTROL, ADDED) and t}
+    tokenizer = Encoder(vocabulary, merges, added=added)
+
+    def numbered(name: str) -> int | None:
+        number = field(f"{name}_token_id")
+        return number if type(number) is int and number < len(tokens) else None
+
+    end = numbered("eos")
+    if end is not None:
+        tokenizer.end_of_text, tokenizer.ends = end, frozenset([end])
+    start = numbered("bos")
+    tokenizer.start_of_text = tokenizer.end_of_text if start is None else start
+    return tokenizer

@@ -1,0 +1,120 @@
+"""A path that is no model read here -> what it is, and what would help. Reads a few bytes.
+
+What people have beside models, or take for one, often has a name that says so, or a beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from gpt2_sampler.files import read_object
+
+BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "a gzip archive; unpack it with: tar -xf {path}, and give the folder"),
+    (b"7z\xbc\xaf", "a 7z archive; unpack it and give the folder"),
+    (b"Rar!", "a RAR archive; unpack it and give the folder"),
+    (b"PAR1", "a Parquet file, a dataset and no model"),
+    (b"ARROW1", "an Arrow file, a dataset and no model"),
+    (b"lmgg", "a file of ggml before GGUF; convert the model anew with llama.cpp"),
+    (b"tjgg", "a file of ggml before GGUF; convert the model anew with llama.cpp"),
+    (b"<!DOCTYPE", "a web page and no model: the download went wrong; download it again"),
+    (b"<html", "a web page and no model: the download went wrong; download it again"),
+)
+"""How files begin -> what they are."""
+ENDS: tuple[tuple[tuple[str, ...], str], ...] = (
+    ((".onnx",), "an ONNX program, whose weights have no names; give the folder it was made of"),
+    ((".tflite",), "a LiteRT program, whose weights have no names; give the folder it was made of"),
+    ((".msgpack",), "of Flax's format; save the model for PyTorch with: {flax}"),
+    ((".ot",), "of rust-bert's format; give the folder it was made of"),
+    ((".pb",), "a TensorFlow program, not a checkpoint; give the checkpoint or the folder"),
+    (
+        (".keras",),
+        "a model of Keras's own; save it with KerasHub's export to Hugging Face's layout",
+    ),
+    ((".jsonl", ".csv", ".tsv", ".parquet", ".arrow"), "a dataset and no model"),
+    ((".txt", ".md", ".log"), "a text and no model"),
+)
+"""How names end -> what the files are."""
+FLAX = (
+    "import transformers as t; t.GPT2LMHeadModel.from_pretrained({folder}, from_flax=True)"
+    ".save_pretrained({folder})"
+)
+MERGE = (
+    "import peft, transformers as t; p = {folder}; "
+    "peft.AutoPeftModelForCausalLM.from_pretrained(p).merge_and_unload().save_pretrained(p + "
+    '"-merged"); t.AutoTokenizer.from_pretrained({base}).save_pretrained(p + "-merged")'
+)
+
+
+def stranger(path: Path) -> str | None:
+    """What the file or folder is, with what to do; None where nothing is known of it."""
+    look: Callable[[Path], str | None] = folder_of if path.is_dir() else file_of
+    try:
+        what = look(path)
+    except OSError:
+        return None
+    return what and f"{path} is {what}"
+
+
+def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        begin = file.read(512)
+    if not begin:
+        return "empty; copy or download it again"
+    if begin.startswith(b"PK\x03\x04"):
+        unzip = f"python3 -m zipfile -e {shlex.quote(str(path))} FOLDER"
+        return f"a zip archive and no model of PyTorch's; unpack it with: {unzip}"
+    if begin[257:262] == b"ustar":
+        return (
+            f"a tar archive; unpack it with: tar -xf {shlex.quote(str(path))}, and give the folder"
+        )
+    if begin.startswith(b"\x89HDF"):
+        return (
+            "an HDF5 file without a config.json beside it, which says what it holds; give the "
+            "folder as transformers saved it"
+        )
+    for start, what in BEGINNINGS:
+        if begin.lstrip().lower().startswith(start.lower()):
+            return what.format(path=shlex.quote(str(path)))
+    for ends, what in ENDS:
+        if path.name.lower().endswith(ends):
+            return what.format(flax=python(FLAX, folder=path.parent))
+    if path.suffix in (".safetensors", ".bin"):
+        return "weights without a config.json beside them, which says their shape; give both"
+    return None
+
+
+def folder_of(path: Path) -> str | None:  # noqa: PLR0911
+    names = {entry.name for entry in path.iterdir()}
+    if "adapter_config.json" in names:
+        base = str(read_object(path / "adapter_config.json").get("base_model_name_or_path"))
+        merge = python(MERGE, folder=path, base=base)
+        return f"a LoRA adapter of {base!r:.80}, not a model; merge the two with: {merge}"
+    steps = [name for name in names if re.fullmatch(r"checkpoint-\d+", name)]
+    if steps:
+        last = max(steps, key=lambda name: int(name.partition("-")[2]))
+        return f"a training run's folder; give one of its {len(steps)} steps: {path / last}"
+    for name in sorted(names):
+        if name.endswith((".onnx", ".msgpack", ".tflite", ".ot")) or name == "saved_model.pb":
+            return f"a folder with {name}, which is {file_of(path / name)}"
+    if names & {"dataset_info.json", "dataset_dict.json", "state.json"}:
+        return "a dataset and no model"
+    if names & {"optimizer.pt", "trainer_state.json", "training_args.bin"}:
+        return "what is left of a training without its model; give the folder of the model"
+    inner = [entry for entry in path.iterdir() if (entry / "config.json").is_file()]
+    if len(inner) == 1:
+        return f"a folder around a model; give {inner[0]}"
+    if names and all(name.endswith((".jsonl", ".parquet", ".arrow", ".csv")) for name in names):
+        return "a dataset and no model"
+    return None if names else "an empty folder, which holds no model"
+
+
+def python(program: str, **values: object) -> str:
+    quoted = {name: json.dumps(str(value)) for name, value in values.items()}
+    return f"python3 -c {shlex.quote(program.format(**quoted))}"

@@ -1,0 +1,15 @@
+"""A mutated file of any kind ends in a model or in one line; tests/fuzzing.py has a long run."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzzing import MODELS, fuzz
+
+INPUTS = 12  # for each file
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_mutated_file_ends_in_a_model_or_one_line(kind: str) -> None:
+    outcomes = fuzz(kind, INPUTS)
+    assert sum(outcomes.values()) == INPUTS * len(MODELS[kind][1])

@@ -1,0 +1,112 @@
+"""What is no model is called by its name, with what helps, in one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+
+SAVED = Path(__file__).resolve().parents[1] / "huggingface" / "plain"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 548118077\n"
+
+
+def archive(kind: str) -> bytes:
+    file = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as zipped:
+            zipped.writestr("gpt2/config.json", "{}")
+    else:
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("gpt2/config.json"))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("gpt2.zip", archive("zip"), "a zip archive .* unpack it with: python3 -m zipfile -e"),
+        ("gpt2.tar", archive("tar"), "a tar archive; unpack it with: tar -xf"),
+        ("gpt2.tar.gz", b"\x1f\x8b\x08rest", "a gzip archive; unpack it with: tar -xf"),
+        ("model.onnx", b"\x08\x07pytorch", "an ONNX program"),
+        ("model.tflite", b"\x1c\0\0\0TFL3", "a LiteRT program"),
+        ("flax_model.msgpack", b"\x81\xa0", "Flax's format; .* from_flax=True"),
+        ("rust_model.ot", b"\x01\x02", "rust-bert's format"),
+        ("model.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file without a config.json beside it"),
+        ("ggml-model.bin", b"lmgg\0\0", "a file of ggml before GGUF"),
+        ("model.safetensors", b"\x02\0\0\0\0\0\0\0{}", "weights without a config.json beside"),
+        ("pytorch_model.bin", b"\x80\x02}", "weights without a config.json beside them"),
+        ("page.bin", b"\n<!doctype html><title>404", "a web page and no model"),
+        ("webtext.jsonl", b'{"text": ""}', "a dataset and no model"),
+        ("x.parquet", b"PAR1", "a Parquet file, a dataset"),
+        ("prompt.txt", b"Once upon", "a text and no model"),
+        ("nothing", b"", "empty; copy or download it again"),
+        ("model.gguf", POINTER, "a Git LFS pointer, not the file itself; type: git -C .* lfs pull"),
+        ("ckpt.pt", POINTER, "a Git LFS pointer"),
+        ("model.gguf", b"GGML", "is damaged or no GGUF file"),
+        ("ckpt.pt", b"hello", "is damaged or no file of PyTorch's"),
+    ],
+)
+def test_a_file_is_called_by_its_name(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    refused(tmp_path / name, says)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (
+            {"adapter_config.json": '{"base_model_name_or_path": "gpt2"}', "adapter_model.bin": ""},
+            "a LoRA adapter of 'gpt2', not a model; merge the two with: python3 -c .*peft",
+        ),
+        (
+            {"checkpoint-5/config.json": "{}", "checkpoint-10/config.json": "{}"},
+            "a training run's folder; give one of its 2 steps: .*checkpoint-10",
+        ),
+        ({"decoder_model.onnx": "x"}, "a folder with decoder_model.onnx, which is an ONNX program"),
+        ({"saved_model.pb": "x"}, "a folder with saved_model.pb, which is a TensorFlow program"),
+        ({"dataset_info.json": "{}", "data.arrow": "x"}, "a dataset and no model"),
+        ({"train.jsonl": "{}", "test.jsonl": "{}"}, "a dataset and no model"),
+        ({"optimizer.pt": "x", "trainer_state.json": "{}"}, "what is left of a training without"),
+        ({"gpt2/config.json": "{}"}, "a folder around a model; give .*gpt2"),
+        ({"a.gguf": "x", "b.gguf": "x"}, "has several models, a.gguf, b.gguf; give one"),
+        ({}, "an empty folder"),
+        ({"README.md": "x"}, "holds no model"),
+    ],
+)
+def test_a_folder_is_called_by_its_name(files: dict[str, str], says: str, tmp_path: Path) -> None:
+    for name, content in files.items():
+        path = tmp_path / "given" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (tmp_path / "given").mkdir(exist_ok=True)
+    refused(tmp_path / "given", says)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_pointer_in_place_of_a_file_is_told(name: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SAVED, tmp_path / "clone"))
+    (folder / name).write_bytes(POINTER)
+    refused(folder, "is a Git LFS pointer, not the file itself")
+
+
+def test_weights_of_another_format_alone_are_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        json.dumps(json.loads((SAVED / "config.json").read_text()))
+    )
+    (tmp_path / "flax_model.msgpack").write_bytes(b"\x81")
+    refused(tmp_path, "a folder with flax_model.msgpack, which is of Flax's format")
+
+
+def refused(path: Path, says: str) -> None:
+    with pytest.raises(CheckpointError, match=says) as error:
+        open_checkpoint(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
