@@ -1,20 +1,28 @@
-"""Text -> models/demo: trains a byte-level BPE vocabulary and a small GPT-2 on a CPU.
+"""Text -> a bundled model: trains a byte-level BPE vocabulary and a small GPT-2 on a CPU.
 
     pip install -r requirements-dev.txt
     python3 tools/train_demo.py --corpus fairy_tales.txt --work /tmp/demo
+    python3 tools/train_demo.py --corpus chinese_tales.txt --both_scripts --work /tmp/demo-zh \
+        --out models/demo-zh --n_vocab 8192 --dropout 0 --steps 7000
 
 The corpus is UTF-8 text whose documents are separated by lines "<|endoftext|>". Every twentieth
-document is held out whole. --work keeps the state of the run: started again with the same
-settings, it goes on where it stopped. The weights with the lowest held-out loss so far are
-written to --out as an OpenAI checkpoint folder at every evaluation.
+document is held out whole. The weights with the lowest held-out loss so far are written to --out
+as an OpenAI checkpoint folder at every evaluation.
+
+--work keeps the state of the run at every evaluation: killed and started again with the same
+settings, it goes on from there. The learning rate is level until the last fifth of --steps, so
+until then --steps may be another number each time; with one that was passed already, the tool
+scores the saved weights on all that was held out, and ends.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import fire
@@ -28,11 +36,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from gpt2_sampler.engines.tensorflow import model
 from gpt2_sampler.tokenizer.byte_level import load_encoder
-from gpt2_sampler.weights.checkpoint import save_checkpoint
+from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint
 from gpt2_sampler.weights.hparams import HParams
 
 END_OF_TEXT = "<|endoftext|>"
 HELD_OUT_EVERY = 20  # documents
+GLANCE = 12  # held-out documents that are scored while training; all are at the end
+WARM_UP = 100  # steps
+DECAY = 0.2  # the last part of the steps
 
 
 def main(
@@ -40,6 +51,7 @@ def main(
     work: str,
     out: str = "models/demo",
     *,
+    both_scripts: bool = False,
     n_vocab: int = 4096,
     n_ctx: int = 512,
     n_embd: int = 256,
@@ -55,19 +67,23 @@ def main(
 ) -> None:
     """Trains and writes the model; a step reads batch_size x n_ctx tokens.
 
+    both_scripts: learns each Chinese document in traditional and in simplified characters.
     Matrix products run in bfloat16 where the processor has it, the rest in float32.
     """
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.random.set_seed(seed)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
     hparams = HParams(n_vocab, n_ctx, n_embd, n_head, n_layer)
     train, held_out = split(Path(corpus).read_text(encoding="utf-8"))
+    scripts = in_both_scripts if both_scripts else in_one_script
+    # A document's twin stands far from it: no window shows both.
+    train = list(chain.from_iterable(scripts(train).values()))
     if not (folder / "vocab.bpe").exists():
         train_vocabulary(train, n_vocab, folder)
-    train_ids, held_out_ids = encode(train, folder), encode(held_out, folder)
-    print(f"{len(train_ids):,} tokens to train on, {len(held_out_ids):,} held out")
-    bits = 1 / (math.log(2) * sum(len(document.encode()) for document in held_out))
+    train_ids = encode_once(train, folder, Path(work, "train_ids.npy"))
+    glance = held_out_texts(scripts(held_out[:: max(1, len(held_out) // GLANCE)]), folder)
+    n_glance = sum(len(text.ids) for text in glance)
+    print(f"{len(train_ids):,} tokens to train on, {n_glance:,} to look at while training")
 
     weights = initial_weights(hparams, seed)
     variables = list(weights.values())
@@ -76,10 +92,8 @@ def main(
     @tf.function
     def train_step(batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            losses = token_losses(params(weights), hparams, batch, dropout)
-            loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, variables)
-        gradients, _ = tf.clip_by_global_norm(gradients, 1.0)
+            loss = tf.reduce_mean(token_losses(params(weights), hparams, batch, dropout))
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 1.0)
         optimizer.apply(gradients, variables)
         return loss
 
@@ -100,7 +114,7 @@ def main(
         print(f"going on from step {int(step)}")
 
     losses: list[float] = []
-    with tqdm(total=steps, initial=int(step), unit="step") as bar:
+    with tqdm(total=steps, initial=int(step), unit="step", mininterval=5) as bar:
         for batch in batches(train_ids, batch_size, n_ctx, seed, int(step)):
             if int(step) >= steps:
                 break
@@ -109,29 +123,43 @@ def main(
             bar.update()
             if int(step) % evaluate_every and int(step) != steps:
                 continue
-            nats = score(score_step, held_out_ids, n_ctx, batch_size)
+            scores = [score(score_step, text.ids, n_ctx, batch_size) for text in glance]
+            better = sum(scores) < float(best)
             bar.write(
-                f"step {int(step)}: train {np.mean(losses):.4f} nats a token, held out "
-                f"{nats / len(held_out_ids):.4f}, {nats * bits:.4f} bits a byte"
-                f"{', saved' if nats < float(best) else ''}"
+                f"step {int(step)}: train {np.mean(losses):.4f} nats a token, "
+                f"held out {in_words(glance, scores)}{', saved' if better else ''}"
             )
-            if nats < float(best):
-                best.assign(nats)
+            if better:
+                best.assign(sum(scores))
                 save_checkpoint(folder, hparams, stored(weights, hparams))
             losses.clear()
             manager.save()
+
+    restore(weights, folder)
+    texts = held_out_texts(scripts(held_out), folder)
+    scores = [score(score_step, text.ids, n_ctx, batch_size) for text in texts]
+    print(f"saved weights: all that was held out {in_words(texts, scores)}")
+
+
+class Trapezium(keras.optimizers.schedules.LearningRateSchedule):
+    """Up, level, and down to nothing: only the way down depends on the number of steps."""
+
+    def __init__(self, peak: float, steps: int) -> None:
+        self.peak, self.steps = peak, steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        done = tf.cast(step, tf.float32)
+        up, down = (done + 1) / WARM_UP, (self.steps - done) / (DECAY * self.steps)
+        return self.peak * tf.clip_by_value(tf.minimum(up, down), 0.0, 1.0)
 
 
 def new_optimizer(
     variables: list[keras.Variable], steps: int, learning_rate: float, weight_decay: float
 ) -> keras.optimizers.Optimizer:
     """Muon for the matrices (Liu et al. 2025, "Muon is Scalable for LLM Training"), AdamW for the
-    rest; a short warm-up, then a cosine down to a fiftieth."""
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, alpha=0.02, warmup_target=learning_rate, warmup_steps=max(1, steps // 50)
-    )
+    rest."""
     optimizer = keras.optimizers.Muon(
-        schedule,
+        Trapezium(learning_rate, steps),
         weight_decay=weight_decay,
         adam_weight_decay=weight_decay,
         adam_beta_2=0.99,
@@ -151,8 +179,38 @@ def split(text: str) -> tuple[list[str], list[str]]:
     return train, held_out
 
 
+def in_one_script(documents: list[str]) -> dict[str, list[str]]:
+    return {"as written": documents}
+
+
+def in_both_scripts(documents: list[str]) -> dict[str, list[str]]:
+    """Chinese documents, each in one script or the other -> all in traditional characters, all in
+    simplified ones."""
+    import opencc
+
+    to_simplified, to_traditional = opencc.OpenCC("tw2s").convert, opencc.OpenCC("s2tw").convert
+    scripts: dict[str, list[str]] = {"traditional": [], "simplified": []}
+    for document in documents:
+        # OpenCC reads the character that many type for "me" as the rarer "yao".
+        simplified = to_simplified(document.replace("么", "麼"))
+        traditional = to_traditional(document)
+        if distance(document, simplified) > distance(document, traditional):
+            traditional = document
+        else:
+            simplified = document
+        scripts["traditional"].append(traditional)
+        scripts["simplified"].append(simplified)
+    return scripts
+
+
+def distance(one: str, other: str) -> int:
+    """Characters that differ."""
+    return sum(a != b for a, b in zip(one, other, strict=False))
+
+
 def train_vocabulary(documents: list[str], n_vocab: int, folder: Path) -> None:
     """Writes encoder.json, with end-of-text last, and vocab.bpe."""
+    folder.mkdir(parents=True, exist_ok=True)
     byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = byte_level
@@ -178,6 +236,53 @@ def encode(documents: list[str], folder: Path) -> np.ndarray:
         ids.append(encoder.end_of_text)
         ids.extend(encoder.encode(document))
     return np.array(ids, np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """Held-out documents in one script."""
+
+    script: str
+    ids: np.ndarray
+    n_bytes: int
+    n_characters: int
+
+
+def held_out_texts(scripts: dict[str, list[str]], folder: Path) -> list[HeldOut]:
+    return [
+        HeldOut(
+            script,
+            encode(documents, folder),
+            sum(len(document.encode()) for document in documents),
+            sum(map(len, documents)),
+        )
+        for script, documents in scripts.items()
+    ]
+
+
+def in_words(texts: list[HeldOut], scores: list[float]) -> str:
+    """texts, the nats of each -> what that is a token, a byte and a character."""
+    nats, bits = sum(scores), sum(scores) / math.log(2)
+    words = (
+        f"{nats / sum(len(text.ids) for text in texts):.4f}, "
+        f"{bits / sum(text.n_bytes for text in texts):.4f} bits a byte, "
+        f"{bits / sum(text.n_characters for text in texts):.4f} a character"
+    )
+    if len(texts) == 1:
+        return words
+    each = (
+        f"{text.script} {score / math.log(2) / text.n_characters:.4f}"
+        for text, score in zip(texts, scores, strict=True)
+    )
+    return f"{words} ({', '.join(each)})"
+
+
+def encode_once(documents: list[str], folder: Path, path: Path) -> np.ndarray:
+    """What encode gives, kept at path."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, encode(documents, folder))
+    return np.load(path)
 
 
 def initial_weights(hparams: HParams, seed: int) -> dict[str, keras.Variable]:
@@ -212,6 +317,13 @@ def stored(weights: dict[str, keras.Variable], hparams: HParams) -> dict[str, np
     """The weights in the shapes that a checkpoint holds."""
     shapes = hparams.variable_shapes()
     return {name: v.value.numpy().reshape(shapes[name]) for name, v in weights.items()}
+
+
+def restore(weights: dict[str, keras.Variable], folder: Path) -> None:
+    """What stored gave, from the checkpoint in the folder."""
+    checkpoint = open_checkpoint(folder)
+    for name, variable in weights.items():
+        variable.assign(checkpoint[name].reshape(variable.shape))
 
 
 def token_losses(
