@@ -18,7 +18,11 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={"hf": ["tokenizers>=0.15"]},
+    extras_require={
+        "hf": ["tokenizers>=0.15"],
+        "parquet": ["pyarrow>=14"],
+        "ray": ["ray>=2.9"],
+    },
     # The demo model lies in the checkout where people look for it and in the wheel inside the
     # package.
     packages=[*find_packages("src"), "gpt2_sampler.demo"],
@@ -39,6 +43,7 @@ setup(
     entry_points={
         "console_scripts": [
             "gpt2-generate = gpt2_sampler.cli.generate:main",
+            "gpt2-conditional = gpt2_sampler.cli.conditional:main",
             "gpt2-interactive = gpt2_sampler.cli.interactive:main",
             "gpt2-download = gpt2_sampler.cli.download:main",
             "gpt2-convert = gpt2_sampler.cli.convert:main",

@@ -13,7 +13,9 @@ import dataclasses
 import itertools
 import logging
 import os
+import platform
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job, Plan
@@ -23,6 +25,8 @@ from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.engines.memory import free_memory, rows_that_fit
 from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 from gpt2_sampler.opening import load_tokenizer, open_model
+from gpt2_sampler.tokenizer.load import Tokenizer
+from gpt2_sampler.weights.checkpoint import Checkpoint
 
 LOCAL = "local"
 BLOCK = 128  # jobs: four times the rows of a usual batch, so that few of them idle at its end
@@ -47,24 +51,34 @@ class Source:
 
 
 class Worker:
-    """Has the model on one machine."""
+    """Has the model on one machine, from its first block on."""
 
     def __init__(self, source: Source, plan: Plan) -> None:
-        s = source
+        self._source = source
+        self._plan = plan
+
+    def write(self, number: int, jobs: Sequence[Job]) -> tuple[int, list[Record]]:
+        """A block and its number -> the number and the records."""
+        pieces = write(self._batch, self._tokenizer, jobs, self._plan)
+        return number, [record for piece in pieces for record in piece.records]
+
+    @cached_property
+    def _checkpoint(self) -> Checkpoint:
+        s = self._source
         checkpoint = open_model(s.path, s.step, s.models_dir)
         if checkpoint.fingerprint != s.fingerprint:
-            raise CheckpointError(f"{os.uname().nodename} has another model at {s.path}")
-        self._plan = plan
-        self._tokenizer = load_tokenizer(checkpoint)
-        rows = s.rows or rows_that_fit(
-            checkpoint.hparams, s.precision, plan.length, free_memory()
-        )
-        engine = load_engine(checkpoint, s.device, s.precision, s.threads)
-        self._batch = Batch(engine, rows)
+            raise CheckpointError(f"{platform.node()} has another model at {s.path}")
+        return checkpoint
 
-    def write(self, jobs: Sequence[Job]) -> list[Record]:
-        pieces = write(self._batch, self._tokenizer, jobs, self._plan)
-        return [record for piece in pieces for record in piece.records]
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self._checkpoint)
+
+    @cached_property
+    def _batch(self) -> Batch:
+        s, hparams = self._source, self._checkpoint.hparams
+        rows = s.rows or rows_that_fit(hparams, s.precision, self._plan.length, free_memory())
+        return Batch(load_engine(self._checkpoint, s.device, s.precision, s.threads), rows)
 
 
 def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
@@ -82,15 +96,12 @@ def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> I
         done: dict[int, list[Record]] = {}
         begun = written = 0
 
-        def give(worker: Any, block: tuple[int, list[Job]]) -> Any:
-            return worker.write_block.remote(*block)
-
         while True:
             while pool.has_free() and begun < written + AHEAD * len(workers):
                 block = next(blocks, None)
                 if block is None:
                     break
-                pool.submit(give, (begun, block))
+                pool.submit(lambda worker, block: worker.write.remote(*block), (begun, block))
                 begun += 1
             if not pool.has_next():
                 return
@@ -133,10 +144,6 @@ def start_workers(source: Source, plan: Plan) -> list[Any]:
     every GPU."""
     import ray
 
-    class Actor(Worker):
-        def write_block(self, number: int, jobs: Sequence[Job]) -> tuple[int, list[Record]]:
-            return number, self.write(jobs)
-
     forever = {"max_restarts": -1, "max_task_retries": -1}
     workers = []
     for node in filter(lambda node: node["Alive"], ray.nodes()):
@@ -147,7 +154,7 @@ def start_workers(source: Source, plan: Plan) -> list[Any]:
         else:
             each = {"num_cpus": source.threads or int(has.get("CPU", 0))}
             n_workers = int(has.get("CPU", 0)) // each["num_cpus"] if each["num_cpus"] else 0
-        remote = ray.remote(**each, **forever)(Actor)
+        remote = ray.remote(**each, **forever)(Worker)
         workers += [remote.remote(source, plan) for _ in range(n_workers)]
     if not workers:
         what = "GPU" if source.device == "gpu" else f"machine with {source.threads or 1} cores"

@@ -87,8 +87,8 @@ class Lines(abc.ABC):
 
     def _damaged(self, n_records: int) -> SamplerError:
         return SamplerError(
-            f"{self.path} is damaged after its first {n_records} records; take another name, or cut "
-            "it off there"
+            f"{self.path} is damaged after its first {n_records} records; cut it off there, or "
+            "write another file"
         )
 
 

@@ -59,7 +59,9 @@ class Run:
         there = [one for one in (path, self._growing) if one.exists() and one.stat().st_size]
         before = read_meta(path)
         if there and before is None:
-            raise UsageError(f"{path} is there and has no {meta_path(path).name}", change=["output"])
+            raise UsageError(
+                f"{path} is there and has no {meta_path(path).name}", change=["output"]
+            )
         if there:
             require_same(path, (before or {}).get("settings", {}), meta["settings"])
         else:

@@ -48,7 +48,10 @@ def write_table(path: Path, records: Iterable[Record]) -> None:
     }
     rows = iter(records)
     try:
-        with written(path) as new, pyarrow.parquet.ParquetWriter(new, pyarrow.schema(kinds)) as file:
+        with (
+            written(path) as new,
+            pyarrow.parquet.ParquetWriter(new, pyarrow.schema(kinds)) as file,
+        ):
             while group := [flat(record) for record in islice(rows, GROUP)]:
                 file.write_table(pyarrow.Table.from_pylist(group, schema=pyarrow.schema(kinds)))
     except OSError as problem:
