@@ -91,8 +91,8 @@ def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> I
     try:
         workers = start_workers(source, plan)
         pool = ActorPool(workers)
-        blocks = iter(lambda: list(itertools.islice(waiting, BLOCK)), [])
         waiting = iter(jobs)
+        blocks = iter(lambda: list(itertools.islice(waiting, BLOCK)), [])
         done: dict[int, list[Record]] = {}
         begun = written = 0
 

@@ -6,6 +6,7 @@ become columns when it is complete.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -31,45 +32,43 @@ def write_table(path: Path, records: Iterable[Record]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    kinds = {
-        "id": pyarrow.int64(),
-        "ended": pyarrow.bool_(),
-        "length": pyarrow.int64(),
-        "text": pyarrow.string(),
-        "prompt": pyarrow.string(),
-        "seed": pyarrow.int64(),
-        "sample": pyarrow.int64(),
-        "settings": pyarrow.string(),
-        "left_out": pyarrow.int64(),
-        "why": pyarrow.string(),
-        "error": pyarrow.string(),
-        "tokens": pyarrow.list_(pyarrow.int32()),
-        "logprobs": pyarrow.list_(pyarrow.float64()),
-    }
+    schema = pyarrow.schema(
+        {
+            "id": pyarrow.int64(),
+            "ended": pyarrow.bool_(),
+            "length": pyarrow.int64(),
+            "text": pyarrow.string(),
+            "prompt": pyarrow.string(),
+            "seed": pyarrow.int64(),
+            "sample": pyarrow.int64(),
+            "settings": pyarrow.string(),
+            "left_out": pyarrow.int64(),
+            "why": pyarrow.string(),
+            "error": pyarrow.string(),
+            "tokens": pyarrow.list_(pyarrow.int32()),
+            "logprobs": pyarrow.list_(pyarrow.float64()),
+        }
+    )
     rows = iter(records)
     try:
         with (
             written(path) as new,
-            pyarrow.parquet.ParquetWriter(new, pyarrow.schema(kinds)) as file,
+            pyarrow.parquet.ParquetWriter(new, schema) as file,
         ):
             while group := [flat(record) for record in islice(rows, GROUP)]:
-                file.write_table(pyarrow.Table.from_pylist(group, schema=pyarrow.schema(kinds)))
+                file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
     except OSError as problem:
         raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
 
 
 def flat(record: Record) -> Record:
     """A prompt's own settings, which have any names, as JSON."""
-    import json
-
     settings = record.get("settings")
     return {**record, "settings": None if settings is None else json.dumps(settings)}
 
 
 def read_table(path: Path) -> Iterator[Record]:
     """Without what is null. Raises SamplerError."""
-    import json
-
     import pyarrow
     import pyarrow.parquet
 
