@@ -124,15 +124,20 @@ def with_settings(job: Job) -> Job:
             near = difflib.get_close_matches(name, OWN, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OWN)}"
             raise UsageError(f"there is no setting {name!r:.40}; {hint}")
-        default = getattr(job if name in LOWEST else job.sampling, name)
-        kinds = (int, float) if isinstance(default, float) else (int,)
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            what = "a number" if float in kinds else "a whole number"
-            raise UsageError(f"{name} must be {what}, not {value!r:.40}")
-        if name in LOWEST and not LOWEST[name] <= value <= TOP_SEED:
-            raise UsageError(f"{name} must be {LOWEST[name]} to {TOP_SEED}, not {value}")
+        check_value(name, value, getattr(job if name in LOWEST else job.sampling, name))
     direct = {name: value for name, value in job.settings.items() if name in LOWEST}
     drawing = {name: value for name, value in job.settings.items() if name not in LOWEST}
     if drawing:
         direct["sampling"] = dataclasses.replace(job.sampling, **drawing)
     return dataclasses.replace(job, **direct)
+
+
+def check_value(name: str, value: Any, default: Any) -> None:
+    """Raises UsageError for one that is not of its kind. Sampling checks the rest."""
+    real = isinstance(default, float) and isinstance(value, float)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= TOP_SEED
+    if not real and not whole:
+        what = "a number" if isinstance(default, float) else "a whole number"
+        raise UsageError(f"{name} must be {what}, not {value!r:.40}")
+    if name in LOWEST and value < LOWEST[name]:
+        raise UsageError(f"{name} must be {LOWEST[name]} or more, not {value}")

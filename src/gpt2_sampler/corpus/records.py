@@ -58,7 +58,8 @@ class Lines(abc.ABC):
                     raise self._damaged(n_read)
                 yield record
                 n_read += 1
-        self._file.truncate(end)
+        if self._file.seek(0, os.SEEK_END) > end:
+            self._file.truncate(end)
 
     def write(self, records: Sequence[Record]) -> None:
         """Records after those that are there. What was written is there however the process ends;
@@ -147,6 +148,7 @@ class GzipLines(Lines):
         try:
             if self._waiting and self._unfilled is None:
                 self._file.write(packed(self._waiting))
+                self._waiting = []
         except OSError as problem:
             raise SamplerError(f"{self.path} cannot be written ({reason(problem)})") from None
         finally:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.records import GzipLines, PlainLines
 from gpt2_sampler.corpus.table import read_table, require_pyarrow, write_table
-from gpt2_sampler.corpus.write import Piece, Record, described
+from gpt2_sampler.corpus.write import DESCRIBING, Piece, Record, described
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, reason, written
 
@@ -86,7 +86,7 @@ class Run:
         self.jobs: Iterator[Job] = itertools.chain([] if rest is None else [rest], self._jobs)
         """What is left."""
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def write(self, pieces: Iterable[Piece]) -> Generator[Piece, None, None]:
         """Writes their records, and gives each piece when that is done."""
         assert self._lines is not None
         try:
@@ -117,14 +117,9 @@ class Run:
                     f"{self.path} has more than the {self.done} records that were asked for",
                     change=["output"],
                 )
-            expected = {"id": job.id, **described(job)}
-            for name, value in expected.items():
-                if record.get(name) != value:
-                    there, asked = (f"{name} {one!r:.60}" for one in (record.get(name), value))
-                    raise UsageError(
-                        f"{self.path} was made with {there} in record {self.done + 1}, not {asked}",
-                        change=["output"],
-                    )
+            where = f" in record {self.done + 1}"
+            asked = {"id": job.id, **dict.fromkeys(DESCRIBING), **described(job)}
+            require_same(self.path, record, asked, where)
             self.done += 1
 
 
@@ -136,9 +131,9 @@ def write_meta(path: Path, meta: Meta) -> None:
         raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
 
 
-def require_same(path: Path, before: Meta, now: Meta) -> None:
-    """Raises UsageError with the first difference."""
-    for name in {**before, **now}:
-        if before.get(name) != now.get(name):
-            there, asked = (f"{name} {one.get(name)!r:.60}" for one in (before, now))
-            raise UsageError(f"{path} was made with {there}, not {asked}", change=["output"])
+def require_same(path: Path, there: Meta, asked: Meta, where: str = "") -> None:
+    """Raises UsageError with the first thing asked for that is not there."""
+    for name, value in asked.items():
+        if there.get(name) != value:
+            made = f"{path} was made with {name} {there.get(name)!r:.60}"
+            raise UsageError(f"{made}{where}, not {value!r:.60}", change=["output"])

@@ -19,6 +19,8 @@ Record = dict[str, Any]
 """id, ended, length and text are named as in the sets that OpenAI published."""
 AHEAD = 1024  # records that may wait for an earlier one: about 10 MB
 DIGITS = 4  # of a log-probability, in nats
+DESCRIBING = ("prompt", "seed", "sample", "settings", "left_out", "error")
+"""What of a record is known before it is written."""
 FAILED = "error"
 """Why there is no text, where another record says why it ended."""
 
@@ -115,12 +117,13 @@ class Text:
 def failed(job: Job) -> Record:
     """The record of a job that cannot be done."""
     text = {"id": job.id, "ended": False, "length": 0, "text": ""}
-    return {**text, **described(job), "why": FAILED, "error": job.problem}
+    return {**text, **described(job), "why": FAILED}
 
 
 def described(job: Job) -> Record:
     """What a job says of itself: a record that has something else is not of this job."""
+    error = {"error": job.problem} if job.problem else {}
     left_out = {"left_out": job.left_out} if job.left_out else {}
     settings = {"settings": dict(job.settings)} if job.settings else {}
     prompt = {} if job.prompt is None else {"prompt": job.prompt}
-    return {**prompt, "seed": job.seed, "sample": job.sample, **settings, **left_out}
+    return {**prompt, "seed": job.seed, "sample": job.sample, **settings, **left_out, **error}
