@@ -17,14 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from gpt2_sampler.cli import generate, interactive, loading
+from gpt2_sampler.cli import conditional, generate, interactive, loading
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.hparams import HParams, load_hparams
 from tests.fake_engine import Book, FakeEngine, Floats
 
-MAIN = {"gpt2-generate": generate.main, "gpt2-interactive": interactive.main}
+MAIN = {
+    "gpt2-generate": generate.main,
+    "gpt2-interactive": interactive.main,
+    "gpt2-conditional": conditional.main,
+}
 
 
 def make_folder(folder: Path, n_ctx: int = 97) -> Path:

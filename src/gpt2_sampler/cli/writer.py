@@ -14,6 +14,7 @@ from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import Settings
 from gpt2_sampler.cli.terminal import aside, show
+from gpt2_sampler.corpus.jobs import stream
 from gpt2_sampler.decoding.batch import Batch, Request, Token
 from gpt2_sampler.decoding.text import SampleText
 
@@ -80,10 +81,11 @@ def sample(
 ) -> SampleText:
     """The sample with this number, as yet empty, after the prompt or where start ended."""
     end = model.encoder.end_of_text
+    out_of_nothing = list(prompt) == [model.encoder.start_of_text]
     request = Request(
         id=number,
         tokens=prompt if start is None else start.rest().tokens,
-        stream=(settings.seed or 0, number),
+        stream=stream(settings.seed or 0, number, () if out_of_nothing else prompt),
         sampling=settings.sampling,
         length=length,
         ends=frozenset() if settings.ignore_eot or end is None else frozenset([end]),
