@@ -106,6 +106,7 @@ def test_every_flag_of_the_help_is_in_the_readme() -> None:
     for script in (
         "generate_unconditional_samples",
         "interactive_conditional_samples",
+        "generate_conditional_samples",
         "score_text",
     ):
         shown = run(f"python3 src/{script}.py --help", ROOT).stdout
