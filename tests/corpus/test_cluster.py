@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import signal
 import threading
@@ -42,6 +43,7 @@ def kill_a_worker(killed: list[int]) -> None:
 
 def test_a_worker_that_is_killed_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setattr(builtins, "print", print)  # Ray puts its own there
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["src", os.environ.get("PYTHONPATH", "")]))
     checkpoint = open_checkpoint(DEMO)
     source = Source(str(DEMO), None, None, checkpoint.fingerprint, "cpu", "float32", 1, 8)
