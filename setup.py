@@ -18,7 +18,12 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={"hf": ["tokenizers>=0.15"], "plot": ["matplotlib>=3.8"]},
+    extras_require={
+        "hf": ["tokenizers>=0.15"],
+        "parquet": ["pyarrow>=14"],
+        "plot": ["matplotlib>=3.8"],
+        "ray": ["ray>=2.9"],
+    },
     # The demo model lies in the checkout where people look for it and in the wheel inside the
     # package.
     packages=[*find_packages("src"), "gpt2_sampler.demo"],
@@ -42,6 +47,7 @@ setup(
     entry_points={
         "console_scripts": [
             "gpt2-generate = gpt2_sampler.cli.start:generate",
+            "gpt2-conditional = gpt2_sampler.cli.start:conditional",
             "gpt2-interactive = gpt2_sampler.cli.start:interactive",
             "gpt2-download = gpt2_sampler.cli.start:download",
             "gpt2-convert = gpt2_sampler.cli.start:convert",

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from gpt2_sampler.cli import generate, interactive, loading, score
+from gpt2_sampler.cli import conditional, generate, interactive, loading, score
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
 from gpt2_sampler.weights.checkpoint import Checkpoint
@@ -27,6 +27,7 @@ from tests.fake_engine import Book, FakeEngine, Floats
 MAIN = {
     "gpt2-generate": generate.main,
     "gpt2-interactive": interactive.main,
+    "gpt2-conditional": conditional.main,
     "gpt2-score": score.main,
 }
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from gpt2_sampler.cli.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.settings import (
     TOP_SEED,
-    GenerateSettings,
     InteractiveSettings,
     SamplingSettings,
     ShowSettings,
@@ -50,7 +50,7 @@ def test_impossible_values_are_mistakes_that_name_flag_and_value(
 def test_the_defaults_are_those_of_openai_and_change_no_logits() -> None:
     generate, interactive = GenerateSettings(), InteractiveSettings()
     assert (generate.nsamples, interactive.nsamples) == (0, 1)
-    assert (generate.length, generate.batch_size, generate.seed) == (None, 1, None)
+    assert (generate.length, generate.rows, generate.seed) == (None, 1, None)
     assert generate.sampling == Sampling()
 
 

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from gpt2_sampler.cli.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import parse
-from gpt2_sampler.cli.loading import load, seeded
-from gpt2_sampler.cli.settings import GenerateSettings
+from gpt2_sampler.cli.loading import Files, load, seeded
+from gpt2_sampler.cli.records import write_records
 from gpt2_sampler.cli.terminal import run
 from gpt2_sampler.cli.writer import write
+from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.tokenizer.load import Tokenizer
 
 
 def generate_samples(argv: Sequence[str], program: str) -> None:
     settings = parse(GenerateSettings, argv, program)
+    if settings.makes_records:
+        write_records(settings, jobs)
+        return
     model = load(settings)
-    start = model.encoder.start_of_text
+    start = start_of(model.encoder)
+    settings = seeded(settings)
+    explain_colours(settings)
+    first, stop = settings.first, settings.first + settings.nsamples
+    numbers = range(first, stop) if settings.nsamples else itertools.count(first)
+    length = settings.sample_length(model.window)
+    batch = Batch(model.engine, model.rows)
+    for _ in write(batch, model, settings, [start], numbers, length=length):
+        pass
+
+
+def jobs(files: Files, plan: Plan) -> Iterable[Job]:
+    return out_of_nothing(start_of(files.encoder), plan)
+
+
+def start_of(tokenizer: Tokenizer) -> int:
+    start = tokenizer.start_of_text
     if start is None:
         raise CheckpointError(
             "the vocabulary has no <|endoftext|> to start from; use the interactive script"
         )
-    settings = seeded(settings)
-    explain_colours(settings)
-    numbers = range(settings.nsamples) if settings.nsamples else itertools.count()
-    length = settings.sample_length(model.window)
-    batch = Batch(model.engine, settings.rows)
-    for _ in write(batch, model, settings, [start], numbers, length=length):
-        pass
+    return start
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from pathlib import Path
 
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.remedies import command
@@ -14,7 +15,7 @@ from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, ModelSettings
 from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
-from gpt2_sampler.engines.memory import free_memory, require_memory
+from gpt2_sampler.engines.memory import free_memory, require_memory, rows_that_fit
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
 from gpt2_sampler.registry import DEFAULT, DEMO, find_default, find_model
@@ -27,6 +28,8 @@ class Model:
     encoder: Tokenizer
     engine: Engine
     name: str = ""
+    rows: int = 1
+    """Texts at the same time."""
 
     @property
     def window(self) -> int:
@@ -34,9 +37,28 @@ class Model:
         return self.engine.hparams.n_ctx
 
 
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """A model that is not loaded."""
+
+    path: Path
+    checkpoint: Checkpoint
+    encoder: Tokenizer
+
+    @property
+    def window(self) -> int:
+        """Tokens."""
+        return self.checkpoint.hparams.n_ctx
+
+
 def load(settings: ModelSettings) -> Model:
+    return loaded(settings, find_files(settings))
+
+
+def find_files(settings: ModelSettings) -> Files:
     s = settings
-    checkpoint = open_chosen(s.model_name, s.checkpoint, s.models_dir)
+    path = find_chosen(s.model_name, s.models_dir)
+    checkpoint = open_model(path, s.checkpoint, s.models_dir)
     encoder, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
     vocabulary = vocabulary_folder(checkpoint, s.models_dir)
     if vocabulary != checkpoint.folder:
@@ -46,15 +68,22 @@ def load(settings: ModelSettings) -> Model:
             f"{checkpoint.folder}: its vocabulary has {encoder.n_learned} tokens, its weights have "
             f"{hparams.n_vocab}; they are of two models"
         )
+    return Files(path, checkpoint, encoder)
+
+
+def loaded(settings: ModelSettings, files: Files) -> Model:
+    s, hparams = settings, files.checkpoint.hparams
     device = find_device(s.device, s.precision)
+    rows, tokens = s.cache(hparams.n_ctx)
+    rows = rows or rows_that_fit(hparams, s.precision, tokens, free_memory())
     if device == "cpu":
-        require_memory(hparams, s.precision, *s.cache(hparams.n_ctx), free_memory())
+        require_memory(hparams, s.precision, rows, tokens, free_memory())
     with quiet(s.verbose):
-        engine = load_engine(checkpoint, device, s.precision, s.threads)
-    return Model(encoder, engine, checkpoint.folder.name)
+        engine = load_engine(files.checkpoint, device, s.precision, s.threads)
+    return Model(files.encoder, engine, files.checkpoint.folder.name, rows)
 
 
-def open_chosen(name: str | None, step: str | None, models_dir: str | None) -> Checkpoint:
+def find_chosen(name: str | None, models_dir: str | None) -> Path:
     """The model of that name, or the default one with a notice where it is not the usual one."""
     path = find_default(models_dir) if name is None else find_model(name, models_dir)
     if name is None and path.name == DEMO:
@@ -62,7 +91,7 @@ def open_chosen(name: str | None, step: str | None, models_dir: str | None) -> C
             f"{DEFAULT} is not here, so the small demo model writes; for {DEFAULT} run: "
             f"{command('gpt2-download', DEFAULT)}"
         )
-    return open_model(path, step, models_dir)
+    return path
 
 
 def seeded(settings: AnySettings) -> AnySettings:

@@ -15,6 +15,7 @@ from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.registry import canonical, checkout, models_folder
 
 SCRIPTS = {
+    "gpt2-conditional": "src/generate_conditional_samples.py",
     "gpt2-download": "download_model.py",
     "gpt2-interactive": "src/interactive_conditional_samples.py",
 }
@@ -25,6 +26,7 @@ CHANGES = {
     "device": "try --device cpu",
     "from": "take files that are on this machine with --from DIR",
     "length": "try a shorter --length",
+    "output": "choose another --output, or the same settings",
     "precision": "try --precision int8",
 }
 """What to do with a flag that may help when it is changed."""

@@ -1,4 +1,4 @@
-"""What the two sampling commands can be asked for, checked. Knows no files and no models."""
+"""What commands that load a model can be asked for, checked. Knows no files and no models."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags import brief, flag, kinds, reader
+from gpt2_sampler.corpus.jobs import TOP_SEED
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 
-TOP_SEED = 2**32 - 1
 TOP_COUNT = 2**31 - 1
 TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
+SPECIAL_TOKENS = (
+    "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
+    "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's"
+)
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -27,7 +31,9 @@ class SamplingSettings:
         None, "fixes the samples; without it one is chosen and shown on stderr", "N"
     )
     nsamples: int = flag(1, "samples for each prompt", "N")
-    batch_size: int = flag(1, "samples written at the same time; never changes what they say", "N")
+    batch_size: int | None = flag(
+        1, "samples written at the same time; never changes what they say", "N"
+    )
     length: int | None = flag(None, "tokens in a sample", "N")
     temperature: float = flag(
         1.0, "below 1 more predictable, above 1 wilder, 0 the likeliest token every time", "T"
@@ -60,7 +66,8 @@ class SamplingSettings:
     @property
     def rows(self) -> int:
         """Samples written at the same time."""
-        return min(self.batch_size, self.nsamples or self.batch_size)
+        rows = self.batch_size or 1
+        return min(rows, self.nsamples or rows)
 
     @property
     def stop_texts(self) -> list[str]:
@@ -123,13 +130,14 @@ class ModelSettings:
         return {"threads": 1}
 
     def cache(self, window: int) -> tuple[int, int]:
-        """Texts at the same time and tokens of each, that the model must have room for."""
+        """Texts at the same time, 0 for as many as are worth it, and tokens of each, that the model
+        must have room for."""
         return 1, window
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(ModelSettings, ShowSettings, SamplingSettings):
-    """Every flag that both commands have. Raises UsageError for an impossible value."""
+class Settings(ModelSettings, SamplingSettings):
+    """Every flag that all sampling commands have. Raises UsageError for an impossible value."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,21 +162,12 @@ class Settings(ModelSettings, ShowSettings, SamplingSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerateSettings(Settings):
-    """Writes samples out of nothing, one after another, to stdout.
-
-    For text that reads well, try: --top_k 40 --temperature 0.7
-    """
-
-    nsamples: int = flag(0, "samples to write, 0 for no end", "N")
-    length: int | None = flag(None, "tokens in a sample, by default the model's window", "N")
-
-    def lowest(self) -> Mapping[str, int]:
-        return {**super().lowest(), "nsamples": 0}
+class WriterSettings(Settings, ShowSettings):
+    """Of commands that show a sample as it is written."""
 
 
 @dataclasses.dataclass(frozen=True)
-class InteractiveSettings(Settings):
+class InteractiveSettings(WriterSettings):
     """Asks for a prompt, continues it, and asks again (/help at the prompt tells more).
 
     Each line of a pipe is a prompt.
@@ -181,11 +180,7 @@ class InteractiveSettings(Settings):
         None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
     )
     prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
-    special_tokens: bool | None = flag(
-        None,
-        "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
-        "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's",
-    )
+    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)
@@ -218,7 +213,7 @@ def changeable() -> list[dataclasses.Field[Any]]:
     return [*dataclasses.fields(SamplingSettings), *dataclasses.fields(ShowSettings)]
 
 
-def shown(settings: Settings) -> str:
+def shown(settings: WriterSettings) -> str:
     """The flags that can be changed, with their values, one a line."""
     lines = []
     for field in changeable():

@@ -31,6 +31,10 @@ def generate() -> int:
     return start("generate")
 
 
+def conditional() -> int:
+    return start("conditional")
+
+
 def interactive() -> int:
     """What is typed while modules are imported is kept for the first question."""
     if hold():

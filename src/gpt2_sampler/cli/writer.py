@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from gpt2_sampler.cli.display import Display, paints
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.quiet import quiet
-from gpt2_sampler.cli.settings import Settings
+from gpt2_sampler.cli.settings import WriterSettings
 from gpt2_sampler.cli.terminal import aside, show
+from gpt2_sampler.corpus.jobs import stream
 from gpt2_sampler.decoding.batch import END_OF_TEXT, Batch, Request, Token
 from gpt2_sampler.decoding.text import SampleText
 
@@ -26,7 +27,7 @@ CLOSING = f"{RULE}{RULE}\n"
 def write(
     batch: Batch,
     model: Model,
-    settings: Settings,
+    settings: WriterSettings,
     prompt: Sequence[int],
     numbers: range | itertools.count[int],
     *,
@@ -77,7 +78,7 @@ def write(
 
 def sample(
     model: Model,
-    settings: Settings,
+    settings: WriterSettings,
     prompt: Sequence[int],
     number: int,
     length: int,
@@ -86,10 +87,11 @@ def sample(
 ) -> SampleText:
     """The sample with this number, after the prompt or where start ended. As yet it has the tokens
     that were taken, if any."""
+    out_of_nothing = list(prompt) == [model.encoder.start_of_text]
     request = Request(
         id=number,
         tokens=prompt if start is None else start.rest().tokens,
-        stream=(settings.seed or 0, number),
+        stream=stream(settings.seed or 0, number, () if out_of_nothing else prompt),
         sampling=settings.sampling,
         length=length,
         ends=frozenset() if settings.ignore_eot else model.encoder.ends,

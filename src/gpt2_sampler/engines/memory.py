@@ -14,6 +14,8 @@ from pathlib import Path
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 
+MOST_ROWS = 32
+"""More gain little: benchmarks/bench_corpus.py."""
 BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
 
 
@@ -63,6 +65,15 @@ def alternatives(
             if t:
                 batch = {} if rows == 1 else {"batch_size": 1}
                 yield chosen | batch | {"length": t}, (p, 1, t)
+
+
+def rows_that_fit(hparams: HParams, precision: str, tokens: int, available: int) -> int:
+    """As many texts at the same time as are worth it and take half of what is free, 1 at least:
+    the other half is for prompts, and for whoever wants memory meanwhile."""
+    rows = MOST_ROWS
+    while rows > 1 and needed(hparams, precision, rows, tokens) > available // 2:
+        rows //= 2
+    return rows
 
 
 def free_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

@@ -1,0 +1,8 @@
+"""Continues the prompts of a file; --help tells the flags."""
+
+import sys
+
+from gpt2_sampler.cli.start import conditional
+
+if __name__ == "__main__":
+    sys.exit(conditional())

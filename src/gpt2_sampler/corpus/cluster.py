@@ -1,0 +1,174 @@
+"""Jobs -> their records, in order, from the machines of a Ray cluster. Knows no files of samples.
+
+Ray does what a cluster needs: it starts a worker on each machine, gives blocks of jobs to those
+that are idle, starts dead ones anew and has their blocks done again. A text is the same wherever it
+is written, so what was done twice cannot be told from what was not.
+
+A model comes to the workers by its path, which must lead to it on every machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from gpt2_sampler.corpus.jobs import Job, Plan
+from gpt2_sampler.corpus.write import Piece, Record, write
+from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.engines.load import load_engine
+from gpt2_sampler.engines.memory import free_memory, rows_that_fit
+from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
+from gpt2_sampler.opening import load_tokenizer, open_model
+from gpt2_sampler.tokenizer.load import Tokenizer
+from gpt2_sampler.weights.checkpoint import Checkpoint
+
+LOCAL = "local"
+BLOCK = 128  # jobs: four times the rows of a usual batch, so that few of them idle at its end
+AHEAD = 4  # blocks for each worker that may be done before an earlier one is
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a worker loads, and how it runs it."""
+
+    path: str
+    """Of the model, the same on every machine."""
+    step: str | None
+    models_dir: str | None
+    fingerprint: str
+    """Of its weights: another machine may have others under the same path."""
+    device: str
+    precision: str
+    threads: int | None
+    rows: int
+    """Texts at the same time; 0 for as many as are worth it."""
+
+
+class Worker:
+    """Has the model on one machine, from its first block on."""
+
+    def __init__(self, source: Source, plan: Plan) -> None:
+        self._source = source
+        self._plan = plan
+
+    def write(self, number: int, jobs: Sequence[Job]) -> tuple[int, list[Record]]:
+        """A block and its number -> the number and the records."""
+        pieces = write(self._batch, self._tokenizer, jobs, self._plan)
+        return number, [record for piece in pieces for record in piece.records]
+
+    @cached_property
+    def _checkpoint(self) -> Checkpoint:
+        s = self._source
+        checkpoint = open_model(s.path, s.step, s.models_dir)
+        if checkpoint.fingerprint != s.fingerprint:
+            raise CheckpointError(f"{platform.node()} has another model at {s.path}")
+        return checkpoint
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self._checkpoint)
+
+    @cached_property
+    def _batch(self) -> Batch:
+        s, hparams = self._source, self._checkpoint.hparams
+        rows = s.rows or rows_that_fit(hparams, s.precision, self._plan.length, free_memory())
+        return Batch(load_engine(self._checkpoint, s.device, s.precision, s.threads), rows)
+
+
+def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
+    """On the cluster at the address, or one of this machine's cores for LOCAL. Raises UsageError
+    where there is no such cluster, and what a worker raises."""
+    import ray
+    from ray.util import ActorPool
+
+    connect(address)
+    try:
+        workers = start_workers(source, plan)
+        pool = ActorPool(workers)
+        waiting = iter(jobs)
+        blocks = iter(lambda: list(itertools.islice(waiting, BLOCK)), [])
+        done: dict[int, list[Record]] = {}
+        begun = written = 0
+
+        while True:
+            while pool.has_free() and begun < written + AHEAD * len(workers):
+                block = next(blocks, None)
+                if block is None:
+                    break
+                pool.submit(lambda worker, block: worker.write.remote(*block), (begun, block))
+                begun += 1
+            if not pool.has_next():
+                return
+            number, records = pool.get_next_unordered()
+            done[number] = records
+            ready = list[Record]()
+            while written in done:
+                ready += done.pop(written)
+                written += 1
+            yield Piece(sum(record["length"] for record in records), ready)
+    except ray.exceptions.RayTaskError as problem:
+        raise of_worker(problem) from None
+    except ray.exceptions.RayError as problem:
+        raise SamplerError(f"the cluster failed: {first_line(problem)}") from None
+    finally:
+        ray.shutdown()
+
+
+def connect(address: str) -> None:
+    """Raises UsageError."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise SamplerError("clusters need the package ray; type: pip install ray") from None
+    try:
+        ray.init(
+            None if address == LOCAL else address,
+            include_dashboard=False if address == LOCAL else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({"num_cpus": os.cpu_count()} if address == LOCAL else {}),
+        )
+    except (ConnectionError, OSError, ValueError, RuntimeError) as problem:
+        raise UsageError(f"there is no Ray cluster at {address} ({first_line(problem)})") from None
+
+
+def start_workers(source: Source, plan: Plan) -> list[Any]:
+    """One on every machine, or as many as it has cores for where threads are given, or one on
+    every GPU."""
+    import ray
+
+    forever = {"max_restarts": -1, "max_task_retries": -1}
+    workers = []
+    for node in filter(lambda node: node["Alive"], ray.nodes()):
+        has = node["Resources"]
+        if source.device == "gpu":
+            each: dict[str, Any] = {"num_gpus": 1}
+            n_workers = int(has.get("GPU", 0))
+        else:
+            each = {"num_cpus": source.threads or int(has.get("CPU", 0))}
+            n_workers = int(has.get("CPU", 0)) // each["num_cpus"] if each["num_cpus"] else 0
+        remote = ray.remote(**each, **forever)(Worker)
+        workers += [remote.remote(source, plan) for _ in range(n_workers)]
+    if not workers:
+        what = "GPU" if source.device == "gpu" else f"machine with {source.threads or 1} cores"
+        raise UsageError(f"the cluster has no {what}")
+    return workers
+
+
+def of_worker(problem: Any) -> SamplerError:
+    """What a worker met -> an error of our own."""
+    cause = problem.cause
+    if isinstance(cause, SamplerError):
+        return cause
+    return SamplerError(f"a worker failed: {type(cause).__name__}: {first_line(cause)}")
+
+
+def first_line(problem: Exception) -> str:
+    return str(problem).strip().partition("\n")[0]

@@ -1,0 +1,162 @@
+"""Prompts or sample numbers -> jobs: records to be. Knows no model, only its tokenizer.
+
+The noise of a text is fixed by (seed, sample) and, after a prompt, by the prompt's tokens: without
+them every prompt's text would be drawn with the same noise, and a set of many would favour the same
+tokens at the same place of all its texts. So a text is the same whichever line its prompt is in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from gpt2_sampler.corpus.prompts import Prompt
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.tokenizer.load import Tokenizer
+from gpt2_sampler.weights.hparams import HParams
+
+TOP_SEED = 2**32 - 1
+LOWEST = {"seed": 0, "length": 1}
+OWN = (*LOWEST, *(field.name for field in dataclasses.fields(Sampling)))
+"""The settings that a prompt may have for itself."""
+LONG = ("tail", "error")
+"""What becomes of a prompt that is longer than the window: its last tokens serve, or none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run writes, the same for all its records."""
+
+    seed: int
+    first: int
+    """The number of the first sample, of each prompt or out of nothing."""
+    samples: int
+    """How many, of each prompt or out of nothing; 0 for no end."""
+    length: int
+    sampling: Sampling
+    stops: tuple[str, ...] = ()
+    ends: frozenset[int] = frozenset()
+    on_long: str = LONG[0]
+    special_tokens: bool | None = None
+    """Whether names of special tokens in a prompt are those tokens, as Tokenizer.encode has it."""
+    tokens: bool = False
+    logprobs: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A record to be: the text that it is to hold, or why it cannot be written."""
+
+    id: int
+    sample: int
+    seed: int
+    tokens: Sequence[int]
+    """What the text goes on from."""
+    length: int
+    sampling: Sampling
+    prompt: str | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    left_out: int = 0
+    """Tokens at the beginning of the prompt that the window has no room for."""
+    problem: str = ""
+
+    @property
+    def stream(self) -> tuple[int, ...]:
+        return stream(self.seed, self.sample, () if self.prompt is None else self.tokens)
+
+
+def stream(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, ...]:
+    """Whose noise a sample is drawn with: the first 8 bytes of the SHA-256 of the prompt's tokens,
+    in decimal with spaces between, as a little-endian number, stand between the two."""
+    if not prompt:
+        return seed, sample
+    digest = hashlib.sha256(" ".join(map(str, prompt)).encode()).digest()
+    return seed, int.from_bytes(digest[:8], "little"), sample
+
+
+def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
+    """The samples after the token that begins a text; their ids are their numbers."""
+    stop = plan.first + plan.samples
+    numbers = range(plan.first, stop) if plan.samples else itertools.count(plan.first)
+    for number in numbers:
+        yield Job(number, number, plan.seed, (start,), plan.length, plan.sampling)
+
+
+def after_prompts(
+    prompts: Iterable[Prompt], plan: Plan, tokenizer: Tokenizer, hparams: HParams
+) -> Iterator[Job]:
+    """The samples of each prompt. Their ids are the prompt's, or count the records."""
+    place = 0
+    for prompt in prompts:
+        job = of_prompt(prompt, plan, tokenizer, hparams)
+        samples = 1 if job.problem else plan.samples
+        for sample in range(plan.first, plan.first + samples):
+            id = place if prompt.id is None else prompt.id
+            yield dataclasses.replace(job, id=id, sample=sample)
+            place += 1
+
+
+def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams) -> Job:
+    job = Job(
+        0, 0, plan.seed, (), plan.length, plan.sampling, prompt.text, settings=prompt.settings
+    )
+    try:
+        if prompt.problem:
+            raise UsageError(prompt.problem)
+        job = with_settings(job)
+        tokens = encoded(prompt.text, tokenizer, hparams.n_vocab, plan.special_tokens)
+        left_out = max(0, len(tokens) - hparams.n_ctx)
+        if left_out and plan.on_long == "error":
+            raise UsageError(
+                f"the prompt has {len(tokens)} tokens, more than the model's window of "
+                f"{hparams.n_ctx}"
+            )
+    except UsageError as error:
+        return dataclasses.replace(job, settings={}, problem=f"line {prompt.line}: {error}")
+    return dataclasses.replace(job, tokens=tuple(tokens[-hparams.n_ctx :]), left_out=left_out)
+
+
+def encoded(
+    text: str, tokenizer: Tokenizer, n_vocab: int, special_tokens: bool | None
+) -> list[int]:
+    """A prompt's tokens. Raises UsageError for one that the model cannot continue."""
+    tokens = tokenizer.encode(text, special_tokens=special_tokens)
+    if unknown := [token for token in tokens if token >= n_vocab]:
+        raise UsageError(
+            f"the model has no weights for {tokenizer.decode(unknown[:1])!r} in the prompt, "
+            f"token {unknown[0]} of {n_vocab}"
+        )
+    if not tokens:
+        raise UsageError("nothing of the prompt is in the model's vocabulary")
+    return tokens
+
+
+def with_settings(job: Job) -> Job:
+    """With the values of its own settings. Raises UsageError for one that cannot be."""
+    for name, value in job.settings.items():
+        if name not in OWN:
+            near = difflib.get_close_matches(name, OWN, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OWN)}"
+            raise UsageError(f"there is no setting {name!r:.40}; {hint}")
+        check_value(name, value, getattr(job if name in LOWEST else job.sampling, name))
+    direct = {name: value for name, value in job.settings.items() if name in LOWEST}
+    drawing = {name: value for name, value in job.settings.items() if name not in LOWEST}
+    if drawing:
+        direct["sampling"] = dataclasses.replace(job.sampling, **drawing)
+    return dataclasses.replace(job, **direct)
+
+
+def check_value(name: str, value: Any, default: Any) -> None:
+    """Raises UsageError for one that is not of its kind. Sampling checks the rest."""
+    real = isinstance(default, float) and isinstance(value, float)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= TOP_SEED
+    if not real and not whole:
+        what = "a number" if isinstance(default, float) else "a whole number"
+        raise UsageError(f"{name} must be {what}, not {value!r:.40}")
+    if name in LOWEST and value < LOWEST[name]:
+        raise UsageError(f"{name} must be {LOWEST[name]} or more, not {value}")

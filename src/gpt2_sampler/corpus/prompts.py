@@ -1,0 +1,109 @@
+"""A file of prompts -> one after another, with the settings that a line gives. Knows no tokens.
+
+What is no prompt comes in its place, with what is wrong: one bad line ends no run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gpt2_sampler.encodings import decoded, raw_lines
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import reason
+
+JSON_LINES = (".jsonl", ".jsonl.gz")
+"""How the names of files end whose lines are JSON objects."""
+HALF = re.compile("[\ud800-\udfff]")
+"""A half of UTF-16's pairs, which JSON can have by itself."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    line: int
+    """In which it begins, 1 for the first."""
+    text: str
+    id: int | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Its own ones, by name, as they came."""
+    problem: str = ""
+    """Why it is none."""
+
+
+def open_prompts(path: Path) -> BinaryIO:
+    """A file of any kind, a shell's <(command) too; unpacked where its name ends in .gz. Raises
+    UsageError."""
+    try:
+        file = path.open("rb")
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be read ({reason(problem)})") from None
+    return gzip.open(file) if path.suffix == ".gz" else file  # type: ignore[return-value]
+
+
+def read_prompts(
+    file: BinaryIO,
+    source: str,
+    *,
+    json_lines: bool,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+) -> Iterator[Prompt]:
+    """Each line is a prompt, or a JSON object that has one; with a separator, what stands between
+    lines that are it. Empty ones are passed over. Raises UsageError for what cannot be read."""
+    lines = text_lines(file, source, encoding)
+    if separator is not None:
+        yield from between(lines, separator)
+        return
+    for line in lines:
+        if line.problem or line.text:
+            yield of_json(line) if json_lines and not line.problem else line
+
+
+def text_lines(file: BinaryIO, source: str, encoding: str) -> Iterator[Prompt]:
+    """Each with its number, and what is wrong where it is no text."""
+    for number, data in enumerate(raw_lines(file, source), 1):
+        try:
+            yield Prompt(number, decoded(data, "it", encoding).removesuffix("\n"))
+        except UsageError as error:
+            yield Prompt(number, data.decode(errors="replace").rstrip("\r\n"), problem=str(error))
+
+
+def between(lines: Iterable[Prompt], separator: str) -> Iterator[Prompt]:
+    """Prompts of several lines."""
+    part: list[Prompt] = []
+    for line in itertools.chain(lines, [Prompt(0, separator)]):
+        if line.text != separator:
+            part.append(line)
+        elif any(one.text for one in part):
+            problem = next((one.problem for one in part if one.problem), "")
+            text = "\n".join(one.text for one in part).strip("\n")
+            yield Prompt(part[0].line, text, problem=problem)
+            part = []
+        else:
+            part = []
+
+
+def of_json(line: Prompt) -> Prompt:
+    def problem(what: str) -> Prompt:
+        return dataclasses.replace(line, text="", problem=what)
+
+    try:
+        content = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        return problem(f"it is no JSON ({error})")
+    if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
+        return problem('it is no JSON object with a text called "prompt"')
+    id, text = content.pop("id", None), content.pop("prompt")
+    if id is not None and not (isinstance(id, int) and not isinstance(id, bool) and id >= 0):
+        return problem(f"its id must be a whole number, 0 or more, not {id!r:.40}")
+    if not text:
+        return problem("its prompt is empty")
+    if HALF.search(text):
+        return problem("its prompt has half a character, which is no text")
+    return Prompt(line.line, text, id, content)

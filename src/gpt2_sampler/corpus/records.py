@@ -1,0 +1,174 @@
+"""Records <-> the lines of a file that grows: JSON lines, plain or packed by gzip.
+
+Knows no model. What a killed process left at the end is cut off when the file is opened, and what
+follows makes the file that one undisturbed run would have made, byte by byte.
+"""
+
+from __future__ import annotations
+
+import abc
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from gpt2_sampler.corpus.write import Record
+from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.files import reason
+
+READ = 1 << 20  # bytes
+MEMBER = 16  # records, some 70 kB: gzip's window is 32 kB, so larger members are hardly smaller
+GZIP, LEVEL = 31, 6  # zlib's names for the gzip format without a time, and for its usual effort
+
+
+class Lines(abc.ABC):
+    """A file of records: read to its end once, then written to.
+
+    Its unit is what is written at once, and cut off where it is not whole. Used by one process at
+    a time. Raises UsageError where another has it, SamplerError for one that cannot be read or
+    written, or that is damaged before its end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._unfilled: int | None = None
+        """Where the last unit begins, if it has room for more."""
+        try:
+            self._file: IO[bytes] = path.open("a+b", buffering=0)
+            lock(self._file)
+        except BlockingIOError:
+            self._file.close()
+            raise UsageError(f"another process is writing {path}") from None
+        except OSError as problem:
+            raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+
+    def read(self) -> Iterator[Record]:
+        """Those that are there, whole; what follows them is cut off at the end."""
+        end = n_read = 0
+        self._file.seek(0)
+        for lines, end in self._units():  # noqa: B007
+            for line in lines:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    record = None
+                if not isinstance(record, dict):
+                    raise self._damaged(n_read)
+                yield record
+                n_read += 1
+        if self._file.seek(0, os.SEEK_END) > end:
+            self._file.truncate(end)
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Records after those that are there. What was written is there however the process ends;
+        what waits to fill a unit is not, before close."""
+        try:
+            if self._unfilled is not None:
+                self._file.truncate(self._unfilled)
+                self._unfilled = None
+            for data in self._packed([as_line(record) for record in records]):
+                view = memoryview(data)
+                while view:
+                    view = view[self._file.write(view) :]
+        except OSError as problem:
+            raise SamplerError(f"{self.path} cannot be written ({reason(problem)})") from None
+
+    def close(self) -> None:
+        self._file.close()
+
+    @abc.abstractmethod
+    def _units(self) -> Iterator[tuple[list[bytes], int]]:
+        """Whole units from the file's beginning on: their lines, and where they end."""
+
+    @abc.abstractmethod
+    def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
+        """What is to be written for further lines."""
+
+    def _damaged(self, n_records: int) -> SamplerError:
+        return SamplerError(
+            f"{self.path} is damaged after its first {n_records} records; cut it off there, or "
+            "write another file"
+        )
+
+
+class PlainLines(Lines):
+    """A unit is a line."""
+
+    def _units(self) -> Iterator[tuple[list[bytes], int]]:
+        end, rest = 0, b""
+        while data := self._file.read(READ):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                end += len(line) + 1
+                yield [line], end
+
+    def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
+        if lines:
+            yield b"".join(lines)
+
+
+class GzipLines(Lines):
+    """A unit is a gzip member of MEMBER lines; the last one has fewer, and is made anew when more
+    are written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._waiting: list[bytes] = []
+
+    def _units(self) -> Iterator[tuple[list[bytes], int]]:
+        end = n_records = 0
+        data = b""
+        while True:
+            unpacker, content, start = zlib.decompressobj(GZIP), b"", end
+            try:
+                while not unpacker.eof:
+                    data = data or self._file.read(READ)
+                    if not data:
+                        return
+                    content += unpacker.decompress(data)
+                    end += len(data) - len(unpacker.unused_data)
+                    data = unpacker.unused_data
+            except zlib.error:
+                raise self._damaged(n_records) from None
+            lines = content.splitlines(keepends=True)
+            if len(lines) < MEMBER:
+                self._waiting, self._unfilled = lines, start
+            yield lines, end
+            n_records += len(lines)
+
+    def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
+        self._waiting += lines
+        while len(self._waiting) >= MEMBER:
+            yield packed(self._waiting[:MEMBER])
+            del self._waiting[:MEMBER]
+
+    def close(self) -> None:
+        try:
+            if self._waiting and self._unfilled is None:
+                self._file.write(packed(self._waiting))
+                self._waiting = []
+        except OSError as problem:
+            raise SamplerError(f"{self.path} cannot be written ({reason(problem)})") from None
+        finally:
+            super().close()
+
+
+def packed(lines: Sequence[bytes]) -> bytes:
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    return packer.compress(b"".join(lines)) + packer.flush()
+
+
+def as_line(record: Record) -> bytes:
+    """In ASCII, so that a program that takes a file for its locale's reads it right as well."""
+    return json.dumps(record).encode() + b"\n"
+
+
+def lock(file: IO[bytes]) -> None:
+    """Raises BlockingIOError where another process has the file; the system unlocks it however
+    this one ends."""
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,139 @@
+"""A file's name, what it is to hold -> the file, from wherever an earlier run of it ended.
+
+Beside it stands NAME.meta.json with what all its records share. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpt2_sampler.corpus.jobs import Job
+from gpt2_sampler.corpus.records import GzipLines, PlainLines
+from gpt2_sampler.corpus.table import read_table, require_pyarrow, write_table
+from gpt2_sampler.corpus.write import DESCRIBING, Piece, Record, described
+from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.files import read_object, reason, written
+
+Meta = Mapping[str, Any]
+"""settings: what decides what the records say, by name; and whatever else is good to know."""
+KINDS = (".jsonl", ".jsonl.gz", ".parquet")
+UNFINISHED = ".unfinished.jsonl"
+
+
+def check_name(path: Path) -> None:
+    """Raises UsageError for a name of no kind, SamplerError where its library is missing."""
+    if not path.name.endswith(KINDS):
+        raise UsageError(f"{path} is named like none of {', '.join(KINDS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    if path.suffix == ".parquet":
+        require_pyarrow()
+
+
+def meta_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.meta.json")
+
+
+def read_meta(path: Path) -> Meta | None:
+    """That of an earlier run. Raises SamplerError for one that is damaged."""
+    meta = meta_path(path)
+    return read_object(meta, error=SamplerError) if meta.exists() else None
+
+
+class Run:
+    """A file of records on its way."""
+
+    def __init__(self, path: Path, meta: Meta, jobs: Iterable[Job]) -> None:
+        """Finds where an earlier run ended, and refuses a file that is not this run's, with the
+        difference. Raises UsageError, SamplerError."""
+        meta = json.loads(json.dumps(meta))
+        self.path = path
+        self.is_table = path.suffix == ".parquet"
+        self._growing = path.with_name(path.name + UNFINISHED) if self.is_table else path
+        self._jobs = iter(jobs)
+        whole = self.is_table and path.exists()
+        there = [one for one in (path, self._growing) if one.exists() and one.stat().st_size]
+        before = read_meta(path)
+        if there and before is None:
+            raise UsageError(
+                f"{path} is there and has no {meta_path(path).name}", change=["output"]
+            )
+        if there:
+            require_same(path, (before or {}).get("settings", {}), meta["settings"])
+        else:
+            write_meta(path, meta)
+        self.done = 0
+        """Records that are there."""
+        if whole:
+            self._lines = None
+            self._growing.unlink(missing_ok=True)  # killed before this could be done
+            self._pass(read_table(path))
+        else:
+            self._lines = (GzipLines if path.suffix == ".gz" else PlainLines)(self._growing)
+            self._pass(self._lines.read())
+        rest = next(self._jobs, None)
+        self.finished = rest is None
+        """Whether nothing is left to be written."""
+        if whole and not self.finished:
+            raise UsageError(
+                f"{path} is complete with {self.done} records; a Parquet file cannot grow",
+                change=["output"],
+            )
+        self.jobs: Iterator[Job] = itertools.chain([] if rest is None else [rest], self._jobs)
+        """What is left."""
+
+    def write(self, pieces: Iterable[Piece]) -> Generator[Piece, None, None]:
+        """Writes their records, and gives each piece when that is done."""
+        assert self._lines is not None
+        try:
+            for piece in pieces:
+                self._lines.write(piece.records)
+                self.done += len(piece.records)
+                yield piece
+        finally:
+            self._lines.close()
+
+    def close(self) -> None:
+        """All is written."""
+        if self._lines is None:
+            return
+        self._lines.close()
+        if self.is_table:
+            lines = PlainLines(self._growing)
+            write_table(self.path, lines.read())
+            lines.close()
+            self._growing.unlink()
+
+    def _pass(self, records: Iterable[Record]) -> None:
+        """Compares what is there with what this run would write."""
+        for record in records:
+            job = next(self._jobs, None)
+            if job is None:
+                raise UsageError(
+                    f"{self.path} has more than the {self.done} records that were asked for",
+                    change=["output"],
+                )
+            where = f" in record {self.done + 1}"
+            asked = {"id": job.id, **dict.fromkeys(DESCRIBING), **described(job)}
+            require_same(self.path, record, asked, where)
+            self.done += 1
+
+
+def write_meta(path: Path, meta: Meta) -> None:
+    try:
+        with written(meta_path(path)) as new:
+            new.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+
+
+def require_same(path: Path, there: Meta, asked: Meta, where: str = "") -> None:
+    """Raises UsageError with the first thing asked for that is not there."""
+    for name, value in asked.items():
+        if there.get(name) != value:
+            made = f"{path} was made with {name} {there.get(name)!r:.60}"
+            raise UsageError(f"{made}{where}, not {value!r:.60}", change=["output"])

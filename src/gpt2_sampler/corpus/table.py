@@ -1,0 +1,84 @@
+"""A file of JSON lines -> a Parquet file of the same records. Knows no model; needs pyarrow.
+
+Parquet's table of contents stands at the end, so a file cannot grow: a run writes lines, and they
+become columns when it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from gpt2_sampler.corpus.write import Record
+from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.files import reason, written
+
+GROUP = 4096  # records of a row group
+
+
+def require_pyarrow() -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise SamplerError(
+            "Parquet files need the package pyarrow; type: pip install pyarrow"
+        ) from None
+
+
+def write_table(path: Path, records: Iterable[Record]) -> None:
+    """Every column is there, null where a record has no such thing. Raises SamplerError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema(
+        {
+            "id": pyarrow.int64(),
+            "ended": pyarrow.bool_(),
+            "length": pyarrow.int64(),
+            "text": pyarrow.string(),
+            "prompt": pyarrow.string(),
+            "seed": pyarrow.int64(),
+            "sample": pyarrow.int64(),
+            "settings": pyarrow.string(),
+            "left_out": pyarrow.int64(),
+            "why": pyarrow.string(),
+            "error": pyarrow.string(),
+            "tokens": pyarrow.list_(pyarrow.int32()),
+            "logprobs": pyarrow.list_(pyarrow.float64()),
+        }
+    )
+    rows = iter(records)
+    try:
+        with (
+            written(path) as new,
+            pyarrow.parquet.ParquetWriter(new, schema) as file,
+        ):
+            while group := [flat(record) for record in islice(rows, GROUP)]:
+                file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
+    except OSError as problem:
+        raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+
+
+def flat(record: Record) -> Record:
+    """A prompt's own settings, which have any names, as JSON."""
+    settings = record.get("settings")
+    return {**record, "settings": None if settings is None else json.dumps(settings)}
+
+
+def read_table(path: Path) -> Iterator[Record]:
+    """Without what is null. Raises SamplerError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(GROUP):
+                for row in batch.to_pylist():
+                    record = {name: value for name, value in row.items() if value is not None}
+                    if "settings" in record:
+                        record["settings"] = json.loads(record["settings"])
+                    yield record
+    except (OSError, pyarrow.ArrowException) as problem:
+        raise SamplerError(f"{path} cannot be read ({problem})") from None

@@ -1,0 +1,129 @@
+"""Jobs -> their records, in order, from one engine. Knows no files.
+
+Rows are refilled as their texts end, whatever prompts these had; what is complete waits for what
+comes before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from gpt2_sampler.corpus.jobs import Job, Plan
+from gpt2_sampler.decoding.batch import END_OF_TEXT, Batch, Request, Token
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.decoding.text import SampleText
+from gpt2_sampler.tokenizer.load import Tokenizer
+
+Record = dict[str, Any]
+"""id, ended, length and text are named as in the sets that OpenAI published."""
+AHEAD = 1024  # records that may wait for an earlier one: about 10 MB
+DIGITS = 4  # of a log-probability, in nats
+DESCRIBING = ("prompt", "seed", "sample", "settings", "left_out", "error")
+"""What of a record is known before it is written."""
+FAILED = "error"
+"""Why there is no text, where another record says why it ended."""
+
+
+class Piece(NamedTuple):
+    """What a step of a run came to."""
+
+    tokens: int
+    """Drawn since the last one."""
+    records: list[Record]
+    """The next ones in order, or none."""
+
+
+def write(batch: Batch, tokenizer: Tokenizer, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
+    """Raises what Batch.step raises."""
+    waiting = iter(jobs)
+    samplings: dict[Sampling, Sampling] = {}  # a batch asks whether two are the same object
+    texts: dict[int, Text] = {}
+    done: dict[int, Record] = {}
+    begun = written = 0
+    while True:
+        while len(batch) < batch.rows and begun < written + AHEAD:
+            job = next(waiting, None)
+            if job is None:
+                break
+            if job.problem:
+                done[begun] = failed(job)
+            else:
+                sampling = samplings.setdefault(job.sampling, job.sampling)
+                texts[begun] = Text(begun, job, sampling, tokenizer, plan)
+                batch.add(texts[begun].sample.request)
+            begun += 1
+        if not texts and not done:
+            return
+        tokens = batch.step()
+        for token in tokens:
+            place = token.request.id
+            assert isinstance(place, int)
+            text = texts[place]
+            text.add(token)
+            if text.sample.ended:
+                if not token.ended:
+                    batch.cancel(place)
+                done[place] = texts.pop(place).record()
+        ready = list[Record]()
+        while written in done:
+            ready.append(done.pop(written))
+            written += 1
+        yield Piece(len(tokens), ready)
+
+
+class Text:
+    """A job under way."""
+
+    def __init__(
+        self, place: int, job: Job, sampling: Sampling, tokenizer: Tokenizer, plan: Plan
+    ) -> None:
+        self.job = job
+        self._plan = plan
+        self._logprobs: list[float] = []
+        request = Request(
+            id=place,
+            tokens=job.tokens,
+            stream=job.stream,
+            sampling=sampling,
+            length=job.length,
+            ends=plan.ends,
+            top=0 if plan.logprobs else None,
+        )
+        self.sample = SampleText(request, tokenizer, plan.stops)
+
+    def add(self, token: Token) -> None:
+        self.sample.add(token)
+        if token.choice is not None and token.ended != END_OF_TEXT:
+            self._logprobs.append(round(token.choice.logprob, DIGITS))
+
+    def record(self) -> Record:
+        sample = self.sample
+        sample.take()
+        own = {"tokens": sample.tokens} if self._plan.tokens else {}
+        logprobs = {"logprobs": self._logprobs} if self._plan.logprobs else {}
+        return {
+            "id": self.job.id,
+            "ended": sample.ended == END_OF_TEXT,
+            "length": len(sample.tokens),
+            "text": sample.text,
+            **described(self.job),
+            "why": sample.ended,
+            **own,
+            **logprobs,
+        }
+
+
+def failed(job: Job) -> Record:
+    """The record of a job that cannot be done."""
+    text = {"id": job.id, "ended": False, "length": 0, "text": ""}
+    return {**text, **described(job), "why": FAILED}
+
+
+def described(job: Job) -> Record:
+    """What a job says of itself: a record that has something else is not of this job."""
+    error = {"error": job.problem} if job.problem else {}
+    left_out = {"left_out": job.left_out} if job.left_out else {}
+    settings = {"settings": dict(job.settings)} if job.settings else {}
+    prompt = {} if job.prompt is None else {"prompt": job.prompt}
+    return {**prompt, "seed": job.seed, "sample": job.sample, **settings, **left_out, **error}

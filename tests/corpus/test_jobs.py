@@ -1,0 +1,92 @@
+"""Which records a run asks for, and whose noise each is drawn with."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothing, stream
+from gpt2_sampler.corpus.prompts import Prompt
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
+from gpt2_sampler.weights.hparams import HParams
+
+BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
+
+PLAN = Plan(seed=3, first=0, samples=2, length=5, sampling=Sampling(top_k=7))
+WINDOW = 11
+HPARAMS = HParams(257, WINDOW, n_embd=2, n_head=1, n_layer=1)
+
+
+def jobs(*prompts: Prompt, **changes: Any) -> list[Job]:
+    plan = Plan(**{**vars(PLAN), **changes})
+    return list(after_prompts(prompts, plan, BYTES, HPARAMS))
+
+
+def test_samples_out_of_nothing_are_numbered_from_the_first_on() -> None:
+    plan = Plan(**{**vars(PLAN), "first": 5})
+    assert [(job.id, job.sample, job.stream) for job in out_of_nothing(9, plan)] == [
+        (5, 5, (3, 5)),
+        (6, 6, (3, 6)),
+    ]
+    endless = out_of_nothing(9, Plan(**{**vars(PLAN), "samples": 0}))
+    assert [job.id for job in itertools.islice(endless, 4)] == [0, 1, 2, 3]
+
+
+def test_ids_count_the_records_unless_a_prompt_has_its_own() -> None:
+    found = jobs(Prompt(1, "a"), Prompt(2, "b", id=41), Prompt(3, "c"), first=5)
+    assert [(job.id, job.sample) for job in found] == [
+        (0, 5), (1, 6), (41, 5), (41, 6), (4, 5), (5, 6),
+    ]  # fmt: skip
+
+
+def test_a_text_depends_on_its_prompt_and_not_on_where_that_stands() -> None:
+    a, b = Prompt(1, "a"), Prompt(2, "b")
+    streams = {job.prompt: job.stream for job in jobs(a, b, samples=1)}
+    assert {job.prompt: job.stream for job in jobs(b, a, samples=1)} == streams
+    assert streams["a"] != streams["b"]
+
+
+def test_the_rule_of_streams_is_a_promise() -> None:
+    assert stream(3, 5) == (3, 5)
+    assert stream(3, 5, [1, 22, 333]) == (3, 10269313273589744349, 5)
+
+
+def test_a_prompt_that_is_longer_than_the_window_keeps_its_tail_or_is_a_problem() -> None:
+    long = Prompt(4, "x" * 5 + "y" * WINDOW)
+    [kept] = jobs(long, samples=1)
+    assert (list(kept.tokens), kept.left_out) == (BYTES.encode("y" * WINDOW), 5)
+    [refused] = jobs(long, on_long="error")
+    assert refused.problem == (
+        f"line 4: the prompt has {WINDOW + 5} tokens, more than the model's window of {WINDOW}"
+    )
+
+
+def test_a_prompt_has_settings_of_its_own() -> None:
+    [job] = jobs(Prompt(1, "a", None, {"temperature": 0, "length": 2, "seed": 9}), samples=1)
+    assert (job.sampling, job.length, job.seed) == (Sampling(temperature=0, top_k=7), 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"topk": 3}, "line 6: there is no setting 'topk'; did you mean top_k?"),
+        ({"x": 3}, f"line 6: there is no setting 'x'; there are {', '.join(OWN)}"),
+        ({"top_k": 1.5}, "line 6: top_k must be a whole number, not 1.5"),
+        ({"top_k": True}, "line 6: top_k must be a whole number, not True"),
+        ({"temperature": "1"}, "line 6: temperature must be a number, not '1'"),
+        ({"temperature": -1}, "line 6: temperature must be 0 or more, not -1"),
+        ({"temperature": float("nan")}, "line 6: temperature must be 0 or more, not nan"),
+        ({"temperature": 10**400}, "line 6: temperature must be a number, not 1000"),
+        ({"length": 0}, "line 6: length must be 1 or more, not 0"),
+        ({"seed": -1}, "line 6: seed must be 0 or more, not -1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_record_that_says_so(
+    settings: dict[str, Any], problem: str
+) -> None:
+    [job] = jobs(Prompt(6, "a", None, settings))
+    assert job.problem.startswith(problem)
+    assert job.settings == {}
