@@ -31,7 +31,9 @@ class CorpusSettings(Settings):
     tokens: bool = flag(False, "records have their tokens")
     logprobs: bool = flag(False, "records have the log-probability of each token")
     ray: str | None = flag(
-        None, "write on the machines of a Ray cluster, or local for one of this machine", "ADDRESS"
+        None,
+        "write on the machines of a Ray cluster, HOST:PORT, or local for one of this machine",
+        "ADDRESS",
     )
     quiet: bool = flag(False, "no progress bar, and no line when a run goes on or is complete")
 
