@@ -49,7 +49,7 @@ def tokens_of(book: bytes) -> list[int]:
 
 def fake_checkpoint(folder: Path, *_: object) -> Checkpoint:
     """Stands in for open_model, which would look for weights."""
-    return Checkpoint(folder, SimpleNamespace(hparams=load_hparams(folder)))
+    return Checkpoint(folder, SimpleNamespace(hparams=load_hparams(folder), digest=bytes))
 
 
 def fake_engine(checkpoint: Checkpoint, *_: object) -> Engine:

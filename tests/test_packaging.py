@@ -117,6 +117,7 @@ def who_imports(library: str) -> set[str]:
 WINGS = {
     "errors": "",
     "files": "errors",
+    "encodings": "errors",
     "pickles": "",
     "registry": "errors files",
     "tokenizer": "errors files pickles",
@@ -127,9 +128,9 @@ WINGS = {
     "decoding": "errors tokenizer engines",
     "seeing": "errors tokenizer decoding",
     "convert": "errors files tokenizer weights opening engines",
-    "corpus": "errors files tokenizer weights opening engines decoding",
-    "cli": "errors files registry tokenizer weights opening engines fetching decoding seeing "
-    "convert corpus",
+    "corpus": "errors files encodings tokenizer weights opening engines decoding",
+    "cli": "errors files encodings registry tokenizer weights opening engines fetching decoding "
+    "seeing convert corpus",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from gpt2_sampler.cli.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.settings import (
     TOP_SEED,
-    GenerateSettings,
     InteractiveSettings,
     SamplingSettings,
     ShowSettings,

@@ -1,56 +1,110 @@
-"""A cluster writes what one machine writes, also when a worker dies midway."""
+"""On a cluster the records are those of one machine, whoever dies."""
 
 from __future__ import annotations
 
 import builtins
 import os
 import signal
-import threading
-import time
+import socket
+from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
-from gpt2_sampler import load_tokenizer
-from gpt2_sampler.corpus.cluster import LOCAL, Source, write_on
-from gpt2_sampler.corpus.jobs import Plan, out_of_nothing
-from gpt2_sampler.corpus.write import Piece, Record, write
+from gpt2_sampler.corpus import cluster
+from gpt2_sampler.corpus.cluster import Source, connect, spread, start_workers, write_on
+from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
+from gpt2_sampler.corpus.write import Record, write
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import load_engine
-from gpt2_sampler.weights.checkpoint import open_checkpoint
-from tests.checkpoints import DEMO
+from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.opening import load_tokenizer, open_model
+from tests.checkpoints import DEMO, ROOT
 
-PLAN = Plan(seed=3, first=5, samples=600, length=40, sampling=Sampling(top_k=40))
+PLAN = Plan(seed=3, first=0, samples=150, length=13, sampling=Sampling(top_k=7))
 START = 4095
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's
 
 
-def records(pieces: list[Piece]) -> list[Record]:
+@pytest.fixture(autouse=True)
+def print_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray puts its own in the place of print, and leaves it there."""
+    monkeypatch.setattr(builtins, "print", print)
+
+
+def source(**changes: Any) -> Source:
+    values = {
+        "path": str(DEMO),
+        "step": None,
+        "models_dir": None,
+        "fingerprint": open_model(DEMO).fingerprint,
+        "device": "cpu",
+        "precision": "int8",
+        "threads": 1,
+        "rows": 7,
+    }
+    return Source(**values | changes)
+
+
+def here(jobs: Iterator[Job]) -> list[Record]:
+    """On this machine alone."""
+    batch = Batch(load_engine(DEMO, "cpu", "int8"), 32)
+    pieces = write(batch, load_tokenizer(DEMO), jobs, PLAN)
     return [record for piece in pieces for record in piece.records]
 
 
-def kill_a_worker(killed: list[int]) -> None:
-    """Once there is one, and it has had a moment to begin."""
-    while not killed:
-        for process in psutil.Process().children(recursive=True):
-            if "ray::Worker" in " ".join(process.cmdline() or [process.name()]):
-                time.sleep(1)
-                os.kill(process.pid, signal.SIGKILL)
-                killed.append(process.pid)
-                return
-        time.sleep(0.1)
+@pytest.fixture
+def two_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
 
 
-def test_a_worker_that_is_killed_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def worker_processes() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [one for one in children if "ray::Worker" in " ".join(one.cmdline())]
+
+
+def test_two_workers_one_of_which_is_killed_write_what_one_machine_writes(
+    two_workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "BLOCK", 11)
+    workers = start_workers(source(), PLAN)
+    assert len(workers) == 2
+    pieces = spread(workers, out_of_nothing(START, PLAN))
+    records = list(next(pieces).records)
+    killed = worker_processes()[0]
+    os.kill(killed.pid, signal.SIGKILL)
+    for piece in pieces:
+        records += piece.records
+    assert not killed.is_running()
+    assert len(worker_processes()) == 2
+    assert records == here(out_of_nothing(START, PLAN))
+
+
+def test_a_failure_of_a_worker_is_told_in_its_own_words(
+    two_workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "connect", lambda address: None)
+    for changes, message in (
+        ({"fingerprint": "another"}, "has another model at "),
+        ({"path": str(ROOT / "tests")}, "tests"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            list(write_on("local", source(**changes), out_of_nothing(START, PLAN), PLAN))
+        two_workers.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+
+
+def test_an_address_where_nobody_listens_is_a_mistake_at_once() -> None:
     pytest.importorskip("ray")
-    monkeypatch.setattr(builtins, "print", print)  # Ray puts its own there
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["src", os.environ.get("PYTHONPATH", "")]))
-    checkpoint = open_checkpoint(DEMO)
-    source = Source(str(DEMO), None, None, checkpoint.fingerprint, "cpu", "float32", 1, 8)
-    killed: list[int] = []
-    threading.Thread(target=kill_a_worker, args=(killed,), daemon=True).start()
-    written = records(list(write_on(LOCAL, source, out_of_nothing(START, PLAN), PLAN)))
-    assert killed
-    batch = Batch(load_engine(checkpoint, "cpu"), 8)
-    alone = write(batch, load_tokenizer(DEMO), out_of_nothing(START, PLAN), PLAN)
-    assert written == records(list(alone))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(UsageError, match=f"no Ray cluster at {address}"):
+        connect(address)
+    with pytest.raises(UsageError, match="HOST:PORT, or local, not 'somewhere'"):
+        connect("somewhere")

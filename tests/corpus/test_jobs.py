@@ -11,16 +11,18 @@ from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothi
 from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
+from gpt2_sampler.weights.hparams import HParams
 
 BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
 
 PLAN = Plan(seed=3, first=0, samples=2, length=5, sampling=Sampling(top_k=7))
 WINDOW = 11
+HPARAMS = HParams(257, WINDOW, n_embd=2, n_head=1, n_layer=1)
 
 
 def jobs(*prompts: Prompt, **changes: Any) -> list[Job]:
     plan = Plan(**{**vars(PLAN), **changes})
-    return list(after_prompts(prompts, plan, BYTES, WINDOW))
+    return list(after_prompts(prompts, plan, BYTES, HPARAMS))
 
 
 def test_samples_out_of_nothing_are_numbered_from_the_first_on() -> None:
@@ -49,7 +51,7 @@ def test_a_text_depends_on_its_prompt_and_not_on_where_that_stands() -> None:
 
 def test_the_rule_of_streams_is_a_promise() -> None:
     assert stream(3, 5) == (3, 5)
-    assert stream(3, 5, [1, 22, 333]) == (3, 5, 10269313273589744349)
+    assert stream(3, 5, [1, 22, 333]) == (3, 10269313273589744349, 5)
 
 
 def test_a_prompt_that_is_longer_than_the_window_keeps_its_tail_or_is_a_problem() -> None:
@@ -57,7 +59,9 @@ def test_a_prompt_that_is_longer_than_the_window_keeps_its_tail_or_is_a_problem(
     [kept] = jobs(long, samples=1)
     assert (list(kept.tokens), kept.left_out) == (BYTES.encode("y" * WINDOW), 5)
     [refused] = jobs(long, on_long="error")
-    assert refused.problem == f"line 4: it has {WINDOW + 5} tokens, the model's window {WINDOW}"
+    assert refused.problem == (
+        f"line 4: the prompt has {WINDOW + 5} tokens, more than the model's window of {WINDOW}"
+    )
 
 
 def test_a_prompt_has_settings_of_its_own() -> None:

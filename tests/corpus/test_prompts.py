@@ -14,12 +14,12 @@ from gpt2_sampler.errors import UsageError
 
 
 def plain(content: bytes, separator: str | None = None) -> list[Prompt]:
-    return list(read_prompts(io.BytesIO(content), json_lines=False, separator=separator))
+    return list(read_prompts(io.BytesIO(content), "a", json_lines=False, separator=separator))
 
 
 def of_json(*lines: object) -> list[Prompt]:
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
-    return list(read_prompts(io.BytesIO(text.encode()), json_lines=True))
+    return list(read_prompts(io.BytesIO(text.encode()), "a", json_lines=True))
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
@@ -32,7 +32,8 @@ def test_the_same_words_are_the_same_prompts_in_any_coding(codec: str, end: str)
 def test_a_line_that_is_no_text_stands_alone() -> None:
     good, bad, last = plain(b"good\nb\xffd\nlast")
     assert (good.problem, last.problem) == ("", "")
-    assert (bad.line, bad.text, bad.problem) == (2, "b\ufffdd", "it is no text in UTF-8")
+    assert (bad.line, bad.text, bad.problem) == (2, "b\ufffdd", bad.problem)
+    assert bad.problem.startswith("it is no text in UTF-8 (byte FF at 1")
 
 
 def test_a_separator_stands_between_prompts_of_several_lines() -> None:
@@ -50,12 +51,12 @@ def test_a_line_of_json_has_a_prompt_an_id_and_settings() -> None:
     [
         ("{", "it is no JSON"),
         ("[" * 100_000, "it is no JSON"),
-        ('"text"', "it is no object"),
-        ({"text": "a"}, "it is no object"),
-        ({"prompt": 3}, "it is no object"),
+        ('"text"', "it is no JSON object"),
+        ({"text": "a"}, "it is no JSON object"),
+        ({"prompt": 3}, "it is no JSON object"),
         ({"prompt": ""}, "its prompt is empty"),
-        ({"prompt": "\ud83d"}, "it is no text"),
-        ({"prompt": "a", "id": "7"}, "its id must be 0 or more, not '7'"),
+        ({"prompt": "\ud83d"}, "its prompt has half a character"),
+        ({"prompt": "a", "id": "7"}, "its id must be a whole number, 0 or more, not '7'"),
         ({"prompt": "a", "id": True}, "its id must be"),
         ({"prompt": "a", "id": -1}, "its id must be"),
     ],
@@ -70,13 +71,13 @@ def test_a_file_may_be_packed(tmp_path: Path) -> None:
     path = tmp_path / "prompts.txt.gz"
     path.write_bytes(gzip.compress(b"one\ntwo\n"))
     with open_prompts(path) as file:
-        assert [p.text for p in read_prompts(file, json_lines=False)] == ["one", "two"]
+        assert [p.text for p in read_prompts(file, "a", json_lines=False)] == ["one", "two"]
     path.write_bytes(gzip.compress(b"one\ntwo\n")[:-3])
-    with open_prompts(path) as file, pytest.raises(UsageError, match="cannot be read to their end"):
-        list(read_prompts(file, json_lines=False))
+    with open_prompts(path) as file, pytest.raises(UsageError, match="a cannot be read"):
+        list(read_prompts(file, "a", json_lines=False))
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match="cannot be read"):
             open_prompts(path)

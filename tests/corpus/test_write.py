@@ -18,6 +18,7 @@ from tests.fake_engine import Book, FakeEngine
 
 BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
 V, C = 257, 13
+HPARAMS = FakeEngine(V, C).hparams
 PLAN = Plan(
     seed=3, first=0, samples=2, length=17, sampling=Sampling(top_k=7), ends=frozenset(range(5))
 )
@@ -32,7 +33,7 @@ PROMPTS = [
 
 
 def jobs(plan: Plan) -> list[Job]:
-    return list(after_prompts(PROMPTS, plan, BYTES, C))
+    return list(after_prompts(PROMPTS, plan, BYTES, HPARAMS))
 
 
 def records(rows: int, plan: Plan = PLAN) -> list[Record]:
@@ -89,7 +90,7 @@ def test_a_record_says_what_it_holds_and_why_it_ended() -> None:
     plan = dataclasses.replace(PLAN, length=30, ends=frozenset([256]), samples=1, tokens=True)
 
     def one(plan: Plan, prompt: Prompt) -> Record:
-        asked = after_prompts([prompt], plan, BYTES, 97)
+        asked = after_prompts([prompt], plan, BYTES, engine.hparams)
         pieces = write(Batch(engine, 2), BYTES, asked, plan)
         [record] = [record for piece in pieces for record in piece.records]
         return record

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
+from gpt2_sampler.cli.corpus_settings import ConditionalSettings
 from gpt2_sampler.cli.flags import parse
 from gpt2_sampler.cli.loading import Files
 from gpt2_sampler.cli.records import write_records
-from gpt2_sampler.cli.settings import ConditionalSettings
 from gpt2_sampler.cli.terminal import run
+from gpt2_sampler.cli.texts import STDIN
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
 from gpt2_sampler.corpus.prompts import JSON_LINES, open_prompts, read_prompts
 from gpt2_sampler.files import user_path
@@ -17,16 +18,24 @@ from gpt2_sampler.files import user_path
 
 def continue_prompts(argv: Sequence[str], program: str) -> None:
     settings = parse(ConditionalSettings, argv, program, positional="prompts")
-    name = settings.prompts
-    file = sys.stdin.buffer if name == "-" else open_prompts(user_path(name))
-    json_lines = settings.jsonl or name.endswith(JSON_LINES)
+    if settings.prompts == "-":
+        file, source = sys.stdin.buffer, STDIN
+    else:
+        file, source = open_prompts(user_path(settings.prompts)), settings.prompts
+    json_lines = settings.jsonl or source.endswith(JSON_LINES)
 
-    def ask(files: Files, plan: Plan) -> Iterable[Job]:
-        prompts = read_prompts(file, json_lines=json_lines, separator=settings.separator)
-        return after_prompts(prompts, plan, files.encoder, files.window)
+    def jobs(files: Files, plan: Plan) -> Iterable[Job]:
+        prompts = read_prompts(
+            file,
+            source,
+            json_lines=json_lines,
+            separator=settings.separator,
+            encoding=sys.stdin.encoding if source == STDIN else "utf-8",
+        )
+        return after_prompts(prompts, plan, files.encoder, files.checkpoint.hparams)
 
     with file:
-        write_records(settings, ask, samples=True)
+        write_records(settings, jobs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

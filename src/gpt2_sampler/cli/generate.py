@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
+from gpt2_sampler.cli.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import parse
 from gpt2_sampler.cli.loading import Files, load, seeded
 from gpt2_sampler.cli.records import write_records
-from gpt2_sampler.cli.settings import GenerateSettings
 from gpt2_sampler.cli.terminal import run
 from gpt2_sampler.cli.writer import write
 from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
@@ -21,7 +21,7 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 def generate_samples(argv: Sequence[str], program: str) -> None:
     settings = parse(GenerateSettings, argv, program)
     if settings.makes_records:
-        write_records(settings, ask, samples=False)
+        write_records(settings, jobs)
         return
     model = load(settings)
     start = start_of(model.encoder)
@@ -35,7 +35,7 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
         pass
 
 
-def ask(files: Files, plan: Plan) -> Iterable[Job]:
+def jobs(files: Files, plan: Plan) -> Iterable[Job]:
     return out_of_nothing(start_of(files.encoder), plan)
 
 

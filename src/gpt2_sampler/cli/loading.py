@@ -27,9 +27,9 @@ from gpt2_sampler.weights.checkpoint import Checkpoint
 class Model:
     encoder: Tokenizer
     engine: Engine
+    name: str = ""
     rows: int = 1
     """Texts at the same time."""
-    name: str = ""
 
     @property
     def window(self) -> int:
@@ -74,14 +74,13 @@ def find_files(settings: ModelSettings) -> Files:
 def loaded(settings: ModelSettings, files: Files) -> Model:
     s, hparams = settings, files.checkpoint.hparams
     device = find_device(s.device, s.precision)
-    asked, tokens = s.cache(hparams.n_ctx)
-    free = free_memory()
-    rows = asked or rows_that_fit(hparams, s.precision, tokens, free)
+    rows, tokens = s.cache(hparams.n_ctx)
+    rows = rows or rows_that_fit(hparams, s.precision, tokens, free_memory())
     if device == "cpu":
-        require_memory(hparams, s.precision, rows, tokens, free)
+        require_memory(hparams, s.precision, rows, tokens, free_memory())
     with quiet(s.verbose):
         engine = load_engine(files.checkpoint, device, s.precision, s.threads)
-    return Model(files.encoder, engine, rows, files.checkpoint.folder.name)
+    return Model(files.encoder, engine, files.checkpoint.folder.name, rows)
 
 
 def find_chosen(name: str | None, models_dir: str | None) -> Path:

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpt2_sampler.cli.encodings import decoded, read_all, read_lines
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import aside, notice
+from gpt2_sampler.corpus.jobs import encoded
+from gpt2_sampler.encodings import decoded, read_all, read_lines
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import user_path
 
@@ -73,15 +74,8 @@ def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> 
     UsageError for one that cannot be continued."""
     if prompt.endswith(" "):
         aside("the prompt ends in a space; text is better without: words begin with their space")
-    tokens = model.encoder.encode(prompt, special_tokens=special_tokens)
-    window, rows = model.window, model.engine.hparams.n_vocab
-    if unknown := [token for token in tokens if token >= rows]:
-        raise UsageError(
-            f"the model has no weights for {model.encoder.decode(unknown[:1])!r} in the prompt, "
-            f"token {unknown[0]} of {rows}"
-        )
-    if not tokens:
-        raise UsageError("nothing of the prompt is in the model's vocabulary")
+    window = model.window
+    tokens = encoded(prompt, model.encoder, model.engine.hparams.n_vocab, special_tokens)
     if len(tokens) > window:
         left_out = len(tokens) - window
         notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")

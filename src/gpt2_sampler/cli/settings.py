@@ -1,4 +1,4 @@
-"""What the two sampling commands can be asked for, checked. Knows no files and no models."""
+"""What commands that load a model can be asked for, checked. Knows no files and no models."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags import brief, flag, kinds, reader
-from gpt2_sampler.corpus.jobs import LONG, TOP_SEED
+from gpt2_sampler.corpus.jobs import TOP_SEED
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 
 TOP_COUNT = 2**31 - 1
 TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
+SPECIAL_TOKENS = (
+    "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
+    "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's"
+)
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -27,7 +31,9 @@ class SamplingSettings:
         None, "fixes the samples; without it one is chosen and shown on stderr", "N"
     )
     nsamples: int = flag(1, "samples for each prompt", "N")
-    batch_size: int = flag(1, "samples written at the same time; never changes what they say", "N")
+    batch_size: int | None = flag(
+        1, "samples written at the same time; never changes what they say", "N"
+    )
     length: int | None = flag(None, "tokens in a sample", "N")
     temperature: float = flag(
         1.0, "below 1 more predictable, above 1 wilder, 0 the likeliest token every time", "T"
@@ -60,7 +66,8 @@ class SamplingSettings:
     @property
     def rows(self) -> int:
         """Samples written at the same time."""
-        return min(self.batch_size, self.nsamples or self.batch_size)
+        rows = self.batch_size or 1
+        return min(rows, self.nsamples or rows)
 
     @property
     def stop_texts(self) -> list[str]:
@@ -122,15 +129,15 @@ class ModelSettings:
         """The lowest value of each flag that counts something."""
         return {"threads": 1}
 
-    def cache(self, window: int) -> tuple[int | None, int]:
-        """Texts at the same time, None for as many as are worth it, and tokens of each, that the
-        model must have room for."""
+    def cache(self, window: int) -> tuple[int, int]:
+        """Texts at the same time, 0 for as many as are worth it, and tokens of each, that the model
+        must have room for."""
         return 1, window
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(ModelSettings, SamplingSettings):
-    """Every flag that both commands have. Raises UsageError for an impossible value."""
+    """Every flag that all sampling commands have. Raises UsageError for an impossible value."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -145,7 +152,7 @@ class Settings(ModelSettings, SamplingSettings):
         """Tokens in a sample of a model with this window, in tokens."""
         return self.length or window
 
-    def cache(self, window: int) -> tuple[int | None, int]:
+    def cache(self, window: int) -> tuple[int, int]:
         return self.rows, self.sample_length(window)
 
     def lowest(self) -> Mapping[str, int]:
@@ -155,126 +162,12 @@ class Settings(ModelSettings, SamplingSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class ShownSettings(Settings, ShowSettings):
-    """Flags of commands that show samples as they are written."""
+class WriterSettings(Settings, ShowSettings):
+    """Of commands that show a sample as it is written."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PromptSettings:
-    """The flag that says how a prompt is read."""
-
-    special_tokens: bool | None = flag(
-        None,
-        "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
-        "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class CorpusSettings(Settings):
-    """Flags of commands that write many samples."""
-
-    batch_size: int | None = flag(  # type: ignore[assignment]
-        None,
-        "samples written at the same time, by default as many as are worth it; never changes what "
-        "they say",
-        "N",
-    )
-    output: str | None = flag(
-        None,
-        "write records to this file, .jsonl, .jsonl.gz or .parquet; the same command again goes on "
-        "where it ends",
-        "FILE",
-    )
-    first: int = flag(0, "the number of the first sample", "K")
-    tokens: bool = flag(False, "records have their tokens")
-    logprobs: bool = flag(False, "records have the log-probability of each token")
-    ray: str | None = flag(
-        None, "write on the machines of a Ray cluster, or local for one of this machine", "ADDRESS"
-    )
-    quiet: bool = flag(False, "no progress bar and no notices, only errors")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("tokens", "logprobs"):
-            if getattr(self, name) and self.output is None:
-                raise UsageError(f"--{name} is for records; add --output FILE")
-        if (self.output or "").endswith(".parquet") and self.nsamples == 0:
-            raise UsageError("a Parquet file has an end; say how many samples with --nsamples")
-
-    @property
-    def endless(self) -> bool:
-        """Whether the number of samples is not known before."""
-        return self.nsamples == 0
-
-    @property
-    def makes_records(self) -> bool:
-        """Whether many samples are wanted soon rather than each one as it is written."""
-        return self.output is not None or self.ray is not None
-
-    @property
-    def rows(self) -> int | None:  # type: ignore[override]
-        """None for as many as are worth it."""
-        return self.batch_size
-
-    def lowest(self) -> Mapping[str, int]:
-        return {**super().lowest(), "first": 0}
-
-
-@dataclasses.dataclass(frozen=True)
-class GenerateSettings(CorpusSettings, ShownSettings):
-    """Writes samples out of nothing, one after another, to stdout or a file.
-
-    For text that reads well, try: --top_k 40 --temperature 0.7
-    """
-
-    nsamples: int = flag(0, "samples to write, 0 for no end", "N")
-    length: int | None = flag(None, "tokens in a sample, by default the model's window", "N")
-
-    @property
-    def rows(self) -> int | None:  # type: ignore[override]
-        rows = self.batch_size or (None if self.makes_records else 1)
-        return min(rows, self.nsamples or rows) if rows else None
-
-    def lowest(self) -> Mapping[str, int]:
-        return {**super().lowest(), "nsamples": 0}
-
-
-@dataclasses.dataclass(frozen=True)
-class ConditionalSettings(CorpusSettings, PromptSettings):
-    """Continues the prompts of a file, or of stdin: many at the same time, in order.
-
-    Each line is a prompt, or a JSON object (.jsonl) with "prompt" and, if wanted, "id" and settings
-    of its own: seed, length, temperature, top_k, top_p, repetition_penalty, no_repeat_ngram.
-    """
-
-    prompts: str = flag("-", "the file of prompts, also without --prompts; - for stdin", "FILE")
-    separator: str | None = flag(
-        None, "prompts have several lines each; one that is this text stands between two", "TEXT"
-    )
-    jsonl: bool = flag(False, "lines are JSON objects, whatever the file's name ends in")
-    on_long: str = flag(
-        "tail", "tail takes the end of a prompt longer than the window, error takes none of it", "W"
-    )
-    length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.on_long not in LONG:
-            raise UsageError(f"--on_long must be one of {', '.join(LONG)}, not {self.on_long!r}")
-        if self.separator is not None and self.jsonl:
-            raise UsageError("--separator and --jsonl exclude each other; give one of them")
-
-    @property
-    def endless(self) -> bool:
-        return True  # prompts are read one by one
-
-    def sample_length(self, window: int) -> int:
-        return self.length or max(1, window // 2)
-
-
-@dataclasses.dataclass(frozen=True)
-class InteractiveSettings(ShownSettings, PromptSettings):
+class InteractiveSettings(WriterSettings):
     """Asks for a prompt, continues it, and asks again (/help at the prompt tells more).
 
     Each line of a pipe is a prompt.
@@ -287,6 +180,7 @@ class InteractiveSettings(ShownSettings, PromptSettings):
         None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
     )
     prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
+    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)
@@ -319,7 +213,7 @@ def changeable() -> list[dataclasses.Field[Any]]:
     return [*dataclasses.fields(SamplingSettings), *dataclasses.fields(ShowSettings)]
 
 
-def shown(settings: Settings) -> str:
+def shown(settings: WriterSettings) -> str:
     """The flags that can be changed, with their values, one a line."""
     lines = []
     for field in changeable():

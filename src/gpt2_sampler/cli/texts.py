@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from gpt2_sampler.cli.encodings import decoded, read_all
+from gpt2_sampler.encodings import decoded, read_all
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import reason, user_path
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gpt2_sampler.cli.display import Display, paints
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.quiet import quiet
-from gpt2_sampler.cli.settings import ShownSettings
+from gpt2_sampler.cli.settings import WriterSettings
 from gpt2_sampler.cli.terminal import aside, show
 from gpt2_sampler.corpus.jobs import stream
 from gpt2_sampler.decoding.batch import END_OF_TEXT, Batch, Request, Token
@@ -27,7 +27,7 @@ CLOSING = f"{RULE}{RULE}\n"
 def write(
     batch: Batch,
     model: Model,
-    settings: ShownSettings,
+    settings: WriterSettings,
     prompt: Sequence[int],
     numbers: range | itertools.count[int],
     *,
@@ -58,7 +58,7 @@ def write(
                 tokens = batch.step()
             verbose = True
             for token in tokens:
-                sheet = sheets[token.request.stream[1]]
+                sheet = sheets[token.request.stream[-1]]
                 sheet.add(token)
                 if sheet.text.ended and not token.ended:
                     batch.cancel(token.request.id)
@@ -78,7 +78,7 @@ def write(
 
 def sample(
     model: Model,
-    settings: ShownSettings,
+    settings: WriterSettings,
     prompt: Sequence[int],
     number: int,
     length: int,

@@ -14,6 +14,7 @@ import itertools
 import logging
 import os
 import platform
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -24,12 +25,14 @@ from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.engines.memory import free_memory, rows_that_fit
 from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
+from gpt2_sampler.files import reason
 from gpt2_sampler.opening import load_tokenizer, open_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
 LOCAL = "local"
 BLOCK = 128  # jobs: four times the rows of a usual batch, so that few of them idle at its end
+PATIENCE = 10  # seconds
 AHEAD = 4  # blocks for each worker that may be done before an earlier one is
 
 
@@ -46,8 +49,8 @@ class Source:
     device: str
     precision: str
     threads: int | None
-    rows: int | None
-    """Texts at the same time; None for as many as fit."""
+    rows: int
+    """Texts at the same time; 0 for as many as are worth it."""
 
 
 class Worker:
@@ -86,38 +89,44 @@ def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> I
     where there is no such cluster, and what a worker raises."""
     connect(address)
     import ray
-    from ray.util import ActorPool
 
     try:
-        workers = start_workers(source, plan)
-        pool = ActorPool(workers)
-        waiting = iter(jobs)
-        blocks = iter(lambda: list(itertools.islice(waiting, BLOCK)), [])
-        done: dict[int, list[Record]] = {}
-        begun = written = 0
-
-        while True:
-            while pool.has_free() and begun < written + AHEAD * len(workers):
-                block = next(blocks, None)
-                if block is None:
-                    break
-                pool.submit(lambda worker, block: worker.write.remote(*block), (begun, block))
-                begun += 1
-            if not pool.has_next():
-                return
-            number, records = pool.get_next_unordered()
-            done[number] = records
-            ready = list[Record]()
-            while written in done:
-                ready += done.pop(written)
-                written += 1
-            yield Piece(sum(record["length"] for record in records), ready)
+        yield from spread(start_workers(source, plan), jobs)
     except ray.exceptions.RayTaskError as problem:
         raise of_worker(problem) from None
     except ray.exceptions.RayError as problem:
         raise SamplerError(f"the cluster failed: {first_line(problem)}") from None
     finally:
         ray.shutdown()
+
+
+def spread(workers: Sequence[Any], jobs: Iterable[Job]) -> Iterator[Piece]:
+    """Gives a block to whichever worker is idle, and holds back what comes before its turn."""
+    from ray.util import ActorPool
+
+    pool = ActorPool(workers)
+    waiting = iter(jobs)
+    few = list(itertools.islice(waiting, BLOCK * len(workers)))  # some for every worker
+    size = -(-len(few) // len(workers))
+    waiting = itertools.chain(few, waiting)
+    done: dict[int, list[Record]] = {}
+    begun = written = 0
+    while True:
+        while pool.has_free() and begun < written + AHEAD * len(workers):
+            block = list(itertools.islice(waiting, size))
+            if not block:
+                break
+            pool.submit(lambda worker, numbered: worker.write.remote(*numbered), (begun, block))
+            begun += 1
+        if not pool.has_next():
+            return
+        number, records = pool.get_next_unordered()
+        done[number] = records
+        ready = list[Record]()
+        while written in done:
+            ready += done.pop(written)
+            written += 1
+        yield Piece(sum(record["length"] for record in records), ready)
 
 
 def connect(address: str) -> None:
@@ -127,38 +136,48 @@ def connect(address: str) -> None:
         import ray
     except ImportError:
         raise SamplerError("clusters need the package ray; type: pip install ray") from None
+    if address != LOCAL:
+        require_answer(address)
+    alone = {"include_dashboard": False} if address == LOCAL else {}
     try:
-        ray.init(
-            None if address == LOCAL else address,
-            include_dashboard=False if address == LOCAL else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({"num_cpus": os.cpu_count()} if address == LOCAL else {}),
-        )
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except (ConnectionError, OSError, ValueError, RuntimeError) as problem:
         raise UsageError(f"there is no Ray cluster at {address} ({first_line(problem)})") from None
 
 
+def require_answer(address: str) -> None:
+    """Raises UsageError at once where nobody listens: Ray would try again for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"a Ray cluster's address is HOST:PORT, or {LOCAL}, not {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as problem:
+        raise UsageError(f"there is no Ray cluster at {address} ({reason(problem)})") from None
+
+
 def start_workers(source: Source, plan: Plan) -> list[Any]:
     """One on every machine, or as many as it has cores for where threads are given, or one on
-    every GPU."""
+    every GPU. Those of a machine that is gone move to others."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    forever = {"max_restarts": -1, "max_task_retries": -1}
+    resource = "GPU" if source.device == "gpu" else "CPU"
     workers = []
     for node in filter(lambda node: node["Alive"], ray.nodes()):
-        has = node["Resources"]
-        if source.device == "gpu":
-            each: dict[str, Any] = {"num_gpus": 1}
-            n_workers = int(has.get("GPU", 0))
-        else:
-            each = {"num_cpus": source.threads or int(has.get("CPU", 0))}
-            n_workers = int(has.get("CPU", 0)) // each["num_cpus"] if each["num_cpus"] else 0
-        remote = ray.remote(**each, **forever)(Worker)
-        workers += [remote.remote(source, plan) for _ in range(n_workers)]
+        there = int(node["Resources"].get(resource, 0))
+        each = 1 if resource == "GPU" else source.threads or there
+        # A worker claims half of the cores it uses, which leaves room for one that moves here.
+        claim = {"num_gpus": 1} if resource == "GPU" else {"num_cpus": each // 2 or 0.5}
+        worker = ray.remote(Worker).options(
+            **claim,
+            max_restarts=-1,
+            max_task_retries=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=True),
+        )
+        workers += [worker.remote(source, plan) for _ in range(there // each if each else 0)]
     if not workers:
-        what = "GPU" if source.device == "gpu" else f"machine with {source.threads or 1} cores"
-        raise UsageError(f"the cluster has no {what}")
+        raise UsageError(f"the cluster has no machine with {source.threads or 1} {resource}")
     return workers
 
 

@@ -18,6 +18,7 @@ from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.tokenizer.load import Tokenizer
+from gpt2_sampler.weights.hparams import HParams
 
 TOP_SEED = 2**32 - 1
 LOWEST = {"seed": 0, "length": 1}
@@ -42,7 +43,7 @@ class Plan:
     ends: frozenset[int] = frozenset()
     on_long: str = LONG[0]
     special_tokens: bool | None = None
-    """As tokenizers take it."""
+    """Whether names of special tokens in a prompt are those tokens, as Tokenizer.encode has it."""
     tokens: bool = False
     logprobs: bool = False
 
@@ -71,11 +72,11 @@ class Job:
 
 def stream(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, ...]:
     """Whose noise a sample is drawn with: the first 8 bytes of the SHA-256 of the prompt's tokens,
-    in decimal with spaces between, stand beside the two numbers."""
+    in decimal with spaces between, as a little-endian number, stand between the two."""
     if not prompt:
         return seed, sample
     digest = hashlib.sha256(" ".join(map(str, prompt)).encode()).digest()
-    return seed, sample, int.from_bytes(digest[:8], "little")
+    return seed, int.from_bytes(digest[:8], "little"), sample
 
 
 def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
@@ -87,12 +88,12 @@ def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
 
 
 def after_prompts(
-    prompts: Iterable[Prompt], plan: Plan, tokenizer: Tokenizer, window: int
+    prompts: Iterable[Prompt], plan: Plan, tokenizer: Tokenizer, hparams: HParams
 ) -> Iterator[Job]:
     """The samples of each prompt. Their ids are the prompt's, or count the records."""
     place = 0
     for prompt in prompts:
-        job = of_prompt(prompt, plan, tokenizer, window)
+        job = of_prompt(prompt, plan, tokenizer, hparams)
         samples = 1 if job.problem else plan.samples
         for sample in range(plan.first, plan.first + samples):
             id = place if prompt.id is None else prompt.id
@@ -100,7 +101,7 @@ def after_prompts(
             place += 1
 
 
-def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, window: int) -> Job:
+def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams) -> Job:
     job = Job(
         0, 0, plan.seed, (), plan.length, plan.sampling, prompt.text, settings=prompt.settings
     )
@@ -108,15 +109,31 @@ def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, window: int) -> 
         if prompt.problem:
             raise UsageError(prompt.problem)
         job = with_settings(job)
-        tokens = tokenizer.encode(prompt.text, special_tokens=plan.special_tokens)
-        if not tokens:
-            raise UsageError("nothing of it is in the model's vocabulary")
-        left_out = max(0, len(tokens) - window)
+        tokens = encoded(prompt.text, tokenizer, hparams.n_vocab, plan.special_tokens)
+        left_out = max(0, len(tokens) - hparams.n_ctx)
         if left_out and plan.on_long == "error":
-            raise UsageError(f"it has {len(tokens)} tokens, the model's window {window}")
+            raise UsageError(
+                f"the prompt has {len(tokens)} tokens, more than the model's window of "
+                f"{hparams.n_ctx}"
+            )
     except UsageError as error:
         return dataclasses.replace(job, settings={}, problem=f"line {prompt.line}: {error}")
-    return dataclasses.replace(job, tokens=tuple(tokens[-window:]), left_out=left_out)
+    return dataclasses.replace(job, tokens=tuple(tokens[-hparams.n_ctx :]), left_out=left_out)
+
+
+def encoded(
+    text: str, tokenizer: Tokenizer, n_vocab: int, special_tokens: bool | None
+) -> list[int]:
+    """A prompt's tokens. Raises UsageError for one that the model cannot continue."""
+    tokens = tokenizer.encode(text, special_tokens=special_tokens)
+    if unknown := [token for token in tokens if token >= n_vocab]:
+        raise UsageError(
+            f"the model has no weights for {tokenizer.decode(unknown[:1])!r} in the prompt, "
+            f"token {unknown[0]} of {n_vocab}"
+        )
+    if not tokens:
+        raise UsageError("nothing of the prompt is in the model's vocabulary")
+    return tokens
 
 
 def with_settings(job: Job) -> Job:

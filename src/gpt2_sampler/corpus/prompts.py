@@ -5,23 +5,23 @@ What is no prompt comes in its place, with what is wrong: one bad line ends no r
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import gzip
-import io
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gpt2_sampler.encodings import decoded, raw_lines
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import reason, require_regular
+from gpt2_sampler.files import reason
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
 """How the names of files end whose lines are JSON objects."""
-NO_TEXT = re.compile("[\ud800-\udfff]")
-"""Bytes that are no UTF-8, as Python keeps them, or half a character that a line of JSON has."""
+HALF = re.compile("[\ud800-\udfff]")
+"""A half of UTF-16's pairs, which JSON can have by itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,90 +37,73 @@ class Prompt:
 
 
 def open_prompts(path: Path) -> BinaryIO:
-    """A file's bytes, unpacked where its name ends in .gz. Raises UsageError."""
+    """A file of any kind, a shell's <(command) too; unpacked where its name ends in .gz. Raises
+    UsageError."""
     try:
-        require_regular(path, path.stat(), UsageError)
-        return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+        file = path.open("rb")
     except OSError as problem:
         raise UsageError(f"{path} cannot be read ({reason(problem)})") from None
+    return gzip.open(file) if path.suffix == ".gz" else file  # type: ignore[return-value]
 
 
 def read_prompts(
-    file: BinaryIO, *, json_lines: bool, separator: str | None = None
+    file: BinaryIO,
+    source: str,
+    *,
+    json_lines: bool,
+    separator: str | None = None,
+    encoding: str = "utf-8",
 ) -> Iterator[Prompt]:
     """Each line is a prompt, or a JSON object that has one; with a separator, what stands between
-    lines that are it. Empty ones are passed over. Raises UsageError where the file ends badly."""
-    try:
-        lines = enumerate(text_lines(file), 1)
-        yield from map_lines(lines) if json_lines else plain_prompts(lines, separator)
-    except (OSError, EOFError, UnicodeError) as problem:
-        raise UsageError(f"the prompts cannot be read to their end ({reason(problem)})") from None
-
-
-def text_lines(file: BinaryIO) -> Iterator[str]:
-    """Without their ends. UTF-8, or UTF-16 where the file begins with its mark."""
-    buffered = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[type-var]
-    utf_16 = buffered.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    text = (
-        io.TextIOWrapper(buffered, "utf-16")
-        if utf_16
-        else io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape")
-    )
-    for line in text:
-        yield line.removesuffix("\n")
-
-
-def plain_prompts(lines: Iterable[tuple[int, str]], separator: str | None) -> Iterator[Prompt]:
-    if separator is None:
-        for number, line in lines:
-            if line:
-                yield checked(Prompt(number, line))
+    lines that are it. Empty ones are passed over. Raises UsageError for what cannot be read."""
+    lines = text_lines(file, source, encoding)
+    if separator is not None:
+        yield from between(lines, separator)
         return
-    part: list[str] = []
-    began = 1
-    for number, line in lines:
-        if line == separator:
-            yield from joined(part, began)
-            part, began = [], number + 1
-        else:
+    for line in lines:
+        if line.problem or line.text:
+            yield of_json(line) if json_lines and not line.problem else line
+
+
+def text_lines(file: BinaryIO, source: str, encoding: str) -> Iterator[Prompt]:
+    """Each with its number, and what is wrong where it is no text."""
+    for number, data in enumerate(raw_lines(file, source), 1):
+        try:
+            yield Prompt(number, decoded(data, "it", encoding).removesuffix("\n"))
+        except UsageError as error:
+            yield Prompt(number, data.decode(errors="replace").rstrip("\r\n"), problem=str(error))
+
+
+def between(lines: Iterable[Prompt], separator: str) -> Iterator[Prompt]:
+    """Prompts of several lines."""
+    part: list[Prompt] = []
+    for line in itertools.chain(lines, [Prompt(0, separator)]):
+        if line.text != separator:
             part.append(line)
-    yield from joined(part, began)
+        elif any(one.text for one in part):
+            problem = next((one.problem for one in part if one.problem), "")
+            text = "\n".join(one.text for one in part).strip("\n")
+            yield Prompt(part[0].line, text, problem=problem)
+            part = []
+        else:
+            part = []
 
 
-def joined(part: list[str], began: int) -> Iterator[Prompt]:
-    if any(part):
-        yield checked(Prompt(began, "\n".join(part).strip("\n")))
+def of_json(line: Prompt) -> Prompt:
+    def problem(what: str) -> Prompt:
+        return dataclasses.replace(line, text="", problem=what)
 
-
-def map_lines(lines: Iterable[tuple[int, str]]) -> Iterator[Prompt]:
-    for number, line in lines:
-        if line.strip():
-            yield of_json(number, line)
-
-
-def of_json(number: int, line: str) -> Prompt:
     try:
-        content = json.loads(line)
-    except (ValueError, RecursionError) as problem:
-        return Prompt(number, "", problem=f"it is no JSON ({problem})")
+        content = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        return problem(f"it is no JSON ({error})")
     if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
-        return Prompt(number, "", problem='it is no object with a text called "prompt"')
+        return problem('it is no JSON object with a text called "prompt"')
     id, text = content.pop("id", None), content.pop("prompt")
-    if id is not None and (isinstance(id, bool) or not isinstance(id, int) or id < 0):
-        return Prompt(number, shown(text), problem=f"its id must be 0 or more, not {id!r:.40}")
-    return checked(Prompt(number, text, id, content))
-
-
-def checked(prompt: Prompt) -> Prompt:
-    if not prompt.text:
-        return dataclasses.replace(prompt, problem="its prompt is empty")
-    if NO_TEXT.search(prompt.text):
-        return dataclasses.replace(
-            prompt, text=shown(prompt.text), problem="it is no text in UTF-8"
-        )
-    return prompt
-
-
-def shown(text: str) -> str:
-    """As text that can be written."""
-    return NO_TEXT.sub("\ufffd", text)
+    if id is not None and not (isinstance(id, int) and not isinstance(id, bool) and id >= 0):
+        return problem(f"its id must be a whole number, 0 or more, not {id!r:.40}")
+    if not text:
+        return problem("its prompt is empty")
+    if HALF.search(text):
+        return problem("its prompt has half a character, which is no text")
+    return Prompt(line.line, text, id, content)

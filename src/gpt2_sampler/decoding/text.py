@@ -51,7 +51,7 @@ class SampleText:
     @property
     def number(self) -> int:
         """Of the sample, from 0 on."""
-        return self.request.stream[1]
+        return self.request.stream[-1]
 
     def add(self, token: Token) -> None:
         self._draws += 1

@@ -67,17 +67,26 @@ def read_all(file: BinaryIO, source: str, encoding: str = "utf-8") -> str:
 
 def read_lines(file: BinaryIO, source: str, encoding: str = "utf-8") -> Iterator[str]:
     """Each line as soon as it comes, without its break. What has UTF-16's mark is read whole."""
+    for number, data in enumerate(raw_lines(file, source), 1):
+        yield from decoded(data, f"line {number} of {source}", encoding).rstrip("\n").split("\n")
+
+
+def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
+    """Each line's bytes as soon as they come, with its break. What has the mark of UTF-16 or
+    UTF-32 is read whole, and comes as UTF-8."""
     try:
-        first = file.readline(LIMIT + 1)
-    except OSError as error:
-        raise UsageError(f"{source} cannot be read ({error.strerror or error})") from None
-    _, found = marked(first)
-    if found not in (None, "utf-8"):
-        yield from decoded(first + file.read(LIMIT), source).split("\n")
-        return
-    number, line = 1, first
-    while line:
-        if len(line) > LIMIT:
-            raise UsageError(f"line {number} of {source} has more than {LIMIT:,} bytes")
-        yield from decoded(line, f"line {number} of {source}", encoding).rstrip("\n").split("\n")
-        number, line = number + 1, file.readline(LIMIT + 1)
+        line = file.readline(LIMIT + 1)
+        _, found = marked(line)
+        if found not in (None, "utf-8"):
+            text = decoded(line + file.read(LIMIT), source)
+            yield from text.encode().splitlines(keepends=True)
+            return
+        number = 1
+        while line:
+            if len(line) > LIMIT:
+                raise UsageError(f"line {number} of {source} has more than {LIMIT:,} bytes")
+            yield line
+            number, line = number + 1, file.readline(LIMIT + 1)
+    except (OSError, EOFError) as error:  # the latter of gzip, for half a file
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{source} cannot be read ({reason})") from None

@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from gpt2_sampler.cli import encodings
-from gpt2_sampler.cli.encodings import decoded, read_all, read_lines
+from gpt2_sampler import encodings
+from gpt2_sampler.encodings import decoded, read_all, read_lines
 from gpt2_sampler.errors import UsageError
 
 MARKED = [
