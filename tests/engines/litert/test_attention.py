@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from gpt2_sampler.engines.litert.attention import (
     Plain,
     find_kernel,
     runs,
+    untouched,
 )
 
 LAYERS, ROWS, SLOTS = 2, 5, 3 * CHUNK + 7
@@ -125,6 +129,21 @@ def test_a_row_that_was_copied_is_the_same(int8: bool, tokens: int) -> None:
     for row in (0, 4):
         again = attend(fast, [row], [tokens], step)
         np.testing.assert_array_equal(again, attend(fast, [2], [tokens], step))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in memory")
+def test_room_costs_nothing_until_it_is_used() -> None:
+    def resident() -> int:  # bytes
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    used = [np.ones(1 << 20, np.float32) for _ in range(64)]  # freed memory lies about
+    del used
+    before = resident()
+    room = untouched([16, 1 << 20], np.float32)
+    assert resident() - before < 1 << 20
+    assert room.shape == (16, 1 << 20) and not room[::5, ::4096].any()
+    room[3] = 1
+    assert resident() - before > 4 << 20
 
 
 @compiled

@@ -12,8 +12,11 @@ import ctypes
 import importlib.machinery
 import itertools
 import logging
+import math
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +71,7 @@ class Plain(Attention):
     def __init__(
         self, layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool
     ) -> None:
-        self.cache = np.zeros([layers, rows, 2, heads, slots, head_size], np.float32)
+        self.cache = untouched([layers, rows, 2, heads, slots, head_size], np.float32)
         self.int8 = int8
 
     def begin(self, rows: Numbers, positions: Numbers) -> None:
@@ -114,6 +117,17 @@ def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
     return np.r_[np.concatenate(cut), len(rows)].astype(np.int32)
 
 
+def untouched(shape: Sequence[int], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Zeros that the system gives page by page when they are touched, and takes back when they are
+    dropped. np.zeros may take memory that was used before, and touches all of it."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    try:
+        room = mmap.mmap(-1, max(1, size))
+    except OSError as error:
+        raise MemoryError(str(error)) from None
+    return np.frombuffer(room, dtype, math.prod(shape)).reshape(shape)
+
+
 class Call(ctypes.Structure):
     """As in attention.c."""
 
@@ -128,8 +142,7 @@ class Call(ctypes.Structure):
 class Kernel(Attention):
     """attention.c, which says how the caches lie in memory.
 
-    Their room is zeros that the system gives when they are touched: it costs nothing until used,
-    and is never moved.
+    Their room costs nothing until it is used, and is never moved.
     """
 
     def __init__(
@@ -149,10 +162,9 @@ class Kernel(Attention):
         self.library, self.threads = library, threads
         self.version = library.attention_versions() - 1
         self.heads = heads
-        self.keys = [np.zeros([rows, heads, slots * head_size], dtype) for _ in range(layers)]
-        self.values = [np.zeros([rows, heads, slots * wide], dtype) for _ in range(layers)]
-        shape = [layers, 2, rows, heads, slots if int8 else 0]
-        self.scales = np.zeros(shape, np.float32)
+        self.keys = untouched([layers, rows, heads, slots * head_size], dtype)
+        self.values = untouched([layers, rows, heads, slots * wide], dtype)
+        self.scales = untouched([layers, 2, rows, heads, slots if int8 else 0], np.float32)
         self.calls = [
             Call(
                 keys=keys.ctypes.data,
@@ -183,11 +195,10 @@ class Kernel(Attention):
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
         filled = -(-tokens // CHUNK) * CHUNK
         slots = self.calls[0].slots
-        for layer in (*self.keys, *self.values):
-            end = layer.shape[-1] // slots * filled
-            for target in targets:
-                layer[target, :, :end] = layer[source, :, :end]
         for target in targets:
+            for cache in self.keys, self.values:
+                end = cache.shape[-1] // slots * filled
+                cache[:, target, :, :end] = cache[:, source, :, :end]
             self.scales[:, :, target, :, :filled] = self.scales[:, :, source, :, :filled]
 
 

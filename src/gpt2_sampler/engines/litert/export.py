@@ -25,7 +25,7 @@ from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.tensor_bundle import crc32c
 
-EXPORT_VERSION = 2
+EXPORT_VERSION = 3
 """Goes up whenever the same weights would give another file: test_export.py pins one."""
 FOLDER = "litert"
 LENGTH_SIZE, CRC_SIZE = 8, 4  # bytes, at the file's end: of the notes before them, of all of it

@@ -24,6 +24,7 @@ from gpt2_sampler.engines.litert.flatbuffer import DYNAMIC, Array, File, Graph, 
 from gpt2_sampler.weights.hparams import HParams
 
 INT8_TOP, TINY = 127, 1e-30
+LARGE = 3  # times the usual size of a column
 EMBEDDINGS = ("wte", "lm_head")
 NORM_BEFORE = {"c_attn": "ln_1", "c_fc": "ln_2"}
 
@@ -202,11 +203,15 @@ def scalar(graph: Graph, value: float) -> int:
 
 
 def even_columns(matrix: Array) -> Array:  # [V, E] -> [E]
-    """What to divide an embedding's columns by, so that none is much larger than the others: a
-    row in int8 has one scale, which a few large columns would take from all the rest. What stands
-    beside the matrix, the gain before it or the sum after it, is multiplied by the same."""
+    """What to divide an embedding's columns by, so that none is far larger than the others: a row
+    in int8 has one scale, which a few such columns would take from all the rest. What stands
+    beside the matrix, the gain before it or the sum after it, is multiplied by the same.
+
+    1 for columns of usual size: their rows are told more exactly as they are.
+    """
     sizes = np.sqrt(np.mean(np.square(matrix, dtype=np.float32), axis=0))
-    return np.maximum(sizes / max(sizes.mean(), TINY), TINY).astype(np.float32)
+    usual = LARGE * max(float(np.median(sizes)), TINY)
+    return np.maximum(sizes / usual, 1).astype(np.float32)
 
 
 def quantize(matrix: Array) -> tuple[Array, Array]:
