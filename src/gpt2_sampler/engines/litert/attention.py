@@ -30,6 +30,11 @@ WORTH_A_THREAD = 4096
 """Vectors to be looked at in a call: fewer are done sooner than a second thread wakes up."""
 INT8_TOP, TINY = np.float32(127), np.float32(1e-30)
 
+PRIVATE: dict[str, int] = (
+    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+)
+"""Memory that no child process shares; Windows has no other."""
+
 log = logging.getLogger(__name__)
 
 
@@ -122,7 +127,7 @@ def untouched(shape: Sequence[int], dtype: type[np.generic]) -> npt.NDArray[Any]
     dropped. np.zeros may take memory that was used before, and touches all of it."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
-        room = mmap.mmap(-1, max(1, size))
+        room = mmap.mmap(-1, max(1, size), **PRIVATE)
     except OSError as error:
         raise MemoryError(str(error)) from None
     return np.frombuffer(room, dtype, math.prod(shape)).reshape(shape)
