@@ -8,6 +8,8 @@ from setuptools import Extension, find_packages, setup
 HERE = Path(__file__).parent
 PACKAGE = HERE / "src" / "gpt2_sampler"
 VERSION = re.search(r'__version__ = "(.+)"', (PACKAGE / "__init__.py").read_text("utf-8"))[1]
+BUNDLED = {"gpt2_sampler.demo": "models/demo", "gpt2_sampler.demo_zh": "models/demo-zh"}
+"""Models that lie in the checkout where people look for them, and in a wheel inside the package."""
 
 setup(
     name="gpt2-sampler",
@@ -24,12 +26,10 @@ setup(
         "plot": ["matplotlib>=3.8"],
         "ray": ["ray>=2.9"],
     },
-    # The demo model lies in the checkout where people look for it and in the wheel inside the
-    # package.
-    packages=[*find_packages("src"), "gpt2_sampler.demo"],
-    package_dir={"": "src", "gpt2_sampler.demo": "models/demo"},
+    packages=[*find_packages("src"), *BUNDLED],
+    package_dir={"": "src", **BUNDLED},
     package_data={
-        "gpt2_sampler.demo": ["*"],
+        **{package: ["*"] for package in BUNDLED},
         "gpt2_sampler.seeing": ["page.html", "page.css", "page.js"],
     },
     include_package_data=False,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import DEMO, ROOT
+from gpt2_sampler.registry import BUNDLED
+from tests.checkpoints import ROOT
 
 PACKAGE = ROOT / "src" / "gpt2_sampler"
 GENERATE = ROOT / "src" / "generate_unconditional_samples.py"
@@ -206,14 +207,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_a_wheel_holds_one_package_and_the_demo_model(wheel: Path) -> None:
+def test_a_wheel_holds_one_package_and_the_bundled_models(wheel: Path) -> None:
     names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
     assert any(name.startswith("gpt2_sampler/engines/litert/_attention.") for name in names)
     modules = {name for name in names if name.endswith(".py")}
     assert modules == {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for p in PACKAGE.rglob("*.py")}
-    demo = {name.split("/")[-1] for name in names if name.startswith("gpt2_sampler/demo/")}
-    assert demo == {path.name for path in DEMO.iterdir() if path.is_file()}
+    for bundled in BUNDLED:
+        folder = f"gpt2_sampler/{bundled.replace('-', '_')}/"
+        files = {name.split("/")[-1] for name in names if name.startswith(folder)}
+        here = ROOT / "models" / bundled
+        assert files == {path.name for path in here.iterdir() if path.is_file()}
 
 
 def test_installed_it_samples_from_any_folder(wheel: Path, tmp_path: Path) -> None:

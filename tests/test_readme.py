@@ -85,6 +85,17 @@ def test_the_python_example_runs(clone: Path) -> None:
     assert len(done.stdout.split()) > 10
 
 
+def test_the_chinese_command_prints_what_the_page_says(clone: Path) -> None:
+    page = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    command, *others = re.findall(r"^(?:python3|printf) .*$", page, re.MULTILINE)
+    printed = re.search(r"得到：\n\n```\n(.*?)```", page, re.DOTALL)
+    done = run(command, clone)
+    assert printed is not None and done.stdout == printed[1]
+    for other in others:
+        done = run(other.removesuffix(" | tee samples"), clone)
+        assert done.returncode == 0 and done.stdout.startswith(f"{RULE} SAMPLE 1 {RULE}\n")
+
+
 @pytest.mark.parametrize("command", [c for c in commands() if c.endswith("| tee samples")])
 def test_tee_writes_samples_and_nothing_else(clone: Path, command: str) -> None:
     done = run(command, clone)
@@ -115,7 +126,7 @@ def test_every_flag_of_the_help_is_in_the_readme() -> None:
 
 
 def test_every_file_that_the_pages_name_is_there() -> None:
-    for page in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md"):
+    for page in ("README.md", "README.zh.md", "CONTRIBUTING.md", "benchmarks/README.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         for name in re.findall(r"\]\(([\w/.-]+)\)", text):
             assert ((ROOT / page).parent / name).exists(), (page, name)

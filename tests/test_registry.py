@@ -69,7 +69,7 @@ def test_a_model_of_a_hub_is_found_with_and_without_its_prefix(models: Path) -> 
         ("345M", "there is no model '345M' in models"),
         ("demos", "did you mean demo?"),
         ("mine2", "did you mean mine?"),
-        ("x", "here are demo, mine, to be downloaded 117M, 1558M, 345M, 774M"),
+        ("x", "here are demo, demo-zh, mine, to be downloaded 117M, 1558M, 345M, 774M"),
         ("", "there is no model ''"),
     ],
 )

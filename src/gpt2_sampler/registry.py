@@ -16,7 +16,8 @@ import platformdirs
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import user_path
 
-DEMO = "demo"
+DEMO, DEMO_ZH = BUNDLED = "demo", "demo-zh"
+"""The models that come with the package, for English and for Chinese."""
 DEFAULT = "117M"
 HUB = "hf:"
 """Before the name of a model on a Hugging Face hub, OWNER/NAME; its folder is named so too."""
@@ -80,11 +81,11 @@ def checkout() -> Path | None:
     return folder if (folder / "download_model.py").is_file() else None
 
 
-def demo_folder() -> Path:
-    """The bundled model: part of the installed package, or models/demo of the checkout."""
+def bundled_folder(name: str) -> Path:
+    """Of a bundled model: part of the installed package, or in the checkout's models folder."""
     package = Path(__file__).resolve().parent
-    installed = package / DEMO
-    return installed if installed.is_dir() else package.parents[1] / "models" / DEMO
+    installed = package / name.replace("-", "_")
+    return installed if installed.is_dir() else package.parents[1] / "models" / name
 
 
 def find_model(name: str, models_dir: str | None = None) -> Path:
@@ -98,14 +99,14 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     for candidate in (folder_name, *aliases(name)):
         if name and (models / candidate).is_dir():
             return models / candidate
-    if name == DEMO:
-        return demo_folder()
+    if name in BUNDLED:
+        return bundled_folder(name)
     if name and (path.exists() or path.with_name(f"{path.name}.index").exists()):
         return path
     missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):
         raise UsageError(missing, fetch=(name, models_dir))
-    here = {DEMO, *(path.name for path in folders_in(models))}
+    here = {*BUNDLED, *(path.name for path in folders_in(models))}
     if near := difflib.get_close_matches(name, here | {*RELEASED}, n=1):
         raise UsageError(f"{missing}; did you mean {near[0]}?")
     others = ", ".join(sorted({*RELEASED} - here))
@@ -116,7 +117,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
 
 
 def find_default(models_dir: str | None = None) -> Path:
-    """The model for who named none: DEFAULT where it is, else the bundled one."""
+    """The model for who named none: DEFAULT where it is, else the bundled one for English."""
     try:
         return find_model(DEFAULT, models_dir)
     except UsageError:

@@ -23,7 +23,8 @@ BYTES = Encoder({symbol: token for token, symbol in enumerate(BYTE_SYMBOLS)}, []
 def session(**flags: object) -> Session:
     options = {"seed": 5, "length": 23} | flags
     settings = InteractiveSettings(**options)  # type: ignore[arg-type]
-    return Session(Model(BYTES, FakeEngine(256, 41)), settings)
+    model = Model(BYTES, FakeEngine(256, 41))
+    return Session(lambda prompt: model, settings)
 
 
 def texts(session: Session) -> list[str]:
@@ -112,7 +113,8 @@ def test_the_transcript_has_a_prompt_once_with_all_that_followed(
 def test_ctrl_c_keeps_what_every_sample_has_by_then(batch_size: int) -> None:
     engine = Pressing(256, 41)
     story = session(length=1000, nsamples=3, batch_size=batch_size)
-    story.model = Model(BYTES, engine)
+    model = Model(BYTES, engine)
+    story.answering = lambda prompt: model
     engine.press_at = 30
     story.ask("Once")
     assert len(story.steps[-1].samples) == batch_size
@@ -126,7 +128,8 @@ def test_ctrl_c_keeps_what_every_sample_has_by_then(batch_size: int) -> None:
 def test_ctrl_c_twice_ends_a_text_at_once_and_the_session_goes_on() -> None:
     engine = Pressing(256, 41)
     story = session(length=1000)
-    story.model = Model(BYTES, engine)
+    model = Model(BYTES, engine)
+    story.answering = lambda prompt: model
     engine.press_at, engine.times = 30, 2
     story.ask("Once")
     engine.press_at = 0

@@ -32,7 +32,7 @@ from gpt2_sampler.fetching.fetch_model import download, import_files
 from gpt2_sampler.fetching.filespec import FileSpec, Version, sha256_of
 from gpt2_sampler.fetching.partfile import PartFile
 from gpt2_sampler.fetching.released import DATA_FILE, INDEX_FILE, META_FILE
-from gpt2_sampler.registry import RELEASED
+from gpt2_sampler.registry import BUNDLED, RELEASED
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
 from tests.checkpoints import byte_vocabulary
@@ -558,7 +558,9 @@ def test_the_list_tells_what_is_here(
         "345M = 355M",
         "774M",
         "1558M",
+        *BUNDLED,
     ]
+    assert all(line.endswith(", bundled") for line in lines[-len(BUNDLED) :])
     assert lines[1].endswith(f"  {folder}")
     assert lines[2].endswith("  no")
     assert lines[3].endswith("774M, not whole: 0 of 6 files")

@@ -28,9 +28,18 @@ from gpt2_sampler.fetching.fetch_model import (
 )
 from gpt2_sampler.fetching.released import download_size
 from gpt2_sampler.fetching.verify import verify
-from gpt2_sampler.registry import DEFAULT, HUB, canonical, find_model, model_folders, models_folder
+from gpt2_sampler.registry import (
+    BUNDLED,
+    DEFAULT,
+    HUB,
+    bundled_folder,
+    canonical,
+    find_model,
+    model_folders,
+    models_folder,
+)
 from gpt2_sampler.weights.checkpoint import holds_model, open_checkpoint
-from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.hparams import HParams, load_hparams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +192,12 @@ def show_list(settings: DownloadSettings) -> None:
                 state,
             )
         )
+    for name in BUNDLED:
+        folder = bundled_folder(name)
+        hparams = load_hparams(folder)
+        memory = [needed(hparams, p, rows=1, tokens=hparams.n_ctx) for p in PRECISIONS]
+        state = f"{folder}, bundled"
+        rows.append((name, f"{hparams.n_parameters:,}", "-", *map(size, memory), state))
     for name, *numbers, state in rows:
         terminal.show(f"{name:12}{''.join(f' {number:>14}' for number in numbers)}   {state}\n")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 from gpt2_sampler.cli.commands import Leave, obey
 from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import parse
-from gpt2_sampler.cli.loading import Model, load, seeded
+from gpt2_sampler.cli.loading import Models, seeded
 from gpt2_sampler.cli.prompts import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import InteractiveSettings
@@ -35,20 +35,23 @@ def interact(argv: Sequence[str], program: str) -> None:
     prompt = prompt_of(settings)
     asks = prompt is None and sys.stdin.isatty() and (sys.stderr.isatty() or sys.stdout.isatty())
     with type_ahead() if asks else nullcontext() as typed:
-        model = load(settings)
+        models = Models(settings)
         settings = seeded(settings)
         explain_colours(settings)
         if asks:
-            converse(Session(model, settings), typed)
+            converse(Session(models.answering, settings), typed)
         else:
-            answer(lines() if prompt is None else [prompt], model, settings)
+            answer(lines() if prompt is None else [prompt], models, settings)
 
 
-def answer(prompts: Iterable[str], model: Model, settings: InteractiveSettings) -> None:
+def answer(prompts: Iterable[str], models: Models, settings: InteractiveSettings) -> None:
     """Continues each prompt, with nobody there to say more."""
-    length = settings.sample_length(model.window)
-    batch = Batch(model.engine, settings.rows)
+    batch: Batch | None = None
     for prompt in prompts:
+        model = models.answering(prompt)
+        length = settings.sample_length(model.window)
+        if batch is None or batch.engine is not model.engine:
+            batch = Batch(model.engine, settings.rows)
         tokens = tokens_of(prompt, model, settings.special_tokens)
         for _ in write(batch, model, settings, tokens, range(settings.nsamples), length=length):
             pass

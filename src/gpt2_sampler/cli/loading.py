@@ -9,6 +9,8 @@ import dataclasses
 import secrets
 from pathlib import Path
 
+import regex
+
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.remedies import command
 from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, ModelSettings
@@ -18,7 +20,7 @@ from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, require_memory, rows_that_fit
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
-from gpt2_sampler.registry import DEFAULT, DEMO, find_default, find_model
+from gpt2_sampler.registry import DEFAULT, DEMO, DEMO_ZH, find_default, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
@@ -83,15 +85,62 @@ def loaded(settings: ModelSettings, files: Files) -> Model:
     return Model(files.encoder, engine, files.checkpoint.folder.name, rows)
 
 
+class Models:
+    """The model that answers a prompt: the one that was asked for, or DEFAULT where it is; else
+    the bundled one for the prompt's language. Each is loaded when it is first needed, all but a
+    bundled one at once."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+        self._loaded: dict[str | None, Model] = {}
+        name = settings.model_name
+        self._bundled = name is None and find_default(settings.models_dir).name == DEMO
+        self._name = DEMO if self._bundled else name
+        if self._bundled:
+            say_that_it_is_bundled()
+        else:
+            self._load(name)
+
+    def answering(self, prompt: str) -> Model:
+        chinese = self._bundled and is_chinese(prompt)
+        if chinese and DEMO_ZH not in self._loaded:
+            notice(BUNDLED_CHINESE)
+        return self._load(DEMO_ZH if chinese else self._name)
+
+    def _load(self, name: str | None) -> Model:
+        if name not in self._loaded:
+            settings = dataclasses.replace(self._settings, model_name=name)
+            self._loaded[name] = load(settings)
+        return self._loaded[name]
+
+
+BUNDLED_CHINESE = (
+    "the prompt is Chinese, so the small bundled model demo-zh writes (old novels and stories); "
+    "for others see README.zh.md / "
+    "由附帶的中文小模型 demo-zh 續寫（舊小說），其他模型見 README.zh.md"
+)
+HAN = regex.compile(r"\p{Han}")
+
+
+def is_chinese(text: str) -> bool:
+    """Whether most of its letters are Chinese characters."""
+    letters = sum(map(str.isalpha, text))
+    return 2 * len(HAN.findall(text)) > letters
+
+
 def find_chosen(name: str | None, models_dir: str | None) -> Path:
     """The model of that name, or the default one with a notice where it is not the usual one."""
     path = find_default(models_dir) if name is None else find_model(name, models_dir)
     if name is None and path.name == DEMO:
-        notice(
-            f"{DEFAULT} is not here, so the small demo model writes; for {DEFAULT} run: "
-            f"{command('gpt2-download', DEFAULT)}"
-        )
+        say_that_it_is_bundled()
     return path
+
+
+def say_that_it_is_bundled() -> None:
+    notice(
+        f"{DEFAULT} is not here, so the small demo model writes; for {DEFAULT} run: "
+        f"{command('gpt2-download', DEFAULT)}"
+    )
 
 
 def seeded(settings: AnySettings) -> AnySettings:

@@ -6,7 +6,7 @@ Knows no commands and no keys.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.prompts import QUESTION, tokens_of
@@ -22,10 +22,12 @@ from gpt2_sampler.seeing.pieces import look, quoted
 
 @dataclasses.dataclass
 class Prompt:
-    """What was typed, its tokens, and how many sample numbers it has used."""
+    """What was typed, its tokens for the model that answers it, and how many sample numbers it has
+    used."""
 
     text: str
     tokens: list[int]
+    model: Model
     used: int = 0
 
 
@@ -46,8 +48,9 @@ class Session:
 
     One batch serves it all, so that only what is new of a text is read."""
 
-    def __init__(self, model: Model, settings: InteractiveSettings) -> None:
-        self.model = model
+    def __init__(self, answering: Callable[[str], Model], settings: InteractiveSettings) -> None:
+        """answering gives the model that continues a prompt."""
+        self.answering = answering
         self.settings = settings
         self.steps: list[Step] = []
         self._looked_at: tuple[SampleText | None, int] = (None, 0)
@@ -58,7 +61,8 @@ class Session:
 
     def ask(self, text: str) -> None:
         """Continues the prompt."""
-        prompt = Prompt(text, tokens_of(text, self.model, self.settings.special_tokens))
+        model = self.answering(text)
+        prompt = Prompt(text, tokens_of(text, model, self.settings.special_tokens), model)
         self._draw(prompt, None, range(self.settings.nsamples))
 
     def retry(self) -> None:
@@ -88,7 +92,8 @@ class Session:
             raise UsageError(f"the last text has {n_places} places; there is no {at}")
         if place is not None:
             tokens, first = tokens[: first + place], first + place - 1
-        for drawn, best in choices(self.model.engine, tokens, first, sample.request.sampling, top):
+        engine = self._last().prompt.model.engine
+        for drawn, best in choices(engine, tokens, first, sample.request.sampling, top):
             self._looked_at = (sample, at)
             yield at, drawn, best
             at += 1
@@ -101,7 +106,7 @@ class Session:
             looked_at, place = self._looked_at
             if looked_at is not sample:
                 raise UsageError("say at which place: /take PLACE RANK (/why shows them)")
-        n_vocab = self.model.engine.hparams.n_vocab
+        n_vocab = last.prompt.model.engine.hparams.n_vocab
         if not 1 <= rank <= n_vocab:
             raise UsageError(f"/take takes a rank from 1 to {n_vocab}, not {rank}")
         [(_, _, best)] = self.why(place, rank)
@@ -109,8 +114,8 @@ class Session:
         self._draw(last.prompt, last.start, range(sample.number, sample.number + 1), taken)
 
     def look(self, token: int) -> str:
-        """How a token looks in a list."""
-        return quoted(look(self.model.encoder, token))
+        """How a token of the last text looks in a list."""
+        return quoted(look(self._last().prompt.model.encoder, token))
 
     def last_text(self) -> SampleText:
         """Raises UsageError where there is none."""
@@ -141,12 +146,12 @@ class Session:
         taken: tuple[int, ...] = (),
     ) -> None:
         samples: list[SampleText] = []
-        length = self.settings.sample_length(self.model.window)
+        length = self.settings.sample_length(prompt.model.window)
         try:
             with interruptible() as stopped:
                 for sample in write(
-                    self._own_batch(),
-                    self.model,
+                    self._batch_of(prompt.model),
+                    prompt.model,
                     self.settings,
                     prompt.tokens,
                     numbers,
@@ -163,9 +168,9 @@ class Session:
         if samples:
             self.steps.append(Step(prompt, start, samples, taken))
 
-    def _own_batch(self) -> Batch:
-        """As long as it has the rows that are asked for, the same one."""
-        engine, rows = self.model.engine, self.settings.rows
+    def _batch_of(self, model: Model) -> Batch:
+        """As long as it has the model and the rows that are asked for, the same one."""
+        engine, rows = model.engine, self.settings.rows
         if self._batch is None or self._batch.engine is not engine or self._rows != rows:
             self._batch, self._rows = Batch(engine, rows), rows
         return self._batch
