@@ -24,6 +24,17 @@ def test_more_of_anything_needs_more() -> None:
     assert needed(LARGE, "int8", 4, 5000) == needed(LARGE, "int8", 4, 1024)
 
 
+def test_once_loaded_only_the_texts_are_counted() -> None:
+    """117M in float32, 32 texts of 40 tokens after a prompt of 900."""
+    small = HParams(50257, 1024, 768, 12, 12)
+    texts = needed(small, "float32", 32, 940, loaded=True)
+    assert texts == needed(small, "float32", 32, 940) - needed(small, "float32", 0, 0)
+    assert 2.2 * GB < texts < 2.5 * GB
+    with pytest.raises(EngineError, match="32 texts of 940 tokens, 1.0 GB are free") as error:
+        require_memory(small, "float32", 32, 940, GB, loaded=True)
+    assert error.value.facts["fits"] == {"batch_size": 8}
+
+
 def test_what_fits_passes() -> None:
     require_memory(LARGE, "float32", 1, 1024, needed(LARGE, "float32", 1, 1024))
 

@@ -32,11 +32,19 @@ class Model:
     name: str = ""
     rows: int = 1
     """Texts at the same time."""
+    precision: str | None = None
+    """Where the machine's own memory is used; on a GPU its driver says when it is full."""
 
     @property
     def window(self) -> int:
         """Tokens."""
         return self.engine.hparams.n_ctx
+
+    def require_room(self, rows: int, tokens: int) -> None:
+        """Raises EngineError where so many texts of so many tokens, prompts included, have none."""
+        if self.precision is not None:
+            hparams, free = self.engine.hparams, free_memory()
+            require_memory(hparams, self.precision, rows, tokens, free, loaded=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +90,8 @@ def loaded(settings: ModelSettings, files: Files) -> Model:
         require_memory(hparams, s.precision, rows, tokens, free_memory())
     with quiet(s.verbose):
         engine = load_engine(files.checkpoint, device, s.precision, s.threads)
-    return Model(files.encoder, engine, files.checkpoint.folder.name, rows)
+    precision = s.precision if device == "cpu" else None
+    return Model(files.encoder, engine, files.checkpoint.folder.name, rows, precision)
 
 
 class Models:

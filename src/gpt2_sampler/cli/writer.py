@@ -40,7 +40,10 @@ def write(
     ended, and after the tokens that were taken there; gives each when it is shown. Once stopped()
     is true, what is unfinished is shown as it is. However that ends, the batch has none of their
     requests afterwards."""
-    alone = batch.rows == 1 or (isinstance(numbers, range) and len(numbers) == 1)
+    rows = min(batch.rows, len(numbers)) if isinstance(numbers, range) else batch.rows
+    before = len(prompt) if start is None else len(start.rest().tokens)
+    model.require_room(rows, before + len(taken) + length)
+    alone = rows == 1
     waiting = (sample(model, settings, prompt, number, length, start, taken) for number in numbers)
     sheets: dict[int, Sheet] = {}  # in order
     verbose = settings.verbose  # libraries have more to say when they first run

@@ -19,33 +19,45 @@ MOST_ROWS = 32
 BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
 
 
-def needed(hparams: HParams, precision: str, rows: int, tokens: int) -> int:
+def needed(
+    hparams: HParams, precision: str, rows: int, tokens: int, *, loaded: bool = False
+) -> int:
     """Bytes that no other program can have meanwhile, on a CPU, for rows texts of so many tokens
     each, prompts included. The files, which are mapped, are no part of it: what is read of them
     makes way for whatever else needs the memory. Nor is what reading a long prompt takes for a
-    moment."""
+    moment. loaded: beyond what a loaded model has already."""
     h = hparams
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
     # A head's keys: in int8 they share a float32 scale.
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
     slot = 2 * h.n_layer * h.n_head * head
     logits = 8 * 4 * rows * h.n_vocab
-    return BASE + weights + slot * rows * min(tokens, h.n_ctx) + logits
+    texts = slot * rows * min(tokens, h.n_ctx) + logits
+    return texts if loaded else BASE + weights + texts
 
 
 def require_memory(
-    hparams: HParams, precision: str, rows: int, tokens: int, available: int
+    hparams: HParams,
+    precision: str,
+    rows: int,
+    tokens: int,
+    available: int,
+    *,
+    loaded: bool = False,
 ) -> None:
-    """Raises EngineError, with settings that would fit, where the memory does not do."""
-    need = needed(hparams, precision, rows, tokens)
+    """Raises EngineError, with settings that would fit, where the memory does not do. loaded: the
+    model is, and only its texts need room; its precision is then as it is."""
+    need = needed(hparams, precision, rows, tokens, loaded=loaded)
     if need <= available:
         return
     message = (
-        f"{size(need)} of memory are needed for {precision} weights and {rows} "
+        f"{size(need)} of memory are needed for {f'{precision} weights and ' * (not loaded)}{rows} "
         f"text{'s' * (rows != 1)} of {tokens} tokens, {size(available)} are free"
     )
     for fits, (p, r, t) in alternatives(precision, rows, tokens):
-        if needed(hparams, p, r, t) <= available:
+        if loaded and p != precision:
+            continue
+        if needed(hparams, p, r, t, loaded=loaded) <= available:
             raise EngineError(message, fits=fits)
     raise EngineError(f"{message}; no setting fits, only a smaller model")
 
