@@ -30,7 +30,7 @@ def test_once_loaded_only_the_texts_are_counted() -> None:
     texts = needed(small, "float32", 32, 940, loaded=True)
     assert texts == needed(small, "float32", 32, 940) - needed(small, "float32", 0, 0)
     assert 2.2 * GB < texts < 2.5 * GB
-    with pytest.raises(EngineError, match="32 texts of 940 tokens, 1.0 GB are free") as error:
+    with pytest.raises(EngineError, match=r"32 texts of 940 tokens, 1\.0 GB are free") as error:
         require_memory(small, "float32", 32, 940, GB, loaded=True)
     assert error.value.facts["fits"] == {"batch_size": 8}
 
