@@ -188,7 +188,7 @@ def test_a_file_of_other_settings_is_refused(
         ("gpt2-generate", ["--first", "-1"], "--first must be 0 or more, not -1"),
         (CONDITIONAL, ["--on_long", "x"], "--on_long must be one of tail, error, not 'x'"),
         (CONDITIONAL, ["missing.txt"], "missing.txt cannot be read"),
-        (CONDITIONAL, ["--separator", "-", "--jsonl"], "exclude each other"),
+        (CONDITIONAL, ["--separator", "-", "--jsonl"], "not both"),
     ],
 )
 def test_a_mistake_is_one_line(

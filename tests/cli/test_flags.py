@@ -79,7 +79,7 @@ def test_words_become_settings(argv: list[str], expected: Settings) -> None:
         (["--count", "1.5"], "--count takes a whole number, not '1.5'"),
         (["--share", "much"], "--share takes a number, not 'much'"),
         (["--loud=perhaps"], "--loud takes True or False, not 'perhaps'"),
-        (["king", "queen"], "'queen' is no flag"),
+        (["king", "queen"], "'queen' is not a flag"),
         (["--Oh no"], "there is no flag --Oh no"),
         (["--name", "--count", "2"], "none was given; one that begins with dashes is written --na"),
         (["--name"], "--name takes a value; none was given"),
@@ -87,12 +87,12 @@ def test_words_become_settings(argv: list[str], expected: Settings) -> None:
         (["–count=2"], "it is --count"),
         (["-–count", "2"], "it is --count"),
         (["−−count", "2"], "it is --count"),
-        (["--count\xa02"], "has a space in it that does not part words; type: --count VALUE"),
+        (["--count\xa02"], "contains a space that separates no words; type: --count VALUE"),
         (["a", "“two", "words”"], "curly quotes"),
         (["--count", "9" * 5000], "--count takes a whole number, not '999"),
         (["--count", "1e24"], "--count takes a whole number, not '1e24'"),
         (["--" + "x" * 5000], "there is no flag --xxx"),
-        (["a", "b" * 5000], "is no flag"),
+        (["a", "b" * 5000], "is not a flag"),
     ],
 )
 def test_a_mistake_is_named(argv: list[str], said: str) -> None:

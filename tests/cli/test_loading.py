@@ -37,7 +37,7 @@ def test_each_language_is_answered_by_its_own_model_and_told_once(
     names = [models.answering(text).name for text in ("Once", "川普想建牆", "話說", "Twice")]
     assert names == [DEMO, DEMO_ZH, DEMO_ZH, DEMO]
     said = capsys.readouterr().err
-    assert said.count("demo-zh writes") == said.count("續寫") == 1
+    assert said.count("the text is Chinese") == said.count("文字是中文") == 1
 
 
 @pytest.mark.parametrize("asked", [None, "117M", "demo"])

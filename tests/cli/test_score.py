@@ -205,7 +205,7 @@ def test_settings_are_compared_for_people_and_for_programs(files: Path) -> None:
     [
         (["none.txt"], "no file none.txt; for the text itself: --text TEXT"),
         (["--text", ""], "is empty"),
-        (["--text", "a", "b.txt"], "exclude each other"),
+        (["--text", "a", "b.txt"], "not both"),
         (["--sort", "colour", "a.txt"], "--sort takes one of"),
         (["--stride", "0", "a.txt"], "--stride must be 1 or more"),
         (["--stride", "97", "a.txt"], "stride must be 1 to 96"),

@@ -447,7 +447,7 @@ def test_verbose_shows_the_chatter_of_libraries(models: Path) -> None:
         (["--temperature", "-1"], "--temperature must be 0 or more, not -1"),
         (["--model_name", "fakee"], "did you mean fake?"),
         (["--prompt", ""], "the prompt is empty"),
-        (["--prompt", "a", "--prompt_file", "b"], "exclude each other"),
+        (["--prompt", "a", "--prompt_file", "b"], "not both"),
         (["--prompt_file", "nowhere.txt"], "nowhere.txt cannot be read (No such file"),
         (["--stop", ""], "--stop takes the text to stop at"),
         (["--threads", "100000"], "--threads must be at most 1024, not 100000"),

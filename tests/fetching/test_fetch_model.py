@@ -504,7 +504,7 @@ def test_a_model_is_downloaded_verified_and_sampled(models: str) -> None:
     [
         (["117N"], 2, "did you mean 117M?"),
         (["--mirror", "x"], 2, "there is no flag --mirror"),
-        (["117M", "124M"], 2, "'124M' is no flag"),
+        (["117M", "124M"], 2, "'124M' is not a flag"),
         (["own", "--base_url", "http://127.0.0.1:x"], 2, "a base URL is written https://"),
         (["own", "--from", "/nowhere"], 2, "/nowhere is no folder to take files from"),
         (["--list", "--verify"], 2, "--list takes neither"),

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gpt2_sampler.cli.display import explain_colours
-from gpt2_sampler.cli.flags import brief
+from gpt2_sampler.cli.help import described, filled
 from gpt2_sampler.cli.loading import seeded
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import changed, shown
 from gpt2_sampler.cli.terminal import interruptible, notice
+from gpt2_sampler.cli.words import brief
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import reason, user_path, written
 from gpt2_sampler.seeing.bars import can_show_blocks
@@ -116,15 +117,14 @@ def leave() -> None:
 
 
 def help_text() -> str:
-    width = max(len(command.usage) for command in COMMANDS.values()) + 2
-    lines = [f"{command.usage:{width}}{command.help}" for command in COMMANDS.values()]
-    return "\n".join([*lines, "", KEYS])
+    rows = ((command.usage, command.help) for command in COMMANDS.values())
+    return f"{described(rows)}\n\n{filled(KEYS)}"
 
 
 KEYS = '''\
-Anything else is a prompt; // begins one that starts with a slash. Several lines are one prompt
-between """ and """, with a backslash at the end of each, or pasted. Ctrl-C stops a text or clears
-the line, twice it leaves; so does Ctrl-D.'''
+Anything else is a prompt; type // to begin one with a slash. Several lines make one prompt between
+""" and """, with a backslash at the end of each, or when pasted. Ctrl-C stops a text or clears the
+line; twice, it leaves, and so does Ctrl-D.'''
 
 COMMANDS = {
     command.usage.split()[0].removeprefix("/"): command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 
 from gpt2_sampler.cli.corpus_settings import ConditionalSettings
 from gpt2_sampler.cli.flags import parse
@@ -24,18 +25,20 @@ def continue_prompts(argv: Sequence[str], program: str) -> None:
         file, source = open_prompts(user_path(settings.prompts)), settings.prompts
     json_lines = settings.jsonl or source.endswith(JSON_LINES)
 
+    prompts = read_prompts(
+        file,
+        source,
+        json_lines=json_lines,
+        separator=settings.separator,
+        encoding=sys.stdin.encoding if source == STDIN else "utf-8",
+    )
+
     def jobs(files: Files, plan: Plan) -> Iterable[Job]:
-        prompts = read_prompts(
-            file,
-            source,
-            json_lines=json_lines,
-            separator=settings.separator,
-            encoding=sys.stdin.encoding if source == STDIN else "utf-8",
-        )
-        return after_prompts(prompts, plan, files.encoder, files.checkpoint.hparams)
+        return after_prompts(chain(first, prompts), plan, files.encoder, files.checkpoint.hparams)
 
     with file:
-        write_records(settings, jobs)
+        first = list(islice(prompts, 1))  # its language may choose the model
+        write_records(settings, jobs, first[0].text if first else "")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

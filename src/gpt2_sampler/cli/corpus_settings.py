@@ -1,4 +1,4 @@
-"""What commands that write many samples can be asked for, checked. Knows no files and no models."""
+"""The flags of commands that write many samples -> checked settings. Knows no files, no models."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class CorpusSettings(Settings):
 
     batch_size: int | None = flag(
         None,
-        "samples written at the same time, by default as many as are worth it; never changes what "
-        "they say",
+        "samples drawn at the same time, by default as many as are worth it; changes the speed, "
+        "never the text",
         "N",
     )
     output: str | None = flag(
         None,
-        "write records to this file, .jsonl, .jsonl.gz or .parquet; the same command again goes on "
-        "where it ends",
+        "write records to this file (.jsonl, .jsonl.gz or .parquet); the same command run again "
+        "resumes where the file ends",
         "FILE",
     )
     first: int = flag(0, "the number of the first sample", "K")
-    tokens: bool = flag(False, "records have their tokens")
-    logprobs: bool = flag(False, "records have the log-probability of each token")
+    tokens: bool = flag(False, "add each sample's tokens to its record")
+    logprobs: bool = flag(False, "add the log-probability of each token")
     ray: str | None = flag(
         None,
-        "write on the machines of a Ray cluster, HOST:PORT, or local for one of this machine",
+        "run on a Ray cluster: its HOST:PORT, or local to start one on this machine",
         "ADDRESS",
     )
-    quiet: bool = flag(False, "no progress bar, and no line when a run goes on or is complete")
+    quiet: bool = flag(False, "no progress bar, and no message about resuming or completion")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +43,7 @@ class CorpusSettings(Settings):
             if getattr(self, name) and self.output is None:
                 raise UsageError(f"--{name} is for records; add --output FILE")
         if (self.output or "").endswith(".parquet") and self.nsamples == 0:
-            raise UsageError("a Parquet file has an end; say how many samples with --nsamples")
+            raise UsageError("a Parquet file must end; say how many samples with --nsamples")
 
     @property
     def rows(self) -> int:
@@ -52,7 +52,7 @@ class CorpusSettings(Settings):
 
     @property
     def makes_records(self) -> bool:
-        """Whether many samples are wanted soon rather than each one as it is written."""
+        """Whether as many samples as possible are wanted soon, rather than one to read along."""
         return self.output is not None or self.ray is not None
 
     def lowest(self) -> Mapping[str, int]:
@@ -61,7 +61,7 @@ class CorpusSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class GenerateSettings(CorpusSettings, WriterSettings):
-    """Writes samples out of nothing, one after another, to stdout or a file.
+    """Writes samples without a prompt, one after another, to stdout or a file.
 
     For text that reads well, try: --top_k 40 --temperature 0.7
     """
@@ -71,7 +71,7 @@ class GenerateSettings(CorpusSettings, WriterSettings):
 
     @property
     def rows(self) -> int:
-        """One sample at a time can be read as it is written; in a file nobody reads along."""
+        """On a terminal, one sample at a time, which can be read while it is written."""
         rows = self.batch_size or (0 if self.makes_records else 1)
         return min(rows, self.nsamples or rows)
 
@@ -83,17 +83,19 @@ class GenerateSettings(CorpusSettings, WriterSettings):
 class ConditionalSettings(CorpusSettings):
     """Continues the prompts of a file, or of stdin: many at the same time, in order.
 
-    Each line is a prompt, or a JSON object (.jsonl) with "prompt" and, if wanted, "id" and settings
-    of its own: seed, length, temperature, top_k, top_p, repetition_penalty, no_repeat_ngram.
+    Each line is a prompt, or (.jsonl) a JSON object with "prompt" and optionally "id" and its own
+    seed, length, temperature, top_k, top_p, repetition_penalty or no_repeat_ngram.
     """
 
     prompts: str = flag("-", "the file of prompts, also without --prompts; - for stdin", "FILE")
     separator: str | None = flag(
-        None, "prompts have several lines each; one that is this text stands between two", "TEXT"
+        None, "prompts span several lines; a line that is just this text separates them", "TEXT"
     )
-    jsonl: bool = flag(False, "lines are JSON objects, whatever the file's name ends in")
+    jsonl: bool = flag(False, "read JSON objects, whatever the file's name ends in")
     on_long: str = flag(
-        "tail", "tail takes the end of a prompt longer than the window, error takes none of it", "W"
+        "tail", "of a prompt longer than the window, tail keeps the end, error writes a record "
+        "that says so",
+        "tail|error",
     )
     special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
     length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
@@ -103,7 +105,7 @@ class ConditionalSettings(CorpusSettings):
         if self.on_long not in LONG:
             raise UsageError(f"--on_long must be one of {', '.join(LONG)}, not {self.on_long!r}")
         if self.separator is not None and self.jsonl:
-            raise UsageError("--separator and --jsonl exclude each other; give one of them")
+            raise UsageError("give either --separator or --jsonl, not both")
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)

@@ -1,18 +1,14 @@
 """Command-line words -> a settings object, through fire. Knows no setting by name.
 
-fire calls what it is given before it complains of a flag left over, so it is given something
-cheap and pure to build: a frozen dataclass, each field of which is a flag.
+fire calls what it is given before it complains about a flag that is left over. So it is given
+something that is cheap and has no side effects: a frozen dataclass, each field of which is a flag.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
-import inspect
 import io
-import re
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,20 +17,16 @@ from typing import Any, TypeVar
 import fire
 import fire.decorators
 
+from gpt2_sampler.cli.help import help_text
 from gpt2_sampler.cli.terminal import show
 from gpt2_sampler.cli.version import version_text
+from gpt2_sampler.cli.words import ALWAYS, FLAG, brief, is_flag, typography, unknown
 from gpt2_sampler.errors import UsageError
 
 Settings = TypeVar("Settings")
 TRUTH = {"true": True, "false": False}
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a value"}
-FLAG = re.compile(r"--([\w-]+)(?:=(.*))?", re.DOTALL)
-ALWAYS = ("help", "version")
-ALWAYS_HELP = "--help, --version; --version --verbose is for reports of faults"
-BRIEF = 60  # characters of what somebody typed that a message shows
-DASHES = "‐‑‒–—―−﹘﹣－"
-CURLY = frozenset("“”„‘’‚«»")
-BETWEEN = "\x1f"  # the values of a flag that was given more than once, on their way through fire
+BETWEEN = "\x1f"  # separates the values of a repeated flag on their way through fire
 
 
 def flag(default: Any, help_text: str, value: str = "") -> Any:
@@ -45,8 +37,8 @@ def flag(default: Any, help_text: str, value: str = "") -> Any:
 def parse(
     settings: type[Settings], argv: Sequence[str], program: str, positional: str | None = None
 ) -> Settings:
-    """The settings that the words ask for; a word without a flag goes to the positional field,
-    more than one where that is a tuple.
+    """The settings that the words ask for. A word that belongs to no flag goes to the positional
+    field; if that field is a tuple, it takes several.
 
     Raises UsageError for an unknown flag, a word too many or a value of the wrong kind; what
     the settings class raises passes through. Prints the help or the version and raises
@@ -68,7 +60,7 @@ def parse(
             return fire.Fire(settings, command=command, name=program, serialize=lambda _: None)
         except fire.core.FireExit as exit_:
             word = exit_.trace.elements[-1].ErrorAsStr().rsplit(" ", 1)[-1]
-    raise UsageError(unknown(settings, word))
+    raise UsageError(unknown(word, kind_of))
 
 
 def kinds(settings: type) -> dict[str, type]:
@@ -81,16 +73,17 @@ def kinds(settings: type) -> dict[str, type]:
 
 
 def paired(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[str, str | None]]:
-    """Each word that is no value, "--name" where it is a flag, and the value that it has.
+    """Flags as "--name" with their values, and the other words, which have none.
 
-    What follows a flag for text is its text, even if it begins with dashes, unless it is a flag.
+    What follows a flag that takes text is its text, even if it begins with dashes, unless it is
+    itself a flag.
     """
     words = list(argv)
     while words:
         word = words.pop(0)
         matched = FLAG.fullmatch(word)
         if not matched:
-            if word != "--":  # between a program's words and fire's, once
+            if word != "--":  # once separated a program's words from fire's own
                 yield word, None
             continue
         name, value = matched[1].replace("-", "_"), matched[2]
@@ -107,17 +100,12 @@ def paired(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[s
         yield f"--{name}", value
 
 
-def is_flag(word: str, kind_of: Mapping[str, type]) -> bool:
-    matched = FLAG.fullmatch(word)
-    name = matched[1].replace("-", "_") if matched else ""
-    return name in (*kind_of, *ALWAYS) or kind_of.get(name.removeprefix("no")) is bool
-
 
 def named(
     settings: type, pairs: Sequence[tuple[str, str | None]], positional: str | None
 ) -> list[str]:
-    """The flags as --name=value, one word each: fire would give a bare flag the next word, and
-    keep only the last value of a repeated one."""
+    """The flags as --name=value, one word each: fire would take the next word for a bare flag's
+    value, and keep only the last value of a repeated flag."""
     kind_of, given = kinds(settings), list[tuple[str, str]]()
     for word, value in pairs:
         if FLAG.fullmatch(word):
@@ -125,7 +113,7 @@ def named(
             continue
         full = positional in dict(given) and kind_of[positional] is not tuple
         if positional is None or full or word.startswith("-") or typography(word, kind_of):
-            raise UsageError(unknown(settings, word))
+            raise UsageError(unknown(word, kind_of))
         given.append((positional, word))
     joined = {name: BETWEEN.join(v for n, v in given if n == name) for name, _ in given}
     last = dict(given)
@@ -135,7 +123,7 @@ def named(
 
 
 def meant(name: str, value: str | None, kind_of: Mapping[str, type]) -> tuple[str, str]:
-    """A flag as it was typed -> its name and its value's word."""
+    """A flag as it was typed -> its name and its value, still as text."""
     kind = kind_of.get(name)
     if kind is None and kind_of.get(name.removeprefix("no")) is bool:
         return name.removeprefix("no"), "False"
@@ -151,7 +139,7 @@ def meant(name: str, value: str | None, kind_of: Mapping[str, type]) -> tuple[st
 
 
 def reader(name: str, kind: type) -> Callable[[str], Any]:
-    """The function that turns a flag's word into its value."""
+    """The function that turns a flag's text into its value."""
 
     def read(word: str) -> Any:
         if kind is tuple:
@@ -164,56 +152,3 @@ def reader(name: str, kind: type) -> Callable[[str], Any]:
     return read
 
 
-def brief(text: str) -> str:
-    """As much of the text as a message has room for."""
-    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
-
-
-def unknown(settings: type, word: str) -> str:
-    """What to say of a word that is no flag."""
-    kind_of = kinds(settings)
-    if hint := typography(word, kind_of):
-        return hint
-    if not word.startswith("-"):
-        word = brief(word)
-        return f"{word!r} is no flag; flags are written --name value (--help lists them)"
-    name = word.lstrip("-").split("=")[0].replace("-", "_")
-    near = difflib.get_close_matches(name, kind_of, n=1, cutoff=0.5)
-    hint = f"did you mean --{near[0]}?" if near else "--help lists them"
-    return f"there is no flag {brief(word.partition('=')[0])}; {hint}"
-
-
-def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
-    """What to say of a word that a web page or a word processor has made beautiful."""
-    bare = word.lstrip(f"-{DASHES}")
-    name = re.split(r"[=\s]", bare)[0]
-    if word[: len(word) - len(bare)].strip("-") and is_flag(f"--{name}", kind_of):
-        return (
-            f"{brief(word)!r} begins with a dash as web pages print it; "
-            f"with two hyphens it is --{name}"
-        )
-    if word.startswith("-") and re.search(r"\s", word) and is_flag(f"--{name}", kind_of):
-        return f"{brief(word)!r} has a space in it that does not part words; type: --{name} VALUE"
-    if CURLY & set(word):
-        return f"{brief(word)!r} has curly quotes, which hold no words together; type straight ones"
-    return None
-
-
-def help_text(settings: type, program: str, positional: str | None) -> str:
-    """The class's docstring, then a line or two for each flag."""
-    fields = dataclasses.fields(settings)
-    usage = f"usage: {program} {f'[{positional.upper()}] ' if positional else ''}[--flag value ...]"
-    shown = {f.name: f"--{f.name} {f.metadata['value']}".rstrip() for f in fields}
-    width = max(map(len, shown.values())) + 2
-    lines = [
-        textwrap.fill(
-            field.metadata["help"],
-            width=96,
-            initial_indent=f"  {shown[field.name]:{width}}",
-            subsequent_indent=" " * (width + 2),
-        )
-        for field in fields
-    ]
-    # Before Python 3.13 a docstring has the margin of the source, except in its first line.
-    about = inspect.cleandoc(settings.__doc__ or "")
-    return "\n".join([usage, "", about, "", *lines, "", f"  {ALWAYS_HELP}"])

@@ -1,4 +1,4 @@
-"""The model flags -> a loaded model; says on stderr what was chosen for who asked for nothing.
+"""The model flags -> a loaded model. Says on stderr what was chosen where nothing was asked for.
 
 Knows nothing of samples.
 """
@@ -13,8 +13,9 @@ import regex
 
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.remedies import command
-from gpt2_sampler.cli.settings import TOP_SEED, AnySettings, ModelSettings
+from gpt2_sampler.cli.settings import AnySettings, ModelSettings
 from gpt2_sampler.cli.terminal import notice
+from gpt2_sampler.corpus.jobs import TOP_SEED
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, require_memory, rows_that_fit
@@ -24,6 +25,8 @@ from gpt2_sampler.registry import DEFAULT, DEMO, DEMO_ZH, find_default, find_mod
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
+LARGER_CHINESE = "hf:uer/gpt2-chinese-cluecorpussmall"
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -31,9 +34,9 @@ class Model:
     engine: Engine
     name: str = ""
     rows: int = 1
-    """Texts at the same time."""
+    """How many texts it has room for at the same time."""
     precision: str | None = None
-    """Where the machine's own memory is used; on a GPU its driver says when it is full."""
+    """None on a GPU, whose driver says when its memory is full."""
 
     @property
     def window(self) -> int:
@@ -41,7 +44,8 @@ class Model:
         return self.engine.hparams.n_ctx
 
     def require_room(self, rows: int, tokens: int) -> None:
-        """Raises EngineError where so many texts of so many tokens, prompts included, have none."""
+        """Raises EngineError if that many texts of that many tokens, prompts included, do not fit
+        the free memory."""
         if self.precision is not None:
             hparams, free = self.engine.hparams, free_memory()
             require_memory(hparams, self.precision, rows, tokens, free, loaded=True)
@@ -49,7 +53,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """A model that is not loaded."""
+    """A model that has been found and is not loaded."""
 
     path: Path
     checkpoint: Checkpoint
@@ -65,9 +69,15 @@ def load(settings: ModelSettings) -> Model:
     return loaded(settings, find_files(settings))
 
 
-def find_files(settings: ModelSettings) -> Files:
+def find_files(settings: ModelSettings, text: str = "") -> Files:
+    """The model that was asked for. If none was, the default one or, where that is not here, the
+    bundled one for the text's language."""
     s = settings
-    path = find_chosen(s.model_name, s.models_dir)
+    if uses_bundled(s):
+        say_that_default_is_missing()
+        s = dataclasses.replace(s, model_name=bundled_for(text))
+        explain_chinese(s.model_name)
+    path = find_model(DEFAULT if s.model_name is None else s.model_name, s.models_dir)
     checkpoint = open_model(path, s.checkpoint, s.models_dir)
     encoder, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
     vocabulary = vocabulary_folder(checkpoint, s.models_dir)
@@ -76,7 +86,7 @@ def find_files(settings: ModelSettings) -> Files:
     if encoder.n_learned > hparams.n_vocab:
         raise CheckpointError(
             f"{checkpoint.folder}: its vocabulary has {encoder.n_learned} tokens, its weights have "
-            f"{hparams.n_vocab}; they are of two models"
+            f"{hparams.n_vocab}; they belong to two models"
         )
     return Files(path, checkpoint, encoder)
 
@@ -95,39 +105,28 @@ def loaded(settings: ModelSettings, files: Files) -> Model:
 
 
 class Models:
-    """The model that answers a prompt: the one that was asked for, or DEFAULT where it is; else
-    the bundled one for the prompt's language. Each is loaded when it is first needed, all but a
-    bundled one at once."""
+    """The models that answer prompts: the one that was asked for or, where find_files would take a
+    bundled one, that for each prompt's language. A bundled model is loaded when it is first needed,
+    any other at once."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self._loaded: dict[str | None, Model] = {}
-        name = settings.model_name
-        self._bundled = name is None and find_default(settings.models_dir).name == DEMO
-        self._name = DEMO if self._bundled else name
+        self._bundled = uses_bundled(settings)
         if self._bundled:
-            say_that_it_is_bundled()
+            say_that_default_is_missing()
         else:
-            self._load(name)
+            self.answering("")
 
     def answering(self, prompt: str) -> Model:
-        chinese = self._bundled and is_chinese(prompt)
-        if chinese and DEMO_ZH not in self._loaded:
-            notice(BUNDLED_CHINESE)
-        return self._load(DEMO_ZH if chinese else self._name)
-
-    def _load(self, name: str | None) -> Model:
+        name = bundled_for(prompt) if self._bundled else self._settings.model_name
         if name not in self._loaded:
-            settings = dataclasses.replace(self._settings, model_name=name)
-            self._loaded[name] = load(settings)
+            if self._bundled:
+                explain_chinese(name)
+            self._loaded[name] = load(dataclasses.replace(self._settings, model_name=name))
         return self._loaded[name]
 
 
-BUNDLED_CHINESE = (
-    "the prompt is Chinese, so the small bundled model demo-zh writes (old novels and stories); "
-    "for others see README.zh.md / "
-    "由附帶的中文小模型 demo-zh 續寫（舊小說），其他模型見 README.zh.md"
-)
 HAN = regex.compile(r"\p{Han}")
 
 
@@ -137,23 +136,33 @@ def is_chinese(text: str) -> bool:
     return 2 * len(HAN.findall(text)) > letters
 
 
-def find_chosen(name: str | None, models_dir: str | None) -> Path:
-    """The model of that name, or the default one with a notice where it is not the usual one."""
-    path = find_default(models_dir) if name is None else find_model(name, models_dir)
-    if name is None and path.name == DEMO:
-        say_that_it_is_bundled()
-    return path
+def uses_bundled(settings: ModelSettings) -> bool:
+    """Whether no model was asked for and the default one is not here."""
+    return settings.model_name is None and find_default(settings.models_dir).name == DEMO
 
 
-def say_that_it_is_bundled() -> None:
+def bundled_for(text: str) -> str:
+    return DEMO_ZH if is_chinese(text) else DEMO
+
+
+def say_that_default_is_missing() -> None:
     notice(
-        f"{DEFAULT} is not here, so the small demo model writes; for {DEFAULT} run: "
+        f"{DEFAULT} is not here, so a small bundled model is used; for {DEFAULT} run: "
         f"{command('gpt2-download', DEFAULT)}"
     )
 
 
+def explain_chinese(name: str | None) -> None:
+    if name == DEMO_ZH:
+        notice(
+            f"the text is Chinese, so the bundled model {DEMO_ZH} is used; a larger one:\n"
+            f"文字是中文，使用附帶的小模型 {DEMO_ZH}；更大的模型：\n"
+            f"{command('gpt2-download', LARGER_CHINESE)}"
+        )
+
+
 def seeded(settings: AnySettings) -> AnySettings:
-    """With a seed: where none is set, one is chosen and shown, so that it can be used again."""
+    """With a seed. If none is set, one is chosen and shown, so that it can be used again."""
     if settings.seed is not None:
         return settings
     seed = secrets.randbelow(TOP_SEED + 1)

@@ -33,13 +33,16 @@ AnyCorpus = TypeVar("AnyCorpus", bound=CorpusSettings)
 LIBRARIES = ("numpy", "ai-edge-litert", "tensorflow")
 
 
-def write_records(settings: AnyCorpus, jobs_of: Callable[[Files, Plan], Iterable[Job]]) -> None:
-    """Writes the records of the jobs to --output, or their texts to stdout."""
+def write_records(
+    settings: AnyCorpus, jobs_of: Callable[[Files, Plan], Iterable[Job]], prompt: str = ""
+) -> None:
+    """Writes the records of the jobs to --output, or their texts to stdout. prompt is one of
+    them, by whose language a model is chosen if none was asked for."""
     path = None if settings.output is None else user_path(settings.output)
     if path is not None:
         check_name(path)
         settings = with_its_seed(settings, path)
-    files = find_files(settings)
+    files = find_files(settings, prompt)
     settings = seeded(settings)
     plan = plan_of(settings, files)
     jobs = jobs_of(files, plan)

@@ -1,4 +1,4 @@
-"""Texts -> how likely a model finds them: the command gpt2-score."""
+"""Texts -> their probability under a model: the command gpt2-score."""
 
 from __future__ import annotations
 
@@ -17,65 +17,65 @@ from gpt2_sampler.cli.figures import (
     token_lines,
 )
 from gpt2_sampler.cli.flags import flag, parse
-from gpt2_sampler.cli.loading import Model, load
+from gpt2_sampler.cli.loading import Model, Models
 from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import ModelSettings
 from gpt2_sampler.cli.terminal import notice, run
 from gpt2_sampler.cli.texts import texts
-from gpt2_sampler.decoding.sampling import Logits
-from gpt2_sampler.decoding.score import places
+from gpt2_sampler.decoding.score import next_logits, places
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import reason, user_path, written
 from gpt2_sampler.seeing.bars import can_show_blocks
-from gpt2_sampler.seeing.compare import as_json, effects, lines
+from gpt2_sampler.seeing.compare import as_json, compared, effects
 from gpt2_sampler.seeing.page import page
 from gpt2_sampler.seeing.pieces import look, pieces, quoted
 from gpt2_sampler.seeing.plot import plot, require_matplotlib
 from gpt2_sampler.seeing.score import Scored
 
-TOP = 10  # alternatives told of each place
-SORTED_BY = "name", "tokens", "logprob", "perplexity", "bits_per_byte"
+TOP = 10  # alternatives to each token
+COLUMNS = "name", "tokens", "logprob", "perplexity", "bits_per_byte"
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings(ModelSettings):
-    """Tells how likely a model finds a text, token by token: that of --text, of files, or of stdin.
+    """Prints how likely a model finds a text, token by token: --text, files, or stdin.
 
-    Figures are of all tokens but the first, which has nothing before it: logprob is the sum of
-    their log-probabilities in nats, perplexity exp of its negative mean, and bits per byte the sum
-    in bits by their bytes in UTF-8. A line break at the end of a text is not part of it.
+    The figures leave out the first token, which has nothing before it. logprob is the sum of the
+    tokens' log-probabilities in nats, perplexity the exponential of its negative mean, and bits
+    per byte the same sum in bits, divided by the text's bytes in UTF-8. A line break at the end
+    of a text is not part of it.
     """
 
     files: tuple[str, ...] = flag((), "files to score, also without --files", "FILE")
     text: str | None = flag(None, "score this text", "TEXT")
-    lines: bool = flag(False, "each line is a text of its own")
+    lines: bool = flag(False, "score each line as a text of its own")
     sort: str | None = flag(
         None,
-        f"order several texts by {', '.join(SORTED_BY)}; with - before it, the highest first",
+        f"sort several texts by {', '.join(COLUMNS)}; a - before it puts the highest first",
         "COLUMN",
     )
     stride: int | None = flag(
         None,
-        "how far the window slides in a text that is longer than it, by default half the window; "
-        "each token is seen after all the others of a window but these, or more",
+        "how far the window slides through a text that is longer than it, by default half the "
+        "window; each token is scored after at least the rest of a window",
         "TOKENS",
     )
     tokens: bool = flag(False, "a line for each token: log-probability, rank, token")
-    show: bool = flag(False, "the text, painted by rank and probability at a terminal")
-    json: bool = flag(False, f"a line of JSON for each text, with {TOP} alternatives a token")
-    html: str | None = flag(None, "write a page to look at and share, in one file", "FILE")
+    show: bool = flag(False, "the text, colored by rank and probability at a terminal")
+    json: bool = flag(False, f"a line of JSON for each text, with {TOP} alternatives to each token")
+    html: str | None = flag(None, "write a page to explore and share, in one file", "FILE")
     png: str | None = flag(None, "draw the curve of surprise (needs matplotlib)", "FILE")
     compare_settings: bool = flag(
-        False, "what temperature, top_k and top_p do to the token after the text"
+        False, "show what temperature, top_k and top_p do to the choice of the next token"
     )
     nowrap: bool = flag(False, "with --show: do not wrap lines at words")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.text is not None and self.files:
-            raise UsageError("--text and files exclude each other; give one of them")
-        if self.sort is not None and self.sort.removeprefix("-") not in SORTED_BY:
-            raise UsageError(f"--sort takes one of {', '.join(SORTED_BY)}, not {self.sort!r}")
+            raise UsageError("give either --text or files, not both")
+        if self.sort is not None and self.sort.removeprefix("-") not in COLUMNS:
+            raise UsageError(f"--sort takes one of {', '.join(COLUMNS)}, not {self.sort!r}")
         if self.compare_settings and (self.html or self.png or self.show or self.tokens):
             raise UsageError("--compare_settings goes with --json only")
 
@@ -97,7 +97,7 @@ def score_texts(argv: Sequence[str], program: str) -> None:
         raise UsageError("there is no text; give --text TEXT, files, or lines on stdin")
     if settings.png:
         require_matplotlib()
-    model = load(settings)
+    model = Models(settings).answering("".join(text for _, text in named))
     if settings.compare_settings:
         for name, text in named:
             compare(name, text, model, settings)
@@ -107,14 +107,14 @@ def score_texts(argv: Sequence[str], program: str) -> None:
         scored = in_order(list(scored), settings.sort)
     if settings.html or settings.png:
         scored = list(scored)
-    tell(scored, len(named), settings)
+    print_scores(scored, len(named), settings)
     if settings.html:
         save(settings.html, page(list(scored), model.name).encode())
     if settings.png:
         save(settings.png, plot(list(scored)))
 
 
-def tell(scored: Iterable[Scored], n_texts: int, settings: ScoreSettings) -> None:
+def print_scores(scored: Iterable[Scored], n_texts: int, settings: ScoreSettings) -> None:
     """On stdout, each text as soon as it is scored."""
     full = settings.tokens or settings.show
     if settings.show:
@@ -139,27 +139,19 @@ def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None
     tokens = model.encoder.encode(text)[-model.window :]
     require_tokens(name, tokens)
     with quiet(settings.verbose):
-        logits = next_logits(model, tokens)
+        logits = next_logits(model.engine, tokens)
     table = effects(logits, tokens)
 
-    def seen(token: int) -> str:
+    def shown(token: int) -> str:
         return look(model.encoder, token)
 
     if settings.json:
-        say(json.dumps({"name": name, "settings": as_json(table, seen, TOP)}, ensure_ascii=False))
+        say(json.dumps({"name": name, "settings": as_json(table, shown, TOP)}, ensure_ascii=False))
         return
     say(f"the token after {quoted(text[-50:])}")
-    for line in lines(table, lambda t: quoted(seen(t)), TOP, can_show_blocks(sys.stdout.encoding)):
+    blocks = can_show_blocks(sys.stdout.encoding)
+    for line in compared(table, lambda token: quoted(shown(token)), TOP, blocks):
         say(line)
-
-
-def next_logits(model: Model, tokens: Sequence[int]) -> Logits:
-    """Those after the text, [V]."""
-    engine, n = model.engine, len(tokens)
-    engine.reserve(1)
-    engine.holder = None
-    [logits] = engine.forward(tokens, [0] * n, range(n), [n - 1])
-    return logits
 
 
 def require_tokens(name: str, tokens: Sequence[int]) -> None:
@@ -190,7 +182,7 @@ def scored_text(name: str, text: str, model: Model, settings: ScoreSettings) -> 
 
 
 def in_order(scored: list[Scored], by: str) -> list[Scored]:
-    """The lowest first or, after a "-", the highest; texts without a figure last."""
+    """The lowest first or, with "-" before the column, the highest; texts without a figure last."""
     column, descending = by.removeprefix("-"), by.startswith("-")
     figures = [(text.name if column == "name" else text.figures()[column]) for text in scored]
     known = [n for n, figure in enumerate(figures) if figure is not None]

@@ -1,4 +1,4 @@
-"""What commands that load a model can be asked for, checked. Knows no files and no models."""
+"""The flags of commands that load a model -> checked settings. Knows no files and no models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from gpt2_sampler.cli.flags import brief, flag, kinds, reader
+from gpt2_sampler.cli.flags import flag, kinds, reader
+from gpt2_sampler.cli.words import brief
 from gpt2_sampler.corpus.jobs import TOP_SEED
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
@@ -17,9 +18,11 @@ from gpt2_sampler.errors import UsageError
 TOP_COUNT = 2**31 - 1
 TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
 SPECIAL_TOKENS = (
-    "<|endoftext|>, [CLS] and the like in a prompt are those tokens, with --nospecial_tokens "
-    "ordinary text; by default tokens for a Hugging Face folder, text for OpenAI's"
+    "read <|endoftext|>, [CLS] and the like in a prompt as those tokens, or as ordinary text with "
+    "--nospecial_tokens; by default as tokens for a Hugging Face folder, as text for OpenAI's"
 )
+MODELS_DIR = "where models are kept; by default ./models, or else your data folder"
+VERBOSE = "show the messages of the libraries underneath"
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
@@ -28,30 +31,30 @@ class SamplingSettings:
     """The flags that say how samples are drawn; a session can change them."""
 
     seed: int | None = flag(
-        None, "fixes the samples; without it one is chosen and shown on stderr", "N"
+        None, "the same seed gives the same samples; without it one is chosen and shown", "N"
     )
     nsamples: int = flag(1, "samples for each prompt", "N")
     batch_size: int | None = flag(
-        1, "samples written at the same time; never changes what they say", "N"
+        1, "samples drawn at the same time; changes the speed, never the text", "N"
     )
     length: int | None = flag(None, "tokens in a sample", "N")
     temperature: float = flag(
-        1.0, "below 1 more predictable, above 1 wilder, 0 the likeliest token every time", "T"
+        1.0, "below 1 more predictable, above 1 wilder, 0 always the likeliest token", "T"
     )
-    top_k: int = flag(0, "draw from the K likeliest tokens only, 0 from all; 40 is good", "K")
+    top_k: int = flag(0, "draw from the K likeliest tokens; 0 for all; 40 is good", "K")
     top_p: float = flag(
-        1.0, "draw from the fewest tokens that have the share P of the probability; 1 from all", "P"
+        1.0, "draw from the fewest tokens whose probability reaches P; 1 for all", "P"
     )
     repetition_penalty: float = flag(
-        1.0, "above 1 makes tokens that the text already has less likely; 1.1 is a start", "R"
+        1.0, "above 1 makes tokens that are in the text already less likely; try 1.1", "R"
     )
     no_repeat_ngram: int = flag(
-        0, "never the same N tokens in a row twice; 0 allows it; 4 ends most loops", "N"
+        0, "never repeat N tokens in a row; 0 allows it; 4 ends most loops", "N"
     )
     stop: tuple[str, ...] = flag(
-        (), r"end a sample before this text (\n is a line break); can be given again", "TEXT"
+        (), r"end a sample before this text (\n is a line break); can be repeated", "TEXT"
     )
-    ignore_eot: bool = flag(False, "go on after the end of a text, into another one")
+    ignore_eot: bool = flag(False, "go on past the end of a text, into another one")
 
     @property
     def sampling(self) -> Sampling:
@@ -65,7 +68,7 @@ class SamplingSettings:
 
     @property
     def rows(self) -> int:
-        """Samples written at the same time."""
+        """Samples drawn at the same time."""
         rows = self.batch_size or 1
         return min(rows, self.nsamples or rows)
 
@@ -82,10 +85,8 @@ class SamplingSettings:
 class ShowSettings:
     """The flags that say how samples look at a terminal; a session can change them."""
 
-    color: bool = flag(
-        False, "paint each token by its rank and its probability (never into a pipe)"
-    )
-    nowrap: bool = flag(False, "do not wrap lines at words, as is done at a terminal")
+    color: bool = flag(False, "at a terminal, color each token by its rank and probability")
+    nowrap: bool = flag(False, "at a terminal, do not wrap lines at words")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,23 +95,19 @@ class ModelSettings:
 
     model_name: str | None = flag(
         None,
-        "the model, a name or a path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
-        "Face's, nanoGPT's ckpt.pt or a GGUF file; without it 117M, or the bundled demo model "
-        "where 117M is not",
+        "the model's name or path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
+        "Face's, nanoGPT's ckpt.pt or a GGUF file; by default 117M if it is here, else a bundled "
+        "model",
         "NAME",
     )
-    checkpoint: str | None = flag(
-        None, "of a fine-tuning run: latest, or the number of a step", "STEP"
-    )
-    models_dir: str | None = flag(
-        None, "where models are; without it ./models, or else your data folder", "DIR"
-    )
+    checkpoint: str | None = flag(None, "of a fine-tuning run: latest, or a step's number", "STEP")
+    models_dir: str | None = flag(None, MODELS_DIR, "DIR")
     device: str = flag("auto", "auto, cpu or gpu", "DEVICE")
     precision: str = flag(
         "float32", "float32 (exact) or int8 (faster, in less than half the memory)", "P"
     )
     threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
-    verbose: bool = flag(False, "show what the libraries underneath have to say")
+    verbose: bool = flag(False, VERBOSE)
 
     def __post_init__(self) -> None:
         tops = {"seed": TOP_SEED, "threads": TOP_THREADS}
@@ -130,8 +127,8 @@ class ModelSettings:
         return {"threads": 1}
 
     def cache(self, window: int) -> tuple[int, int]:
-        """Texts at the same time, 0 for as many as are worth it, and tokens of each, that the model
-        must have room for."""
+        """What the model must have room for: how many texts at the same time, 0 for as many as
+        are worth it, and how many tokens of each."""
         return 1, window
 
 
@@ -162,24 +159,24 @@ class Settings(ModelSettings, SamplingSettings):
 
 
 @dataclasses.dataclass(frozen=True)
-class WriterSettings(Settings, ShowSettings):
+class WriterSettings(ShowSettings, Settings):
     """Of commands that show a sample as it is written."""
 
 
 @dataclasses.dataclass(frozen=True)
 class InteractiveSettings(WriterSettings):
-    """Asks for a prompt, continues it, and asks again (/help at the prompt tells more).
+    """Asks for a prompt, continues it, and asks again (type /help at the prompt for more).
 
-    Each line of a pipe is a prompt.
+    In a pipe, each line is a prompt.
 
     For text that reads well, try: --top_k 40 --temperature 0.7
     """
 
     length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
     prompt: str | None = flag(
-        None, "continue this text and leave; - for all of stdin as one prompt", "TEXT"
+        None, "continue this text and exit; - takes all of stdin as one prompt", "TEXT"
     )
-    prompt_file: str | None = flag(None, "continue the text in this file and leave", "FILE")
+    prompt_file: str | None = flag(None, "continue the text in this file and exit", "FILE")
     special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
 
     def sample_length(self, window: int) -> int:
@@ -188,17 +185,15 @@ class InteractiveSettings(WriterSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.prompt is not None and self.prompt_file is not None:
-            raise UsageError("--prompt and --prompt_file exclude each other; give one of them")
+            raise UsageError("give either --prompt or --prompt_file, not both")
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
-    """The settings with one flag for samples set to what the word says, "" for its default.
-
-    Raises UsageError for another flag and for an impossible value.
-    """
+    """The settings with one of the changeable flags set to a value, given as text; "" stands for
+    its default. Raises UsageError for any other flag and for an impossible value."""
     fields = {field.name: field for field in dataclasses.fields(settings)}
     names = [field.name for field in changeable()]
     if name not in names:

@@ -61,6 +61,18 @@ def places(
             yield Place(token, float(likely[token]), rank(row, token), best)
 
 
+def next_logits(engine: Engine, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The logits after a text of 1 token or more, at most the window: T tokens -> [V]. Empties the
+    engine's cache. Raises UsageError as score does, CheckpointError for logits that are not
+    numbers."""
+    text, n = checked(tokens, engine.hparams.n_vocab), len(tokens)
+    engine.reserve(1)
+    engine.holder = None
+    logits = engine.forward(text, [0] * n, range(n), [n - 1])
+    check_numbers(logits)
+    return logits[0]
+
+
 def read(
     engine: Engine, tokens: Sequence[int], stride: int | None
 ) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:

@@ -45,10 +45,10 @@ def effects(logits: Logits, text: Sequence[int]) -> list[Effect]:
     return found
 
 
-def lines(
+def compared(
     table: Sequence[Effect], look: Callable[[int], str], top: int, blocks: bool = True
 ) -> list[str]:
-    """What each of the settings does, then the likeliest tokens with bars."""
+    """Lines: what each of the settings does, then the likeliest tokens with bars."""
 
     def line(label: str, cells: list[str]) -> str:
         return (fitted(label, LABEL) + "".join(fitted(cell, COLUMN) for cell in cells)).rstrip()

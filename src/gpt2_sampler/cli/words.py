@@ -1,0 +1,55 @@
+"""A word of a command line -> whether it is a flag and, if not, what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+
+FLAG = re.compile(r"--([\w-]+)(?:=(.*))?", re.DOTALL)
+ALWAYS = ("help", "version")
+"""Flags of every command."""
+BRIEF = 60  # characters of what somebody typed that a message shows
+DASHES = "‐‑‒–—―−﹘﹣－"
+CURLY = frozenset("“”„‘’‚«»")
+
+
+def is_flag(word: str, kind_of: Mapping[str, type]) -> bool:
+    """kind_of has the type of each flag, by name."""
+    matched = FLAG.fullmatch(word)
+    name = matched[1].replace("-", "_") if matched else ""
+    return name in (*kind_of, *ALWAYS) or kind_of.get(name.removeprefix("no")) is bool
+
+
+def unknown(word: str, kind_of: Mapping[str, type]) -> str:
+    """What to say about a word that is not a flag."""
+    if hint := typography(word, kind_of):
+        return hint
+    if not word.startswith("-"):
+        return f"{brief(word)!r} is not a flag; flags are written --name value (--help lists them)"
+    name = word.lstrip("-").split("=")[0].replace("-", "_")
+    near = difflib.get_close_matches(name, kind_of, n=1, cutoff=0.5)
+    hint = f"did you mean --{near[0]}?" if near else "--help lists them"
+    return f"there is no flag {brief(word.partition('=')[0])}; {hint}"
+
+
+def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
+    """What to say about a word that a web page or a word processor has beautified."""
+    bare = word.lstrip(f"-{DASHES}")
+    name = re.split(r"[=\s]", bare)[0]
+    known = is_flag(f"--{name}", kind_of)
+    if known and word[: len(word) - len(bare)].strip("-"):
+        return (
+            f"{brief(word)!r} begins with a dash as web pages print it; "
+            f"with two hyphens it is --{name}"
+        )
+    if known and word.startswith("-") and re.search(r"\s", word):
+        return f"{brief(word)!r} contains a space that separates no words; type: --{name} VALUE"
+    if CURLY & set(word):
+        return f"{brief(word)!r} has curly quotes, which no shell knows; type straight ones"
+    return None
+
+
+def brief(text: str) -> str:
+    """As much of the text as a message has room for."""
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
