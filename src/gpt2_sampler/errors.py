@@ -11,10 +11,11 @@ A message says what is wrong and with which value. It holds for a Python program
 command, so it names no flag; what would help goes with it as facts, which a command puts into
 words that can be typed (cli/remedies.py):
 
-fits        settings that would do, by name, all of them together
+fits        settings that would work, by name, all of them together
 change      names of settings, any of which may help when it is changed
 fetch       the name of a model that can be downloaded, and the folder for it, if one was chosen
 file        the path of a model's file that is missing or damaged
+package     the name of a package that is not installed
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 
 class SamplerError(Exception):
-    """Whatever a user can meet; facts are what is known of a way out."""
+    """Any error a user can meet; facts are what is known about a way out."""
 
     exit_code = 1
 

@@ -113,21 +113,6 @@ def test_help_names_every_flag(argv: list[str], capsys: pytest.CaptureFixture[st
         assert f"--{field.name}" in out and field.metadata["help"] in out
 
 
-def test_help_has_one_margin(capsys: pytest.CaptureFixture[str]) -> None:
-    @dataclasses.dataclass(frozen=True)
-    class Documented:
-        """First.
-
-        Second.
-        """
-
-        count: int = flag(1, "a number", "N")
-
-    with pytest.raises(SystemExit):
-        parse(Documented, ["--help"], "program")
-    assert "\nFirst.\n\nSecond.\n" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("argv", [["--version"], ["--count", "x", "--version"]])
 def test_the_version_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from gpt2_sampler.cli.loading import Models, is_chinese
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.registry import DEMO, DEMO_ZH
-from tests.checkpoints import byte_vocabulary, random_checkpoint
+from tests.checkpoints import ROOT, byte_vocabulary, random_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,18 @@ def test_who_has_or_names_a_model_is_answered_by_it(tmp_path: Path, asked: str |
     byte_vocabulary(random_checkpoint(tmp_path / "117M"))
     models = Models(InteractiveSettings(models_dir=str(tmp_path), model_name=asked))
     assert models.answering("川普想建牆").name == (asked or "117M")
+
+
+@pytest.mark.parametrize(
+    ("script", "flags"),
+    [("score_text.py", []), ("generate_conditional_samples.py", ["--length", "3", "--seed", "1"])],
+)
+@pytest.mark.parametrize(("text", "chinese"), [("Once", False), ("川普想建牆", True)])
+def test_files_are_read_by_the_model_for_their_language(
+    script: str, flags: list[str], text: str, chinese: bool, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(ROOT / "src" / script), "--models_dir", str(tmp_path), *flags]
+    done = subprocess.run(
+        command, input=text, capture_output=True, encoding="utf-8", check=True, timeout=60
+    )
+    assert (f"the bundled model {DEMO_ZH}" in done.stderr) == chinese

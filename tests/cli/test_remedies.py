@@ -37,6 +37,14 @@ def test_each_setting_that_may_help_has_its_words() -> None:
     assert both == "no room; try a smaller --batch_size; try a shorter --length"
 
 
+def test_a_missing_package_is_installed_for_the_python_that_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/an environment/bin/python")
+    said = described(SamplerError("no", package="tensorflow[and-cuda]"))
+    assert said.endswith("type: '/an environment/bin/python' -m pip install 'tensorflow[and-cuda]'")
+
+
 def test_a_model_that_can_be_fetched_has_its_command() -> None:
     assert described(SamplerError("no", fetch=("117M", None))).endswith("with: gpt2-download 117M")
     elsewhere = described(SamplerError("no", fetch=("117M", "my models")))

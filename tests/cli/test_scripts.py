@@ -6,6 +6,7 @@ Most run with a fake engine (fake_command.py), so that the test knows every char
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -549,3 +550,12 @@ def test_the_demo_model_writes_past_its_window() -> None:
     assert done.returncode == 0
     assert done.stderr == b""
     assert len(done.stdout) > 2200
+
+
+def test_a_python_without_the_packages_says_so_in_one_line() -> None:
+    """As the system's, where nobody has activated the environment."""
+    command = [sys.executable, "-S", str(ROOT / "src" / "interactive_conditional_samples.py")]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.fullmatch(r"error: \S+ has no package \w+; activate .*\n", done.stderr)

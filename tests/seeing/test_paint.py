@@ -96,3 +96,4 @@ def test_the_legend_names_each_class_in_its_paint() -> None:
     line = legend(TRUE_COLOUR)
     assert all(f" {name} " in line for name in NAMES)
     assert "\n" not in line
+    assert len(re.sub(r"\x1b\[[\d;]*m", "", line)) < 80

@@ -29,5 +29,5 @@ def test_a_text_of_one_token_has_an_empty_one() -> None:
 
 def test_without_matplotlib_it_is_said_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(SamplerError, match="pip install matplotlib"):
+    with pytest.raises(SamplerError, match="matplotlib, which is not installed"):
         plot([scored()])

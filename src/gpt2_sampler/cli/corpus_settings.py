@@ -93,7 +93,8 @@ class ConditionalSettings(CorpusSettings):
     )
     jsonl: bool = flag(False, "read JSON objects, whatever the file's name ends in")
     on_long: str = flag(
-        "tail", "of a prompt longer than the window, tail keeps the end, error writes a record "
+        "tail",
+        "of a prompt longer than the window, tail keeps the end, error writes a record "
         "that says so",
         "tail|error",
     )

@@ -100,7 +100,6 @@ def paired(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[s
         yield f"--{name}", value
 
 
-
 def named(
     settings: type, pairs: Sequence[tuple[str, str | None]], positional: str | None
 ) -> list[str]:
@@ -150,5 +149,3 @@ def reader(name: str, kind: type) -> Callable[[str], Any]:
             raise UsageError(f"--{name} takes {KINDS[kind]}, not {brief(word)!r}") from None
 
     return read
-
-

@@ -39,6 +39,7 @@ def described(error: SamplerError) -> str:
         "change": lambda names: "; ".join(CHANGES[name] for name in names),
         "fetch": lambda fetch: f"download it with: {download(*fetch)}",
         "file": refetched,
+        "package": lambda package: f"type: {install(package)}",
     }
     remedies = [words[fact](value) for fact, value in error.facts.items() if fact in words]
     return "; ".join([str(error), *filter(None, remedies)])
@@ -80,6 +81,11 @@ def nearest(path: Path) -> str:
 def download(name: str, models_dir: str | None) -> str:
     where = [] if models_dir is None else ["--models_dir", models_dir]
     return command("gpt2-download", name, *where)
+
+
+def install(package: str) -> str:
+    """For the Python that runs, whichever pip the shell would find."""
+    return shlex.join([interpreter(), "-m", "pip", "install", package])
 
 
 def refetched(file: Path) -> str:

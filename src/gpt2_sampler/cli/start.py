@@ -1,12 +1,13 @@
-"""The commands by their names, started so that Ctrl-C prints no tale of what was being imported.
+"""The commands by name, started so that Ctrl-C never prints a traceback of unfinished imports.
 
-Imports nothing but what Python has loaded already: that would take time of its own.
+Imports only what Python has loaded already: anything else would take time, and could be missing.
 """
 
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]
 import os
+import sys
 
 from gpt2_sampler.cli.keys import give_back, hold
 
@@ -16,7 +17,15 @@ def start(module: str) -> int:
     let_interrupts_end_the_process()
     from importlib import import_module
 
-    code = import_module(f"gpt2_sampler.cli.{module}").main()
+    try:
+        main = import_module(f"gpt2_sampler.cli.{module}").main
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"error: {sys.executable} has no package {error.name}; activate the environment that "
+            "was set up (. .venv/bin/activate), or set one up as README.md says\n"
+        )
+        return 1
+    code = main()
     let_interrupts_end_the_process()
     return code
 

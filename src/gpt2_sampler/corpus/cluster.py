@@ -135,7 +135,7 @@ def connect(address: str) -> None:
     try:
         import ray
     except ImportError:
-        raise SamplerError("clusters need the package ray; type: pip install ray") from None
+        raise SamplerError("clusters need ray, which is not installed", package="ray") from None
     if address != LOCAL:
         require_answer(address)
     alone = {"include_dashboard": False} if address == LOCAL else {}

@@ -23,7 +23,7 @@ def require_pyarrow() -> None:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise SamplerError(
-            "Parquet files need the package pyarrow; type: pip install pyarrow"
+            "Parquet files need pyarrow, which is not installed", package="pyarrow"
         ) from None
 
 

@@ -61,10 +61,10 @@ def colour(ground: int, rgb: tuple[int, ...], colours: int) -> str:
 
 
 def legend(colours: int) -> str:
-    """One line that explains the paint."""
+    """One line that explains the paint, in 80 columns."""
     ranks = 1, 50, 500, 5_000
-    shown = "  ".join(
+    shown = " ".join(
         painted(f" {name} ", SURPRISE / 2, rank, colours)
         for name, rank in zip(NAMES, ranks, strict=True)
     )
-    return f"rank of a token: {shown}  (the deeper, the less likely)"
+    return f"a token's rank: {shown} (deeper: less likely)"

@@ -15,7 +15,9 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise SamplerError("a picture needs matplotlib; type: pip install matplotlib") from None
+        raise SamplerError(
+            "a picture needs matplotlib, which is not installed", package="matplotlib"
+        ) from None
 
 
 def plot(texts: Sequence[Scored]) -> bytes:

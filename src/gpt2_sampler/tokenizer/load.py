@@ -82,8 +82,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             return load_folder(folder)
         except ImportError:
             raise CheckpointError(
-                f"the vocabulary of {folder} needs the package tokenizers; "
-                "type: pip install tokenizers"
+                f"the vocabulary of {folder} needs tokenizers, which is not installed",
+                package="tokenizers",
             ) from None
         except CheckpointError as error:
             raise CheckpointError(f"the vocabulary of {folder}: {error}", **error.facts) from None

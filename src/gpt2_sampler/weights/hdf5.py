@@ -1,6 +1,6 @@
 """tf_model.h5, as transformers saved TensorFlow models -> tensors by Hugging Face's names.
 
-Knows how Keras names and lays them out. Reads the file with h5py, which comes with TensorFlow.
+Knows how Keras names and lays them out. Reads the file with h5py, which has to be installed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read_hdf5(path: Path) -> dict[str, Dataset]:
         import h5py
     except ImportError:
         raise CheckpointError(
-            f"{path} needs the package h5py to be read; type: pip install h5py"
+            f"{path} can only be read with h5py, which is not installed", package="h5py"
         ) from None
     found: dict[str, Dataset] = {}
 
