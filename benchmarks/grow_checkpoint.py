@@ -19,8 +19,7 @@ from pathlib import Path
 import fire
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from make_checkpoint import SIZES
 
@@ -37,7 +36,7 @@ def grow(folder: str) -> None:
     path = Path(folder)
     if (path / "model.ckpt.index").exists():
         return
-    small = open_checkpoint(ROOT / "models/demo")
+    small = open_checkpoint(Path(__file__).parents[1] / "models/demo")
     hparams = SIZES["117M"]
     weights = {}
     for name, shape in hparams.variable_shapes().items():

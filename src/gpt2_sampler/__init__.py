@@ -7,8 +7,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers know it; to import typing takes longer than all below
 if TYPE_CHECKING:
-    from gpt2_sampler.decoding.batch import Batch, Choice, Request, Token
+    from gpt2_sampler.decoding.batch import Batch
     from gpt2_sampler.decoding.generate import generate
+    from gpt2_sampler.decoding.request import Choice, Request, Token
     from gpt2_sampler.decoding.sampling import Sampling
     from gpt2_sampler.decoding.score import places, score
     from gpt2_sampler.engines.engine import Engine
@@ -35,7 +36,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 HOMES = {
-    "decoding.batch": ("Batch", "Choice", "Request", "Token"),
+    "decoding.batch": ("Batch",),
+    "decoding.request": ("Choice", "Request", "Token"),
     "decoding.generate": ("generate",),
     "decoding.sampling": ("Sampling",),
     "decoding.score": ("places", "score"),

@@ -14,16 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gpt2_sampler.decoding.batch import (
-    END_OF_TEXT,
-    LENGTH_REACHED,
-    PIECE,
-    Batch,
-    Choice,
-    Request,
-    Token,
-)
+from gpt2_sampler.decoding.batch import PIECE, Batch
 from gpt2_sampler.decoding.noise import key
+from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling, choose, distribution, log_softmax
 from gpt2_sampler.decoding.window import in_window
 from gpt2_sampler.errors import CheckpointError, OutOfMemory, UsageError

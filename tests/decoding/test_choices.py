@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpt2_sampler.decoding.batch import Batch, Request
+from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.choices import choices
+from gpt2_sampler.decoding.request import Request
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import UsageError
 from tests.fake_engine import FakeEngine

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_sampler.decoding.batch import END_OF_TEXT as ENDED
-from gpt2_sampler.decoding.batch import LENGTH_REACHED, Request, Token
+from gpt2_sampler.decoding.request import END_OF_TEXT as ENDED
+from gpt2_sampler.decoding.request import LENGTH_REACHED, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.text import STOP_TEXT, SampleText, first_stop, pending
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gpt2_sampler.decoding.batch import Choice
+from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.seeing.bars import bar, columns, fitted, percent
 from gpt2_sampler.seeing.why import explained

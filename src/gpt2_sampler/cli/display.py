@@ -14,7 +14,7 @@ from typing import TextIO
 
 from gpt2_sampler.cli.settings import ShowSettings
 from gpt2_sampler.cli.terminal import harmless
-from gpt2_sampler.decoding.batch import Choice, Token
+from gpt2_sampler.decoding.request import Choice, Token
 from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, painted
 from gpt2_sampler.seeing.pieces import piece
 from gpt2_sampler.seeing.score import bits

@@ -13,8 +13,9 @@ from gpt2_sampler.cli.prompts import QUESTION, tokens_of
 from gpt2_sampler.cli.settings import InteractiveSettings
 from gpt2_sampler.cli.terminal import interruptible, show
 from gpt2_sampler.cli.writer import CLOSING, header, write
-from gpt2_sampler.decoding.batch import Batch, Choice
+from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.choices import choices
+from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.text import SampleText
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.seeing.pieces import look, quoted

@@ -16,7 +16,8 @@ from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.settings import WriterSettings
 from gpt2_sampler.cli.terminal import aside, show
 from gpt2_sampler.corpus.jobs import stream
-from gpt2_sampler.decoding.batch import END_OF_TEXT, Batch, Request, Token
+from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token
 from gpt2_sampler.decoding.text import SampleText
 
 RULE = "=" * 40

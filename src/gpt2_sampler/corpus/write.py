@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from gpt2_sampler.corpus.jobs import Job, Plan
-from gpt2_sampler.decoding.batch import END_OF_TEXT, Batch, Request, Token
+from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.text import SampleText
 from gpt2_sampler.tokenizer.load import Tokenizer

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gpt2_sampler.decoding.batch import Choice, told
+from gpt2_sampler.decoding.request import Choice, told
 from gpt2_sampler.decoding.sampling import Sampling, check_numbers
 from gpt2_sampler.decoding.score import PIECE
 from gpt2_sampler.decoding.window import checked, in_window

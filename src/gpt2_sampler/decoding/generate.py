@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
-from gpt2_sampler.decoding.batch import Batch, Request
+from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.request import Request
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.engine import Engine
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Sequence
 
-from gpt2_sampler.decoding.batch import END_OF_TEXT, Request, Token
+from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 STOP_TEXT = "stop text"

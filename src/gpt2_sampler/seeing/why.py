@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from gpt2_sampler.decoding.batch import Choice
+from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.seeing.bars import bar, fitted, percent
 
