@@ -19,11 +19,12 @@ from pathlib import Path
 import fire
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from make_checkpoint import SIZES
+from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
-from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint
+from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint  # noqa: E402
 
 COPIES = 3
 BIAS, PADDING = 0.5, -0.12
@@ -36,7 +37,7 @@ def grow(folder: str) -> None:
     path = Path(folder)
     if (path / "model.ckpt.index").exists():
         return
-    small = open_checkpoint(Path(__file__).parents[1] / "models/demo")
+    small = open_checkpoint(ROOT / "models/demo")
     hparams = SIZES["117M"]
     weights = {}
     for name, shape in hparams.variable_shapes().items():

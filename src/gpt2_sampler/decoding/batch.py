@@ -8,16 +8,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Hashable, Sequence
-from itertools import count
+from concurrent.futures import Future
+from itertools import count, islice
 
-import numpy as np
-
-from gpt2_sampler.decoding.noise import key
-from gpt2_sampler.decoding.request import Choice, Request, Text, Token, told
-from gpt2_sampler.decoding.sampling import Logits, choose
+from gpt2_sampler.decoding.draft import Draft
+from gpt2_sampler.decoding.reading import Reading, n_shared, read
+from gpt2_sampler.decoding.request import Place, Request, Text, Token, draw, told
+from gpt2_sampler.decoding.sampling import Logits
 from gpt2_sampler.decoding.window import checked, in_window, is_whole
 from gpt2_sampler.engines.engine import Engine
-from gpt2_sampler.errors import OutOfMemory, UsageError
+from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ class Row:
         """The row that is reading what this one needs as well, its text, and how many tokens."""
 
 
+Going = tuple[Row, Text, list[int], bool]
+"""A row, its text, tokens that the row is to read, and whether a token is drawn after them: they
+are then all that it does not hold."""
+
+
 class Batch:
     """Writes the texts that are asked for, so many at the same time.
 
@@ -52,14 +57,22 @@ class Batch:
     Whatever else reads with the engine between two steps costs time: the rows are read again.
     """
 
-    def __init__(self, engine: Engine, rows: int) -> None:
-        """Nothing is reserved before the first step. Raises UsageError for no rows."""
+    def __init__(
+        self, engine: Engine, rows: int, draft: Engine | Future[Engine] | None = None
+    ) -> None:
+        """draft is the same model, or a smaller one of the same vocabulary, which takes less time:
+        what it guesses is checked, so that it changes the speed alone. It may still be loading.
+
+        Nothing is reserved before the first step. Raises UsageError for no rows, and for a draft
+        that does not fit the engine."""
         if not is_whole(rows, 1):
             raise UsageError(f"a batch has 1 row or more, not {rows!r}")
         self.engine = engine
         self.rows = rows
         """Texts at the same time; halved where the memory has no room for them."""
+        self._window = engine.hparams.n_ctx
         self._rows: list[Row] = []
+        self._draft = None if draft is None else Draft(draft, engine.hparams)
         self._texts: dict[Hashable, Text] = {}
         self._waiting: deque[Text] = deque()
         self._clock = count()
@@ -102,26 +115,37 @@ class Batch:
         return text.rest()
 
     def step(self) -> list[Token]:
-        """One call of the engine -> the next tokens, of some requests or, while prompts are being
-        read, of none; an empty list for ever once no request is left.
+        """The next tokens, one of each request that has any ready. If none has, the engine is
+        called once first; while prompts are being read there may still be none. An empty list for
+        ever once no request is left.
 
-        Where the memory has no room, half of the rows go back to wait, and go on later where they
-        were. Raises OutOfMemory or MemoryError where one row has no room, CheckpointError for
-        logits that are no numbers, and what the engine raises.
+        Where the memory has no room, the draft is given up, and if that is not enough half of the
+        rows go back to wait, and go on later where they were. Raises OutOfMemory or MemoryError
+        where one row has no room, CheckpointError for logits that are no numbers, and what the
+        engine raises.
         """
-        while True:
-            try:
-                return self._step()
-            except (OutOfMemory, MemoryError):
-                texts = self._give_back() or self.rows
-                if self.rows == 1:
-                    raise
-                self.rows = max(1, texts // 2)
-                log.warning("no room for %d texts at once; going on with %d", texts, self.rows)
+        if not any(text.ready for text in self._texts.values()):
+            self._make_ready()
+        return self._hand_out()
 
-    def _step(self) -> list[Token]:
-        if not self._texts:
-            return []
+    def _make_ready(self) -> None:
+        while self._texts:
+            try:
+                return self._call()
+            except (SamplerError, MemoryError) as problem:
+                no_room = isinstance(problem, (OutOfMemory, MemoryError))
+                texts = self._give_back() or self.rows
+                if self._draft is not None:
+                    self._draft = None
+                    log.warning("going on without a draft: %s", problem or "no room for it")
+                elif no_room and self.rows > 1:
+                    self.rows = max(1, texts // 2)
+                    log.warning("no room for %d texts at once; going on with %d", texts, self.rows)
+                else:
+                    raise
+
+    def _call(self) -> None:
+        """One call of the engine, and what is drawn from its logits."""
         if not self._rows or self.engine.holder is not self:
             self._give_back()
             self.engine.reserve(self.rows)
@@ -129,22 +153,56 @@ class Batch:
             self._rows = [Row(number) for number in range(self.rows)]
         for row in self._rows:
             if row.source is not None and row.text is not None:
-                self._copy(row, self._window(row.text))
+                self._copy(row, row.text.seen(self._window))
         self._fill()
-        reading = self._plan()
-        tokens, rows, positions, wanted = list[int](), list[int](), list[int](), list[int]()
-        drawing: list[tuple[Row, Text]] = []
-        for row, text, unread, whole in reading:
-            tokens += unread
-            rows += [row.number] * len(unread)
-            positions += range(len(row.held), len(row.held) + len(unread))
-            if whole:
-                wanted.append(len(tokens) - 1)
-                drawing.append((row, text))
-        logits = self.engine.forward(tokens, rows, positions, wanted)
-        for row, _, unread, _ in reading:
+        plan = self._plan()
+        guesses = self._guess(plan)
+        readings, places = list[Reading](), list[Place]()
+        for row, text, unread, whole in plan:
+            guessed = guesses.get(row.number, [])
+            own = [Place(text, guessed[:n]) for n in range(len(guessed) + 1)] if whole else []
+            readings.append(Reading(row.number, len(row.held), [*unread, *guessed], len(own)))
+            places += own
+        logits = read(self.engine, readings)
+        ids = draw(places, logits, self._window)
+        drawn = zip(places, logits, ids, strict=True)
+        for row, _, unread, whole in plan:
             row.held += unread
-        return self._draw(drawing, logits) if drawing else []
+            if whole:
+                guessed = guesses.get(row.number, [])
+                self._keep(row, guessed, list(islice(drawn, len(guessed) + 1)))
+
+    def _guess(self, plan: Sequence[Going]) -> dict[int, list[int]]:
+        if self._draft is None:
+            return {}
+        texts = {row.number: text for row, text, unread, _ in plan if len(unread) == 1}
+        return self._draft.guess(texts, self.rows)
+
+    def _keep(
+        self, row: Row, guessed: Sequence[int], drawn: Sequence[tuple[Place, Logits, int]]
+    ) -> None:
+        """Makes ready what was drawn in a row, as far as all that was guessed before is right."""
+        for n_right, (place, logits, id) in enumerate(drawn):
+            place.text.ready.append(told(place, logits, self._window, id))
+            if n_right == len(guessed) or id != guessed[n_right]:
+                break
+            row.held.append(id)
+        if guessed and self._draft is not None:
+            self._draft.learn(len(guessed), n_right)
+
+    def _hand_out(self) -> list[Token]:
+        tokens = []
+        for row in self._rows:
+            text = row.text
+            if text is None or not text.ready:
+                continue
+            drawn = text.ready.popleft()
+            text.add(drawn.id, self._window)
+            if ended := text.ended(drawn.id):
+                del self._texts[text.request.id]
+                self._free(row)
+            tokens.append(Token(text.request, drawn.id, ended, drawn.choice, drawn.top))
+        return tokens
 
     # Rows and what they hold.
 
@@ -152,39 +210,39 @@ class Batch:
         """Gives each free row to a text that waits: to the first one the row that holds most of
         it, or else the one that was left the longest ago."""
         while self._waiting and (free := [row for row in self._rows if row.text is None]):
-            window = self._window(self._waiting[0])
-            shared = {row: n_shared(row.held, window) for row in free}
+            tokens = self._waiting[0].seen(self._window)
+            shared = {row: n_shared(row.held, tokens) for row in free}
             row = max(free, key=lambda row: (shared[row], -row.freed))
             row.held = row.held[: shared[row]]
             row.text = self._waiting.popleft()
-            self._borrow(row, window)
+            self._borrow(row, tokens)
 
-    def _borrow(self, row: Row, window: list[int]) -> None:
-        """Copies what another row holds of the window, if it is much more than this one does.
+    def _borrow(self, row: Row, tokens: list[int]) -> None:
+        """Copies what another row holds of the tokens, if it is much more than this one does.
         Where that row is still reading it, this one is to wait."""
         shared = {}
         for other in self._rows:
             if other is not row:
                 held = other.held
                 if other.text is not None and other.source is None:  # it reads on by itself
-                    held = self._window(other.text)
-                shared[other] = n_shared(held, window)
+                    held = other.text.seen(self._window)
+                shared[other] = n_shared(held, tokens)
         source = max(shared, key=shared.__getitem__, default=row)
         if shared.get(source, 0) >= len(row.held) + WORTH_COPYING:
             row.source = (source, source.text, shared[source])
-            self._copy(row, window)
+            self._copy(row, tokens)
 
-    def _copy(self, row: Row, window: list[int]) -> None:
+    def _copy(self, row: Row, tokens: list[int]) -> None:
         """What the row waits for, if it is there by now; or looks for it elsewhere."""
         if row.source is None:
             return
         source, text, n = row.source
-        if source.held[:n] == window[:n]:
+        if source.held[:n] == tokens[:n]:
             self.engine.copy(source.number, [row.number], n)
-            row.held, row.source = window[:n], None
+            row.held, row.source = tokens[:n], None
         elif source.text is not text:
             row.source = None
-            self._borrow(row, window)
+            self._borrow(row, tokens)
 
     def _free(self, row: Row) -> None:
         row.text, row.source, row.freed = None, None, next(self._clock)
@@ -193,26 +251,23 @@ class Batch:
         """All rows, for none is certain to hold anything -> how many had a text."""
         texts = [row.text for row in self._rows if row.text is not None]
         self._rows = []
+        for text in texts:
+            text.ready.clear()
         self._waiting.extendleft(sorted(texts, key=lambda text: -text.order))
         return len(texts)
 
-    def _window(self, text: Text) -> list[int]:
-        """The tokens that the model is to see."""
-        return text.tokens[-in_window(len(text.tokens), self.engine.hparams.n_ctx) :]
-
-    def _plan(self) -> list[tuple[Row, Text, list[int], bool]]:
-        """What each row reads in this step, and whether all it has to read before it can draw.
+    def _plan(self) -> list[Going]:
+        """What each row reads in this step.
 
         Texts that need one token more go on in every step; what the others need is read in
         pieces beside them, who came first first, and in one go where nobody waits.
         """
-        window = self.engine.hparams.n_ctx
         plan, prompts = [], []
         for row in self._rows:
             text = row.text
             if text is None:
                 continue
-            n_seen = in_window(len(text.tokens), window)
+            n_seen = in_window(len(text.tokens), self._window)
             if n_seen < len(row.held):  # past the window: its last half is read again
                 row.held = []
             elif n_seen == len(row.held):  # a step was stopped before it could draw
@@ -222,53 +277,9 @@ class Batch:
                 plan.append((row, text, unread, True))
             elif row.source is None:
                 prompts.append((row, text, unread))
-        room = PIECE if plan else window
+        room = PIECE if plan else self._window
         for row, text, unread in sorted(prompts, key=lambda prompt: prompt[1].order):
             if room:
                 plan.append((row, text, unread[:room], len(unread) <= room))
                 room -= len(unread[:room])
         return plan
-
-    # Tokens.
-
-    def _draw(self, drawing: list[tuple[Row, Text]], logits: Logits) -> list[Token]:
-        ids = self._choose([text for _, text in drawing], logits)
-        drawn = []
-        for (row, text), id, row_logits in zip(drawing, ids, logits, strict=True):
-            request = text.request
-            what: tuple[Choice | None, tuple[Choice, ...]] = None, ()
-            if request.top is not None:
-                what = told(row_logits, self._seen(text), request.sampling, id, request.top)
-            text.add(id, self.engine.hparams.n_ctx)
-            if ended := text.ended(id):
-                del self._texts[request.id]
-                self._free(row)
-            drawn.append(Token(request, id, ended, *what))
-        return drawn
-
-    def _choose(self, texts: list[Text], logits: Logits) -> list[int]:
-        requests = [text.request for text in texts]
-        keys = np.array(
-            [key(r.stream, r.drawn + t.drawn) for r, t in zip(requests, texts, strict=True)],
-            np.uint64,
-        )
-        if all(request.sampling is requests[0].sampling for request in requests):
-            seen = [self._seen(text) for text in texts]
-            return choose(logits, seen, requests[0].sampling, keys).tolist()
-        ids = []
-        for n, (text, request) in enumerate(zip(texts, requests, strict=True)):
-            one = slice(n, n + 1)
-            ids += choose(logits[one], [self._seen(text)], request.sampling, keys[one]).tolist()
-        return ids
-
-    def _seen(self, text: Text) -> list[int]:
-        """What of the text a penalty looks at."""
-        return text.tokens[-self.engine.hparams.n_ctx :] if text.request.sampling.looks_back else []
-
-
-def n_shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two texts have in common from their beginning."""
-    n = min(len(a), len(b))
-    if a[:n] == b[:n]:
-        return n
-    return next(i for i in range(n) if a[i] != b[i])

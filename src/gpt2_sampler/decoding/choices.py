@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gpt2_sampler.decoding.request import Choice, told
+from gpt2_sampler.decoding.request import Choice, look
 from gpt2_sampler.decoding.sampling import Sampling, check_numbers
 from gpt2_sampler.decoding.score import PIECE
 from gpt2_sampler.decoding.window import checked, in_window
@@ -42,7 +42,7 @@ def choices(
         )  # fmt: skip
         check_numbers(logits)
         for place, row in zip(range(at, last), logits, strict=True):
-            yield told(row, text[max(0, place - window) : place], sampling, text[place], top)
+            yield look(row, text[max(0, place - window) : place], sampling, text[place], top)
         at, read = last, last - 1
 
 

@@ -6,18 +6,23 @@ Knows no engine and no rows.
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.sampling import (
     Logits,
     Sampling,
+    choose,
     distribution,
     log_softmax,
     ordered,
     rank,
 )
-from gpt2_sampler.decoding.window import that_matter
+from gpt2_sampler.decoding.window import in_window, that_matter
 
 END_OF_TEXT, LENGTH_REACHED = "end of text", "length reached"
 """Why a request ended."""
@@ -68,6 +73,14 @@ class Token(NamedTuple):
     """Of the likeliest tokens for the model, the likeliest first."""
 
 
+class Drawn(NamedTuple):
+    """A token, and what is told of it."""
+
+    id: int
+    choice: Choice | None = None
+    top: tuple[Choice, ...] = ()
+
+
 class Text:
     """A request under way: its latest tokens, as many as matter."""
 
@@ -76,12 +89,23 @@ class Text:
         self.tokens = tokens
         self.order = order
         """In which requests came."""
+        self.ready = deque[Drawn]()
+        """What comes next, once it is asked for."""
         self._began = len(tokens)
 
     @property
     def drawn(self) -> int:
         """New tokens."""
         return len(self.tokens) - self._began
+
+    @property
+    def left(self) -> int:
+        """New tokens that are still to come, at most."""
+        return self.request.length - self.drawn
+
+    def seen(self, window: int) -> list[int]:
+        """The tokens that the model is to see."""
+        return self.tokens[-in_window(len(self.tokens), window) :]
 
     def add(self, token: int, window: int) -> None:
         """Once in a while it also forgets what cannot matter any more."""
@@ -95,7 +119,7 @@ class Text:
         """Why, if it did with its last token; else ""."""
         if token in self.request.ends:
             return END_OF_TEXT
-        return LENGTH_REACHED if self.drawn >= self.request.length else ""
+        return "" if self.left else LENGTH_REACHED
 
     def rest(self) -> Request:
         """As it would go on."""
@@ -103,12 +127,56 @@ class Text:
         return dataclasses.replace(
             before,
             tokens=tuple(self.tokens),
-            length=before.length - self.drawn,
+            length=self.left,
             drawn=before.drawn + self.drawn,
         )
 
 
-def told(
+class Place(NamedTuple):
+    """Where a token is drawn: after a text, and after what was guessed of how that goes on."""
+
+    text: Text
+    guessed: Sequence[int] = ()
+
+    @property
+    def key(self) -> int:
+        """Of its noise."""
+        request = self.text.request
+        return key(request.stream, request.drawn + self.text.drawn + len(self.guessed))
+
+    def penalised(self, window: int) -> list[int]:
+        """The tokens that a penalty looks at."""
+        if not self.text.request.sampling.looks_back:
+            return []
+        return [*self.text.tokens, *self.guessed][-window:]
+
+
+def draw(places: Sequence[Place], logits: Logits, window: int) -> list[int]:
+    """One token at each place: logits [B, V]. Raises CheckpointError for logits that are no
+    numbers."""
+    if not places:
+        return []
+    keys = np.array([place.key for place in places], np.uint64)
+    texts = [place.penalised(window) for place in places]
+    samplings = [place.text.request.sampling for place in places]
+    if all(sampling is samplings[0] for sampling in samplings):
+        return choose(logits, texts, samplings[0], keys).tolist()
+    ids = []
+    for n, sampling in enumerate(samplings):
+        one = slice(n, n + 1)
+        ids += choose(logits[one], texts[one], sampling, keys[one]).tolist()
+    return ids
+
+
+def told(place: Place, logits: Logits, window: int, id: int) -> Drawn:
+    """The token that was drawn there from logits [V], with what its request wants to be told."""
+    request = place.text.request
+    if request.top is None:
+        return Drawn(id)
+    return Drawn(id, *look(logits, place.penalised(window), request.sampling, id, request.top))
+
+
+def look(
     logits: Logits, seen: Sequence[int], sampling: Sampling, id: int, n: int
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """The token that was drawn from logits [V] after the text seen, and the n likeliest."""

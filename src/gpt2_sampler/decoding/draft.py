@@ -1,0 +1,180 @@
+"""Texts under way -> guesses at how they go on, from a model that takes less time.
+
+Batch reads the guesses with its own engine and keeps what that one draws as well: they change how
+long a text takes, and nothing else. Engine and draft draw with the same noise, and models that
+nearly agree then nearly always draw the same token. (Leviathan, Kalman and Matias 2023, "Fast
+Inference from Transformers via Speculative Decoding", with that in place of their rejections.)
+
+Knows the draft's engine, and what each row of its cache holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+
+from gpt2_sampler.decoding.reading import Reading, n_shared, read
+from gpt2_sampler.decoding.request import Place, Text, draw
+from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.weights.hparams import HParams
+
+PIECE = 64  # tokens
+"""What is read in one step of texts that the draft has not followed, while others wait."""
+WORTH_READING = 32  # tokens of such a text, for each one that is still to come
+WORTH_COPYING = 8  # tokens
+MOST = 6
+"""Guesses at a text. With the token before them they are AT_ONCE."""
+AT_ONCE = 7  # tokens
+"""That XNNPACK multiplies with the weights while it has them at hand, on AVX-512."""
+FIRST, WEIGHT, KEPT = 0.95, 8, 0.9
+"""The share of right guesses that is expected at first, how many guesses that opinion counts for,
+and what is left of all that was seen after one step more."""
+PATIENCE = 16
+"""Steps without a guess after which one is tried again."""
+
+
+@dataclasses.dataclass
+class Guess:
+    """At how the text in a row goes on."""
+
+    row: int
+    text: Text
+    most: int
+    unread: list[int]
+    """Tokens to be read next."""
+    whole: bool
+    """Whether they are all that the draft has not read."""
+    tokens: list[int] = dataclasses.field(default_factory=list)
+
+    def add(self, token: int) -> None:
+        self.tokens.append(token)
+        self.unread = [token]
+
+    @property
+    def goes_on(self) -> bool:
+        return len(self.tokens) < self.most and self.tokens[-1] not in self.text.request.ends
+
+
+class Draft:
+    """Guesses for the rows of a batch."""
+
+    def __init__(self, engine: Engine | Future[Engine], hparams: HParams) -> None:
+        """hparams are those of the batch's engine. A draft that is still being loaded guesses from
+        when it is there. Raises UsageError for one of another vocabulary or a smaller window."""
+        self._engine = engine
+        self._hparams = hparams
+        self._held: list[list[int]] = []
+        self._right, self._compared = FIRST * WEIGHT, float(WEIGHT)
+        self._idle = 0  # steps without a guess
+        if isinstance(engine, Engine):
+            self._check(engine)
+
+    def guess(self, texts: Mapping[int, Text], rows: int) -> dict[int, list[int]]:
+        """The texts that go on, by the number of their row -> how, for some of them.
+
+        Raises what the engine raises, or whoever loads it.
+        """
+        n = self._worth_guessing(len(texts)) if texts else 0
+        engine = self._loaded() if n else None
+        if engine is None:
+            return {}
+        if engine.holder is not self or engine.rows != rows:
+            engine.reserve(rows)
+            engine.holder = self
+            self._held = [[] for _ in range(rows)]
+        guesses = list(self._begin(engine, texts, n))
+        reading = guesses
+        while reading:
+            logits = read(
+                engine,
+                [Reading(g.row, len(self._held[g.row]), g.unread, int(g.whole)) for g in reading],
+            )
+            for guess in reading:
+                self._held[guess.row] += guess.unread
+            reading = [guess for guess in reading if guess.whole]
+            places = [Place(guess.text, guess.tokens) for guess in reading]
+            for guess, token in zip(
+                reading, draw(places, logits, self._hparams.n_ctx), strict=True
+            ):
+                guess.add(token)
+            reading = [guess for guess in reading if guess.goes_on]
+        return {guess.row: guess.tokens for guess in guesses}
+
+    def learn(self, guessed: int, right: int) -> None:
+        """How many guesses at a text there were, and how many of the first of them were right."""
+        self._right = KEPT * self._right + right
+        self._compared = KEPT * self._compared + min(guessed, right + 1)
+
+    def _begin(self, engine: Engine, texts: Mapping[int, Text], n: int) -> Iterator[Guess]:
+        """What of the texts the draft is to read, n guesses at most to follow: those first that
+        it has followed, and of the others as much as may keep these waiting."""
+        guesses = []
+        for row, text in texts.items():
+            seen = text.seen(self._hparams.n_ctx)
+            self._hold(engine, row, seen[:-1])
+            unread = seen[len(self._held[row]) :]
+            most = min(n, text.left - 1, self._hparams.n_ctx - len(seen))
+            if most > 0 and len(unread) <= WORTH_READING * text.left:
+                guesses.append(Guess(row, text, most, unread, whole=True))
+        room = PIECE if len(guesses) > 1 else self._hparams.n_ctx
+        for guess in sorted(guesses, key=lambda guess: len(guess.unread)):
+            guess.whole = len(guess.unread) <= room
+            guess.unread = guess.unread[:room]
+            room -= len(guess.unread)
+            if guess.unread:
+                yield guess
+
+    def _hold(self, engine: Engine, row: int, tokens: list[int]) -> None:
+        """Makes a row hold as many of the tokens as it can without reading, and nothing else."""
+        shared = n_shared(self._held[row], tokens)
+        if shared + WORTH_COPYING <= len(tokens):
+            other = max(self._held, key=lambda held: n_shared(held, tokens))
+            if (n := n_shared(other, tokens)) >= shared + WORTH_COPYING:
+                engine.copy(self._held.index(other), [row], n)
+                shared = n
+        self._held[row] = tokens[:shared]
+
+    def _worth_guessing(self, n_texts: int) -> int:
+        """How many guesses at each text make tokens come fastest, as often as they were right of
+        late; now and then one, where that is none."""
+        share = self._right / self._compared
+
+        def rate(n: int) -> float:
+            tokens = sum(share**guess for guess in range(n + 1))
+            return tokens / (checking(n_texts * (n + 1)) + n * guessing(n_texts))
+
+        best = max(range(MOST + 1), key=rate)
+        self._idle = 0 if best else self._idle + 1
+        return best or int(self._idle % PATIENCE == 0)
+
+    def _loaded(self) -> Engine | None:
+        if isinstance(self._engine, Future):
+            if not self._engine.done():
+                return None
+            self._engine = self._engine.result()
+            self._check(self._engine)
+        return self._engine
+
+    def _check(self, engine: Engine) -> None:
+        own, theirs = engine.hparams, self._hparams
+        if own.n_vocab != theirs.n_vocab or own.n_ctx < theirs.n_ctx:
+            raise UsageError(
+                f"a draft for a model with {theirs.n_vocab} tokens and a window of {theirs.n_ctx} "
+                f"cannot have {own.n_vocab} and {own.n_ctx}"
+            )
+
+
+# In the time that float32 takes for one token, int8 being the draft: 117M on 2 cores of Zen 4, as
+# benchmarks/bench_draft.py measures it. They decide how often something is guessed and no more.
+
+
+def checking(n_tokens: int) -> float:
+    """Reading so many tokens in float32."""
+    return 0.4 + 0.6 * -(-n_tokens // AT_ONCE)
+
+
+def guessing(n_texts: int) -> float:
+    """Reading one token of each text in int8, and drawing the next."""
+    return 0.3 + 0.045 * n_texts

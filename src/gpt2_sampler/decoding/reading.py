@@ -1,0 +1,36 @@
+"""What rows of a cache are to read -> one call of an engine. Knows no requests and no sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gpt2_sampler.engines.engine import Engine, Floats
+
+
+class Reading(NamedTuple):
+    """Tokens that a row reads, from a slot on, and after how many of the last logits are wanted."""
+
+    row: int
+    slot: int
+    tokens: Sequence[int]
+    wanted: int
+
+
+def read(engine: Engine, readings: Iterable[Reading]) -> Floats:  # [W, V]
+    """One after another: the logits that each of them wants."""
+    tokens, rows, positions, wanted = list[int](), list[int](), list[int](), list[int]()
+    for row, slot, own, n_wanted in readings:
+        tokens += own
+        rows += [row] * len(own)
+        positions += range(slot, slot + len(own))
+        wanted += range(len(tokens) - n_wanted, len(tokens))
+    return engine.forward(tokens, rows, positions, wanted)
+
+
+def n_shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two texts have in common from their beginning."""
+    n = min(len(a), len(b))
+    if a[:n] == b[:n]:
+        return n
+    return next(i for i in range(n) if a[i] != b[i])
