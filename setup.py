@@ -21,7 +21,6 @@ setup(
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
     extras_require={
-        "gpu": ["tensorflow>=2.16"],
         "hf": ["tokenizers>=0.15"],
         "parquet": ["pyarrow>=14"],
         "plot": ["matplotlib>=3.8"],

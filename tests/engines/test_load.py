@@ -53,19 +53,6 @@ def test_a_gpu_that_is_not_there_is_said_in_one_line(model: Path) -> None:
         load_engine(model, "gpu")
 
 
-def test_without_tensorflow_a_gpu_is_left_alone_and_that_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(load, "has_driver", lambda: True)
-    monkeypatch.setattr(load, "find_spec", lambda name: None)
-    with caplog.at_level("INFO"):
-        assert find_device("auto", "float32") == "cpu"
-    assert "pip install 'tensorflow[and-cuda]'" in caplog.text
-    with pytest.raises(EngineError) as caught:
-        find_device("gpu", "float32")
-    assert caught.value.facts == {"package": "tensorflow[and-cuda]"}
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [

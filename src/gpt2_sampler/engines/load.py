@@ -5,9 +5,7 @@ Knows which engines there are, nothing of how they work.
 
 from __future__ import annotations
 
-import logging
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 from gpt2_sampler.engines.engine import Engine
@@ -16,9 +14,6 @@ from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "int8")
-GPU_PACKAGE = "tensorflow[and-cuda]"
-
-log = logging.getLogger(__name__)
 
 
 def load_engine(
@@ -57,12 +52,6 @@ def find_device(device: str, precision: str) -> str:
     if device == "gpu" and precision != "float32":
         raise UsageError(f"precision {precision} is for the CPU; a GPU runs float32")
     if device == "cpu" or precision != "float32" or (device == "auto" and not has_driver()):
-        return "cpu"
-    if find_spec("tensorflow") is None:
-        missing = "a GPU is used through TensorFlow, which is not installed"
-        if device == "gpu":
-            raise EngineError(missing, package=GPU_PACKAGE)
-        log.info("%s; the CPU runs the model (pip install '%s')", missing, GPU_PACKAGE)
         return "cpu"
     from gpt2_sampler.engines.tensorflow.engine import sees_gpu
 

@@ -1,6 +1,6 @@
 """tf_model.h5, as transformers saved TensorFlow models -> tensors by Hugging Face's names.
 
-Knows how Keras names and lays them out. Reads the file with h5py, which has to be installed.
+Knows how Keras names and lays them out. Reads the file with h5py, which comes with TensorFlow.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from gpt2_sampler.errors import CheckpointError, SamplerError
+from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import map_bytes, read_bytes
 
 INDEX, DATA = ".index", ".data-00000-of-00001"
@@ -182,15 +182,9 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def write_bundle(prefix: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes both files with TensorFlow. Raises SamplerError where it is not installed, and what
-    TensorFlow raises."""
-    try:
-        import tensorflow as tf
-    except ModuleNotFoundError:
-        raise SamplerError(
-            "OpenAI's layout is written with TensorFlow, which is not installed",
-            package="tensorflow",
-        ) from None
+    """Writes both files with TensorFlow. Raises what TensorFlow raises."""
+    import tensorflow as tf
+
     names = sorted(tensors)
     tf.raw_ops.SaveV2(
         prefix=str(prefix),
