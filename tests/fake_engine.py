@@ -73,6 +73,19 @@ class FakeEngine(Engine):
         return hashed(seen.tolist(), self.hparams.n_vocab)
 
 
+class FakeDraft(FakeEngine):
+    """Has the same logits, except for a share of the texts: of those it has the opposite ones."""
+
+    def __init__(self, n_vocab: int, n_ctx: int, wrong: float) -> None:
+        super().__init__(n_vocab, n_ctx)
+        self.wrong = wrong
+
+    def _logits(self, seen: npt.NDArray[np.int_]) -> Floats:
+        logits = super()._logits(seen)
+        by_chance = zlib.crc32(b"wrong" + seen.tobytes()) / 2**32
+        return -logits if by_chance < self.wrong else logits
+
+
 class Book(FakeEngine):
     """Knows one text by heart, again and again: at position n of any text it writes token n."""
 

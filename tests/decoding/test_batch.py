@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tracemalloc
 from collections import defaultdict
@@ -20,7 +21,7 @@ from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, R
 from gpt2_sampler.decoding.sampling import Sampling, choose, distribution, log_softmax
 from gpt2_sampler.decoding.window import in_window
 from gpt2_sampler.errors import CheckpointError, OutOfMemory, UsageError
-from tests.fake_engine import EMPTY, FakeEngine, Floats, hashed
+from tests.fake_engine import EMPTY, FakeDraft, FakeEngine, Floats, hashed
 
 V, C = 31, 13
 PLAIN = Sampling(temperature=0.9, top_k=11, top_p=0.95)
@@ -472,14 +473,18 @@ class AnyOrder(RuleBasedStateMachine):
         window=st.sampled_from([1, 5, C]),
         piece=st.sampled_from([3, PIECE]),
         worth_copying=st.sampled_from([1, 4]),
+        wrong=st.sampled_from([None, 0, 0.2, 1]),
     )
-    def begin(self, rows: int, window: int, piece: int, worth_copying: int) -> None:
+    def begin(
+        self, rows: int, window: int, piece: int, worth_copying: int, wrong: float | None
+    ) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(f"{MODULE}.PIECE", piece)
         self.patch.setattr(f"{MODULE}.WORTH_COPYING", worth_copying)
         self.window = window
         self.engine = FakeEngine(V, window)
-        self.batch = Batch(self.engine, rows)
+        self.draft = None if wrong is None else FakeDraft(V, window, wrong)
+        self.batch = Batch(self.engine, rows, self.draft)
         self.numbers = itertools.count()
         self.asked: dict[int, Request] = {}
         self.texts: dict[int, list[int]] = {}
@@ -527,6 +532,14 @@ class AnyOrder(RuleBasedStateMachine):
             if error is not KeyboardInterrupt:
                 assert self.batch.rows == 1
         del self.engine.fail
+
+    @rule(error=st.sampled_from([KeyboardInterrupt, OutOfMemory]), at=st.integers(0, 2 * C))
+    def fail_to_guess(self, error: type[BaseException], at: int) -> None:
+        if self.draft is not None:
+            self.draft.fail = raising(error, self.draft.written + at)  # type: ignore[method-assign, assignment]
+            with contextlib.suppress(KeyboardInterrupt):
+                self.step(3)
+            del self.draft.fail
 
     @rule(data=st.data(), again=st.booleans())
     def cancel(self, data: st.DataObject, again: bool) -> None:

@@ -72,7 +72,7 @@ class Batch:
         """Texts at the same time; halved where the memory has no room for them."""
         self._window = engine.hparams.n_ctx
         self._rows: list[Row] = []
-        self._draft = None if draft is None else Draft(draft, engine.hparams)
+        self._draft = None if draft is None else Draft(draft, engine)
         self._texts: dict[Hashable, Text] = {}
         self._waiting: deque[Text] = deque()
         self._clock = count()
@@ -137,7 +137,7 @@ class Batch:
                 texts = self._give_back() or self.rows
                 if self._draft is not None:
                     self._draft = None
-                    log.warning("going on without a draft: %s", problem or "no room for it")
+                    log.warning("going on without a draft: %s", str(problem) or "no room for it")
                 elif no_room and self.rows > 1:
                     self.rows = max(1, texts // 2)
                     log.warning("no room for %d texts at once; going on with %d", texts, self.rows)

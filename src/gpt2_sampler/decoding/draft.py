@@ -18,7 +18,6 @@ from gpt2_sampler.decoding.reading import Reading, n_shared, read
 from gpt2_sampler.decoding.request import Place, Text, draw
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.weights.hparams import HParams
 
 PIECE = 64  # tokens
 """What is read in one step of texts that the draft has not followed, while others wait."""
@@ -60,11 +59,11 @@ class Guess:
 class Draft:
     """Guesses for the rows of a batch."""
 
-    def __init__(self, engine: Engine | Future[Engine], hparams: HParams) -> None:
-        """hparams are those of the batch's engine. A draft that is still being loaded guesses from
+    def __init__(self, engine: Engine | Future[Engine], target: Engine) -> None:
+        """target is the batch's engine. A draft that is still being loaded guesses from
         when it is there. Raises UsageError for one of another vocabulary or a smaller window."""
         self._engine = engine
-        self._hparams = hparams
+        self._hparams = target.hparams
         self._held: list[list[int]] = []
         self._right, self._compared = FIRST * WEIGHT, float(WEIGHT)
         self._idle = 0  # steps without a guess
