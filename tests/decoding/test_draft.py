@@ -19,7 +19,7 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import EngineError, OutOfMemory, SamplerError, UsageError
 from tests.checkpoints import ROOT
-from tests.decoding.test_batch import SAMPLINGS, C, V, check, requests, run, slow_text
+from tests.decoding.test_batch import PLAIN, SAMPLINGS, C, V, check, requests, run, slow_text
 from tests.fake_engine import FakeDraft, FakeEngine, Floats, hashed
 
 WIDE = 101
