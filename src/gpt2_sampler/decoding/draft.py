@@ -136,17 +136,13 @@ class Draft:
         self._held[row] = tokens[:shared]
 
     def _worth_guessing(self, n_texts: int) -> int:
-        """How many guesses at each text make tokens come fastest, as often as they were right of
-        late; now and then one, where that is none."""
-        share = self._right / self._compared
-
-        def rate(n: int) -> float:
-            tokens = sum(share**guess for guess in range(n + 1))
-            return tokens / (checking(n_texts * (n + 1)) + n * guessing(n_texts))
-
-        best = max(range(MOST + 1), key=rate)
-        self._idle = 0 if best else self._idle + 1
-        return best or int(self._idle % PATIENCE == 0)
+        """How many guesses at each text make tokens come fastest, if as many are right as of late.
+        Where that is none now and then one is tried, unless none could be worth it."""
+        best = fastest(n_texts, self._right / self._compared)
+        if best or not fastest(n_texts, 1):
+            return best
+        self._idle += 1
+        return int(self._idle % PATIENCE == 0)
 
     def _loaded(self) -> Engine | None:
         if isinstance(self._engine, Future):
@@ -167,6 +163,16 @@ class Draft:
 
 # In the time that float32 takes for one token, int8 being the draft: 117M on 2 cores of Zen 4, as
 # benchmarks/bench_draft.py measures it. They decide how often something is guessed and no more.
+
+
+def fastest(n_texts: int, share: float) -> int:
+    """The number of guesses at each text with which tokens come fastest, if this share is right."""
+
+    def rate(n: int) -> float:
+        tokens = sum(share**guess for guess in range(n + 1))
+        return tokens / (checking(n_texts * (n + 1)) + n * guessing(n_texts))
+
+    return max(range(MOST + 1), key=rate)
 
 
 def checking(n_tokens: int) -> float:
