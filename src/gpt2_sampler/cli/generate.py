@@ -13,7 +13,6 @@ from gpt2_sampler.cli.records import write_records
 from gpt2_sampler.cli.terminal import run
 from gpt2_sampler.cli.writer import write
 from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
-from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import Tokenizer
 
@@ -30,7 +29,7 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
     first, stop = settings.first, settings.first + settings.nsamples
     numbers = range(first, stop) if settings.nsamples else itertools.count(first)
     length = settings.sample_length(model.window)
-    batch = Batch(model.engine, model.rows)
+    batch = model.batch(model.rows)
     for _ in write(batch, model, settings, [start], numbers, length=length):
         pass
 

@@ -51,7 +51,7 @@ def answer(prompts: Iterable[str], models: Models, settings: InteractiveSettings
         model = models.answering(prompt)
         length = settings.sample_length(model.window)
         if batch is None or batch.engine is not model.engine:
-            batch = Batch(model.engine, settings.rows)
+            batch = model.batch(settings.rows)
         tokens = tokens_of(prompt, model, settings.special_tokens)
         for _ in write(batch, model, settings, tokens, range(settings.nsamples), length=length):
             pass

@@ -25,7 +25,6 @@ from gpt2_sampler.corpus.cluster import Source, write_on
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.corpus.run import Meta, Run, check_name, read_meta
 from gpt2_sampler.corpus.write import Piece, Record, write
-from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.engines.load import find_device
 from gpt2_sampler.files import user_path
 
@@ -137,7 +136,7 @@ def pieces(
     s = settings
     if s.ray is None:
         model = loaded(s, files)
-        return write(Batch(model.engine, model.rows), files.encoder, jobs, plan)
+        return write(model.batch(model.rows), files.encoder, jobs, plan)
     source = Source(
         path=str(files.path.resolve()),
         step=s.checkpoint,

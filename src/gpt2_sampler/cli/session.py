@@ -173,7 +173,7 @@ class Session:
         """As long as it has the model and the rows that are asked for, the same one."""
         engine, rows = model.engine, self.settings.rows
         if self._batch is None or self._batch.engine is not engine or self._rows != rows:
-            self._batch, self._rows = Batch(engine, rows), rows
+            self._batch, self._rows = model.batch(rows), rows
         return self._batch
 
     def _last(self) -> Step:

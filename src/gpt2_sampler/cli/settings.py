@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags import flag, kinds, reader
@@ -15,6 +16,7 @@ from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError
 
+DRAFTS = ("auto", "int8", "off")
 TOP_COUNT = 2**31 - 1
 TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
 SPECIAL_TOKENS = (
@@ -117,10 +119,14 @@ class ModelSettings:
                 raise UsageError(f"--{name} must be {low} or more, not {brief(str(value))}")
             if value is not None and value > top:
                 raise UsageError(f"--{name} must be at most {top}, not {brief(str(value))}")
-        for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
+        for name, known in self.choices().items():
             if getattr(self, name) not in known:
                 value = getattr(self, name)
                 raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
+
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """The values of each flag that has a few."""
+        return {"device": DEVICES, "precision": PRECISIONS}
 
     def lowest(self) -> Mapping[str, int]:
         """The lowest value of each flag that counts something."""
@@ -136,6 +142,13 @@ class ModelSettings:
 class Settings(ModelSettings, SamplingSettings):
     """Every flag that all sampling commands have. Raises UsageError for an impossible value."""
 
+    draft: str = flag(
+        "auto",
+        "int8: the model's int8 copy guesses what float32 checks, several tokens at once; off; "
+        "auto: where that is faster; never changes a text",
+        "D",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
@@ -149,8 +162,15 @@ class Settings(ModelSettings, SamplingSettings):
         """Tokens in a sample of a model with this window, in tokens."""
         return self.length or window
 
+    def most_tokens(self, window: int) -> float:
+        """That are written at most, if it is known how many."""
+        return (self.nsamples or math.inf) * self.sample_length(window)
+
     def cache(self, window: int) -> tuple[int, int]:
         return self.rows, self.sample_length(window)
+
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        return {**super().choices(), "draft": DRAFTS}
 
     def lowest(self) -> Mapping[str, int]:
         at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length"), 1)
@@ -181,6 +201,10 @@ class InteractiveSettings(WriterSettings):
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)
+
+    def most_tokens(self, window: int) -> float:
+        one = self.prompt is not None or self.prompt_file is not None
+        return super().most_tokens(window) if one else math.inf
 
     def __post_init__(self) -> None:
         super().__post_init__()
