@@ -16,7 +16,7 @@ from gpt2_sampler.weights.checkpoint import Checkpoint
 
 LEAST_WEIGHTS = 25_000_000
 """Fewer are read about as fast in float32, because a processor's cache holds many of them."""
-MOST_ROWS = 5
+MOST_ROWS = 8
 """More texts keep the processor busy without a draft: benchmarks/bench_draft.py."""
 LEAST_TOKENS = 100
 """Fewer are written before the time that loading the draft takes is saved."""
