@@ -6,7 +6,8 @@ The corpus is the one that tools/train_demo.py was given; what that held out is 
 sampling: half a window of n_ctx tokens at once, the other half token by token, which is what
 counts. KL is of int8's distribution of the next token from float32's, nats a token. Where
 llama-cpp-python and gguf are installed, llama.cpp reads the same in q8_0 and in f32: the distance
-of q8_0 is from the same float32 as int8's, that of f32 shows what is not the weights'.
+of q8_0 is from the same float32 as int8's, that of f32 shows what is not the weights'. Drawn:
+whether the same seed gives the same next token after the same text.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from benchmarks.peers import LlamaCpp  # noqa: E402
 
-from gpt2_sampler import load_engine, load_tokenizer  # noqa: E402
+from gpt2_sampler import Sampling, load_engine, load_tokenizer  # noqa: E402
+from gpt2_sampler.decoding.noise import key  # noqa: E402
+from gpt2_sampler.decoding.sampling import choose  # noqa: E402
 
 THREADS = 1  # a small model has nothing to share, and other work does not make it wait
+SAMPLINGS = {"temperature_0.7_top_k_40": Sampling(0.7, top_k=40), "all_tokens": Sampling()}
 Floats = npt.NDArray[np.float64]
 Reader = Callable[[Sequence[int], int], npt.NDArray[np.float32]]
 """A window and half of its length -> the logits after each token of the second half, [T, V]."""
@@ -59,7 +63,10 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
                 q = log_softmax(reader(window, half))
                 measured[name]["kl"].append((np.exp(p) * (p - q)).sum(axis=-1))
                 measured[name]["loss"].append(-q[np.arange(len(q)), following])
-                measured[name]["agreed"].append(p.argmax(axis=-1) == q.argmax(axis=-1))
+                measured[name]["same_likeliest_token"].append(p.argmax(-1) == q.argmax(-1))
+                for how, sampling in SAMPLINGS.items():
+                    same = drawn(p, sampling, start) == drawn(q, sampling, start)
+                    measured[name][f"same_drawn_{how}"].append(same)
     loss = np.concatenate(losses)
     n_bytes = len(load_tokenizer(folder).decode(ids.tolist()).encode()) / len(ids)
     result: dict[str, dict[str, float]] = {
@@ -70,17 +77,18 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
         }
     }
     for name, of_reader in measured.items():
-        kl, own, agreed = (np.concatenate(of_reader[key]) for key in ("kl", "loss", "agreed"))
+        found = {what: np.concatenate(values) for what, values in of_reader.items()}
+        kl = found.pop("kl")
         result[name] = {
             "kl_nats": float(kl.mean()),
             "kl_nats_99th_percentile": float(np.percentile(kl, 99)),
-            "perplexity": float(np.exp(own.mean())),
-            "same_likeliest_token": float(agreed.mean()),
+            "perplexity": float(np.exp(found.pop("loss").mean())),
+            **{what: float(same.mean()) for what, same in found.items()},
         }
     for name, values in result.items():
         print(name)
-        for key, value in values.items():
-            print(f"    {key:28} {value:.6g}")
+        for what, value in values.items():
+            print(f"    {what:36} {value:.6g}")
     print(json.dumps(result))
 
 
@@ -116,6 +124,12 @@ def llama_cpp(peer: LlamaCpp) -> Reader:
         return np.stack([peer.go_on([window[at]], at) for at in range(half, len(window))])
 
     return read
+
+
+def drawn(logits: Floats, sampling: Sampling, seed: int) -> npt.NDArray[np.intp]:
+    """[T, V] -> T tokens, at T places of one sample."""
+    keys = np.array([key((seed, 0), place) for place in range(len(logits))], np.uint64)
+    return choose(logits, [()] * len(logits), sampling, keys)
 
 
 def log_softmax(logits: npt.NDArray[np.float32]) -> Floats:
