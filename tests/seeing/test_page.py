@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.seeing.page import page
+from gpt2_sampler.seeing.page import entropy, page
 from gpt2_sampler.seeing.score import Scored
 from tests.seeing import browser
 
@@ -86,6 +86,16 @@ def test_text_and_figures_are_there_without_javascript() -> None:
     assert re.search(r'role="img" aria-label="Surprise along the text: .*token 6 with 12.8', PAGE)
 
 
+def test_the_histogram_is_of_the_entropy_of_the_likeliest_tokens() -> None:
+    assert entropy([-5.0] * 8) == pytest.approx(3)
+    assert entropy([0.0, -math.inf]) == 0
+    ten = entropy([-math.log(k + 2) for k in range(10)])
+    heights = re.findall(r'<li class="bar" style="height:(\d+)%" title="(.*?) to (.*?) bits', PAGE)
+    (filled,) = [(float(low), float(high)) for height, low, high in heights if height != "0"]
+    assert len(heights) == 16 and filled[0] <= ten <= filled[1]
+    assert f"{ten:.2f} on average" in PAGE
+
+
 def test_no_text_can_end_the_script_that_holds_it() -> None:
     [data] = re.findall(r'<script type="application/json" id="places">(.*?)</script>', PAGE, re.S)
     assert [place and place[0] for place in json.loads(data)[0]] == [None, *PIECES[1:]]
@@ -122,7 +132,7 @@ def said(driver: browser.Chrome) -> str:
 
 
 def choices(driver: browser.Chrome) -> list[str]:
-    rows = driver.find_elements("css selector", ".choices tr td:first-child")
+    rows = driver.find_elements("css selector", ".choices td:first-child")
     return [row.get_attribute("title") or "" for row in rows]
 
 
@@ -203,6 +213,8 @@ def luminance(colour: str) -> float:
 def test_it_can_be_read_light_and_dark_and_on_a_telephone(
     dark: bool, width: int, tmp_path: Path
 ) -> None:
+    from selenium.webdriver.common.keys import Keys
+
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
     with browser.browser(tmp_path / "profile", width, 900, dark=dark) as driver:
         driver.get((tmp_path / "page.html").as_uri())
@@ -211,6 +223,13 @@ def test_it_can_be_read_light_and_dark_and_on_a_telephone(
             ground = token.value_of_css_property("background-color")
             assert abs(luminance(ink) - luminance(ground)) > 0.4
             assert (luminance(ink) > luminance(ground)) == dark
+        driver.find_element("css selector", ".text").send_keys(Keys.END)
+        hidden = (
+            "const token = document.querySelector('.here').getBoundingClientRect();"
+            "const choices = document.querySelector('.choices').getBoundingClientRect();"
+            "return token.bottom > choices.top && token.right > choices.left"
+        )
+        assert not driver.execute_script(hidden)
         wide = "return document.documentElement.scrollWidth - window.innerWidth"
         assert driver.execute_script(wide) <= 0
         driver.save_screenshot(str(tmp_path / "page.png"))

@@ -20,11 +20,18 @@ function cell(row, text) {
 
 function fillChoices(table, [token, probability, rank, others]) {
   table.replaceChildren();
+  const head = table.createTHead().insertRow();
+  for (const name of ["token", "probability"]) {
+    const made = document.createElement("th");
+    made.textContent = name;
+    head.append(made);
+  }
   const shown = others.map(([other, share], n) => [other, share, n + 1 === rank]);
   if (rank > others.length) shown.push([token, probability, true]);
   const most = shown[0][1];
+  const body = table.createTBody();
   for (const [other, share, written] of shown) {
-    const row = table.insertRow();
+    const row = body.insertRow();
     row.classList.toggle("written", written);
     cell(row, visible(other)).title = other;
     cell(row, percent(share));

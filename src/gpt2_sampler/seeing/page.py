@@ -1,7 +1,7 @@
 """Scored texts -> one HTML file to keep and share, that needs nothing else: no network, no build.
 
-Without JavaScript all is there but the alternatives: the painted text, the curve of surprise, the
-ranks, and each token in a table, which a screen reader can read too. Knows no engine.
+Without JavaScript everything but the alternatives is there: the painted text, the curve of
+surprise, the ranks, and a table of the tokens, which screen readers can read. Knows no engine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from gpt2_sampler.seeing.paint import SURPRISE
 from gpt2_sampler.seeing.ranks import NAMES, rank_class
 from gpt2_sampler.seeing.score import Scored, bits
 
-DEPTHS = 6  # of a colour, from 0 to this one, as page.css knows them
+DEPTHS = 6  # of a colour, from 0 to this one, as page.css has them
+BINS = 16  # of the histogram of entropies
 WIDTH, HEIGHT = 1000, 100  # of the curve, in units of its own
 HALF = re.compile("(&lt;(?:[0-9A-F]{2} ?)+&gt;)")
 
@@ -74,12 +75,15 @@ def section(number: int, text: Scored) -> str:
 {figures(text)}</div>
 <div class="card"><h3>Ranks of its tokens</h3>
 {ranks(text)}</div>
+<div class="card"><h3>Uncertainty: entropy of the ten likeliest tokens, in bits</h3>
+{entropies(text)}</div>
 </div>
 {curve(text)}<div class="reading">
-<p class="text card" tabindex="0" aria-label="The text, token by token">{painted(text)}</p>
+<p class="text card" role="group" tabindex="0" aria-labelledby="name{number}">{painted(text)}</p>
 <aside class="choices card" aria-labelledby="choices{number}">
 <h3 id="choices{number}">What else it could have been</h3>
-<p aria-live="polite">Point at a token.</p><table></table></aside>
+<p aria-live="polite">Point at a token.</p>
+<table aria-labelledby="choices{number}"></table></aside>
 </div>
 <details><summary>All tokens in a table</summary>
 {table(text)}</details>
@@ -109,6 +113,35 @@ def ranks(text: Scored) -> str:
             f'<span class="share">{count:,} ({percent(share)})</span></li>\n'
         )
     return f'<ul class="ranks">\n{"".join(items)}</ul>\n'
+
+
+def entropies(text: Scored) -> str:
+    """How many places have which entropy, from 0 to log2(10) bits: GLTR's histogram of the entropy
+    of the ten likeliest tokens, whose probabilities are scaled to add up to 1."""
+    found = [entropy([logprob for _, logprob in place.top]) for place in text.places if place.top]
+    widest = math.log2(max((len(place.top) for place in text.places), default=0) or 1) or 1.0
+    counts = [0] * BINS
+    for value in found:
+        counts[min(BINS - 1, int(BINS * value / widest))] += 1
+    most = max(*counts, 1)
+    items = "".join(
+        f'<li class="bar" style="height:{count / most:.0%}" '
+        f'title="{widest * n / BINS:.1f} to {widest * (n + 1) / BINS:.1f} bits: {count:,}"></li>\n'
+        for n, count in enumerate(counts)
+    )
+    mean = math.fsum(found) / max(1, len(found))
+    return (
+        f'<ul class="entropies" aria-hidden="true">\n{items}</ul>\n'
+        f'<div class="ends"><span>0, certain</span><span>{mean:.2f} on average</span>'
+        f"<span>{widest:.1f}, open</span></div>\n"
+    )
+
+
+def entropy(logprobs: Sequence[float]) -> float:
+    """In bits, of probabilities that are first scaled to add up to 1."""
+    shares = [math.exp(logprob) for logprob in logprobs]
+    total = math.fsum(shares)
+    return -math.fsum(p / total * math.log2(p / total) for p in shares if p > 0) + 0.0
 
 
 def curve(text: Scored) -> str:
@@ -157,7 +190,7 @@ def marked(piece: str) -> str:
 
 
 def table(text: Scored) -> str:
-    heads = ("", "token", "probability", "rank", "bits", "likeliest")
+    heads = ("number", "token", "probability", "rank", "bits", "likeliest")
     rows = [cells(map(escape, heads), "th")]
     triples = zip(text.places, text.pieces[1:], text.top, strict=True)
     for number, (place, piece, looks) in enumerate(triples, 2):
