@@ -12,16 +12,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gpt2_sampler.decoding.draw import draw, draw_from_all
+from gpt2_sampler.decoding.logits import log_softmax, ordered
 from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.sampling import (
     Sampling,
     block_repeats,
     choose,
     distribution,
-    draw,
-    draw_from_all,
-    log_softmax,
-    ordered,
     penalise,
     scale,
     top_k,

@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from itertools import count, islice
 
 from gpt2_sampler.decoding.draft import Draft
+from gpt2_sampler.decoding.logits import Logits
 from gpt2_sampler.decoding.reading import Reading, n_shared, read
 from gpt2_sampler.decoding.request import Place, Request, Text, Token, draw, told
-from gpt2_sampler.decoding.sampling import Logits
 from gpt2_sampler.decoding.window import checked, in_window, is_whole
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError

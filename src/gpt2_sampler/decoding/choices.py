@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from gpt2_sampler.decoding.logits import check_numbers
 from gpt2_sampler.decoding.request import Choice, look
-from gpt2_sampler.decoding.sampling import Sampling, check_numbers
+from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.score import PIECE
 from gpt2_sampler.decoding.window import checked, in_window
 from gpt2_sampler.engines.engine import Engine

@@ -12,16 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpt2_sampler.decoding.logits import Logits, log_softmax, ordered, rank
 from gpt2_sampler.decoding.noise import key
-from gpt2_sampler.decoding.sampling import (
-    Logits,
-    Sampling,
-    choose,
-    distribution,
-    log_softmax,
-    ordered,
-    rank,
-)
+from gpt2_sampler.decoding.sampling import Sampling, choose, distribution
 from gpt2_sampler.decoding.window import in_window, that_matter
 
 END_OF_TEXT, LENGTH_REACHED = "end of text", "length reached"

@@ -10,39 +10,25 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from gpt2_sampler.decoding.noise import (
-    APART,
-    MEMBERS,
-    Floats,
-    Ids,
-    Keys,
-    block_tops,
-    blocks_of,
-    noise,
-    of_blocks,
-    within_blocks,
-)
-from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.decoding.draw import draw, draw_from_all
+from gpt2_sampler.decoding.logits import Logits, below, check_numbers, likeliest, log_softmax
+from gpt2_sampler.decoding.noise import Floats, Ids, Keys
+from gpt2_sampler.errors import UsageError
 
-Logits = npt.NDArray[np.float32] | Floats
-"""[B, V], as the model gives them or, where a number could pass float32's range, in float64."""
 Texts = Sequence[Sequence[int]]
 """The tokens that each of B rows goes on from."""
 
-BLOCKS = 64  # tokens of each of the blocks that top_k compares
 LEAST_MASS = 1e-2, 1e-3, 1e-4, 1e-5, 0
-"""Of a token that top_p may keep, as a share of the likeliest token's."""
-AT_ONCE = 8  # rows, whose noise stays in the processor's cache
+"""Probabilities, as shares of the likeliest token's, down to which top_p looks at tokens in turn."""
 PENALTIES = 1e-100, 1e100
-"""Any logit times one of them is a float64."""
+"""The lowest and the highest: with either, any logit's product is still a float64."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How a token is chosen. The defaults change nothing. Raises UsageError for a value that
-    means nothing, with the field's name first."""
+    """How a token is chosen. The defaults change nothing. Raises UsageError for a value that makes
+    no sense; the message begins with the field's name."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -68,7 +54,7 @@ class Sampling:
 
     @property
     def filters(self) -> bool:
-        """Whether tokens are left out that the model finds possible."""
+        """Whether it leaves out tokens that the model finds possible."""
         return self.top_k != 0 or self.top_p != 1
 
     @property
@@ -78,10 +64,10 @@ class Sampling:
 
 
 def penalise(logits: Logits, texts: Texts, penalty: float) -> Logits:  # [B, V] -> [B, V]
-    """Above 1 makes tokens that are in the row's text less likely, below 1 more; 1 changes nothing.
+    """A penalty above 1 makes tokens that are in the row's text less likely, one below 1 more.
 
-    Keskar et al. 2019, "CTRL", section 4.1; a negative logit is multiplied, as dividing it would
-    raise it.
+    Keskar et al. 2019, "CTRL", section 4.1, except that a negative logit is multiplied: dividing
+    would raise it.
     """
     if penalty == 1:
         return logits
@@ -94,8 +80,8 @@ def penalise(logits: Logits, texts: Texts, penalty: float) -> Logits:  # [B, V] 
 
 
 def block_repeats(logits: Logits, texts: Texts, n: int) -> Logits:  # [B, V] -> [B, V]
-    """Takes out what would make n tokens in a row appear in the row's text again; 0 takes nothing.
-    A row that would have no token left keeps all."""
+    """Takes out the tokens that would repeat a run of n tokens of the row's text; with n = 0, none.
+    A row that would have no token left keeps them all."""
     if n == 0:
         return logits
     kept = logits.copy()
@@ -113,8 +99,8 @@ def block_repeats(logits: Logits, texts: Texts, n: int) -> Logits:  # [B, V] -> 
 def top_k(logits: Logits, k: int) -> tuple[Ids, Logits]:
     """Keeps each row's k most likely tokens, and those equal to the last of them; 0 keeps all.
 
-    [B, V] -> the tokens that each row keeps, ascending, and their logits, [B, N] each: a handful
-    stands for the vocabulary from here on. Where a row keeps fewer than N the rest is -inf.
+    [B, V] -> the tokens that each row keeps, ascending, and their logits, [B, N] each, so that what
+    follows has few tokens to deal with. A row that keeps fewer than N is filled up with -inf.
     """
     n_vocab = logits.shape[-1]
     if not 0 < k < n_vocab:
@@ -129,37 +115,10 @@ def top_k(logits: Logits, k: int) -> tuple[Ids, Logits]:
     return tokens, likely
 
 
-def likeliest(row: Logits, k: int) -> Ids:  # [V] -> [K], K >= k
-    """The tokens that are as likely as the k-th, or likelier, ascending.
-
-    Of the largest logits of many blocks k are at least as large as the k-th: what is as large as
-    those is all that has to be put in order, a few more than k.
-    """
-    n_blocks = len(row) // BLOCKS
-    if k > n_blocks:
-        return np.flatnonzero(row >= np.partition(row, len(row) - k)[len(row) - k])
-    tops = np.maximum.reduce(row[: n_blocks * BLOCKS].reshape(BLOCKS, n_blocks), axis=0)
-    tops.partition(n_blocks - k)
-    tokens = np.flatnonzero(row >= tops[n_blocks - k])
-    few = row[tokens]
-    return tokens[few >= np.partition(few, len(few) - k)[len(few) - k]]
-
-
-def ordered(row: Logits, n: int) -> list[int]:
-    """The n likeliest tokens, the likeliest first, of equals the first one first: [V] -> [n]."""
-    tokens = likeliest(row, min(n, len(row))) if n else np.zeros(0, np.intp)
-    return tokens[np.argsort(-row[tokens], kind="stable")][:n].tolist()
-
-
-def rank(row: Logits, token: int) -> int:
-    """1 for the likeliest token, of equals for the first one: logits [V] -> the token's place."""
-    return 1 + int((row > row[token]).sum() + (row[:token] == row[token]).sum())
-
-
 def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
     """Below 1 sharpens, above 1 flattens. 0 keeps the most likely token (the first of equals).
 
-    At other temperatures than 1 the likeliest token's logit becomes 0.
+    At temperatures other than 1 the likeliest token's logit becomes 0.
     """
     if temperature == 1:
         return logits
@@ -170,16 +129,9 @@ def scale(logits: Logits, temperature: float) -> Logits:  # [B, V] -> [B, V]
     return kept
 
 
-def below(best: Logits, logits: Logits, temperature: float = 1) -> Floats:
-    """Logits as their distance from the best, which does not pass any range: the smallest
-    temperatures leave -inf, which no draw would choose either."""
-    with np.errstate(over="ignore"):
-        return np.subtract(logits, best, dtype=np.float64) / float(temperature)
-
-
 def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
-    """Keeps each row's smallest set of tokens whose probability reaches p; 1 keeps all. Of equal
-    tokens at its edge the first ones stay.
+    """Keeps each row's smallest set of tokens whose probability reaches p; 1 keeps all. Of tokens
+    that are equal at its edge, the first ones stay.
 
     Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration", section 3.1.
     """
@@ -205,76 +157,26 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
 
 
 def weights(logits: Logits) -> Logits:  # [N] -> [N]
-    """Probabilities before they are divided by their sum."""
+    """Probabilities, not yet divided by their sum."""
     return np.exp(logits - np.maximum.reduce(logits))
 
 
-def draw(logits: Logits, tokens: Ids, keys: Keys) -> Ids:
-    """One token a row, by Gumbel-max: the largest sum of logit and noise, the first of equals.
-
-    Logits of N tokens [B, N], those tokens [B, N], B keys -> B tokens. The noise belongs to the
-    token and the key alone: models that nearly agree nearly always draw the same token.
-    """
-    best = logits.max(axis=-1, keepdims=True)
-    drawn = (below(best, logits) + noise(keys, tokens)).argmax(axis=-1)
-    return tokens[np.arange(len(tokens)), drawn]
-
-
-def draw_from_all(logits: Logits, temperature: float, keys: Keys) -> Ids:
-    """What scale and draw give for all of V, [B, V], B keys -> B tokens, from a few hundred of
-    them: those in blocks whose likeliest token would win, had it the block's largest noise."""
-    if len(keys) > AT_ONCE:
-        chunks = [slice(n, n + AT_ONCE) for n in range(0, len(keys), AT_ONCE)]
-        return np.concatenate([draw_from_all(logits[c], temperature, keys[c]) for c in chunks])
-    blocks, starts = blocks_of(logits.shape[-1])
-    shortest, holder = of_blocks(keys, blocks)  # [B, D] each
-    noises, tops = -np.log(shortest), block_tops(logits)
-    best = tops.max(axis=-1, keepdims=True)
-    holders = at(logits, np.arange(len(keys))[:, None], starts + holder * APART)
-    reached = (below(best, holders, temperature) + noises).max(axis=-1, keepdims=True)
-    # The P blocks of all rows that are to be looked at: the best token's block in each, at least.
-    row, block = (below(best, tops, temperature) + noises >= reached).nonzero()
-    members = np.arange(min(MEMBERS, -(-logits.shape[-1] // APART)))
-    tokens = starts[block, None] + members * APART  # [P, members]
-    own = within_blocks(keys[row], tokens, shortest[row, block, None], holder[row, block, None])
-    sums = below(best[row], at(logits, row[:, None], tokens), temperature) + own
-    of_block = np.full_like(tops, -np.inf)
-    of_block[row, block] = sums.max(axis=-1)
-    winning = block == of_block.argmax(axis=-1)[row]  # one for each row
-    return tokens[winning][np.arange(len(keys)), sums[winning].argmax(axis=-1)]
-
-
-def at(logits: Logits, row: Ids, tokens: Ids) -> Logits:
-    """Logits of tokens, -inf of those that lie beyond the vocabulary."""
-    n_vocab = logits.shape[-1]
-    return np.where(tokens < n_vocab, logits[row, np.minimum(tokens, n_vocab - 1)], -np.inf)
-
-
-def check_numbers(logits: Logits) -> None:  # [B, V]
-    """Raises CheckpointError unless every row has a likeliest token."""
-    if not np.isfinite(np.maximum.reduce(logits, axis=-1)).all():
-        raise CheckpointError(
-            "the model's logits are not numbers: its weights are damaged, or they come from a "
-            "training run that diverged"
-        )
-
-
-def fresh(logits: Logits, texts: Texts, sampling: Sampling) -> Logits:  # [B, V] -> [B, V]
-    """What the text so far changes. Where the sampling does not look back, there need be no
+def apply_history(logits: Logits, texts: Texts, sampling: Sampling) -> Logits:  # [B, V] -> [B, V]
+    """Applies the rules that depend on the text so far. Sampling that does not look back needs no
     texts."""
     s = sampling
     return block_repeats(penalise(logits, texts, s.repetition_penalty), texts, s.no_repeat_ngram)
 
 
-# A step of the model leaves nothing of Python in the processor's cache: what is called between two
-# steps takes several times what it takes in a loop of its own, so the shortest way is taken.
+# A step of the model evicts Python from the processor's cache, so what runs between two steps takes
+# several times as long as it would in a loop of its own. Hence the shortcuts.
 
 
 def choose(logits: Logits, texts: Texts, sampling: Sampling, keys: Keys) -> Ids:
-    """[B, V], B texts, B keys -> B tokens. Raises CheckpointError for logits that are no
+    """[B, V], B texts, B keys -> B tokens. Raises CheckpointError for logits that are not
     numbers."""
     check_numbers(logits)
-    logits = fresh(logits, texts, sampling)
+    logits = apply_history(logits, texts, sampling)
     if sampling.temperature == 0:
         return logits.argmax(axis=-1)
     if not sampling.filters:
@@ -286,19 +188,14 @@ def choose(logits: Logits, texts: Texts, sampling: Sampling, keys: Keys) -> Ids:
 
 
 def filtered(logits: Logits, sampling: Sampling) -> tuple[Ids, Logits]:
-    """[B, V] -> the tokens that may be drawn, or more, and their logits, [B, N] each."""
-    tokens, likely = top_k(logits, sampling.top_k)  # the same before the temperature as after it
+    """[B, V] -> tokens that include all that may be drawn, and their logits, [B, N] each."""
+    tokens, likely = top_k(logits, sampling.top_k)  # the temperature would not change which
     return tokens, top_p(scale(likely, sampling.temperature), sampling.top_p)
 
 
 def distribution(logits: Logits, text: Sequence[int], sampling: Sampling) -> Floats:
-    """The log-probabilities that a token is drawn with: [V] -> [V], -inf for what is left out."""
-    [tokens], [kept] = filtered(fresh(logits[None], [text], sampling), sampling)
+    """The log-probability with which each token is drawn: [V] -> [V], -inf for those left out."""
+    [tokens], [kept] = filtered(apply_history(logits[None], [text], sampling), sampling)
     likely = np.full(len(logits), -np.inf)
     likely[tokens] = log_softmax(kept)
     return likely
-
-
-def log_softmax(logits: Logits) -> Floats:  # [..., N] -> [..., N]
-    shifted = below(logits.max(axis=-1, keepdims=True), logits)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

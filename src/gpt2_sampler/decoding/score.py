@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.decoding.sampling import check_numbers, log_softmax, ordered, rank
+from gpt2_sampler.decoding.logits import check_numbers, log_softmax, ordered, rank
 from gpt2_sampler.decoding.window import checked
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
