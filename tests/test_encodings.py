@@ -47,14 +47,14 @@ def test_lines_come_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ("café au lait".encode("latin-1"), "it is no text in UTF-8 .byte E9 at 3; 'é' in Latin-1"),
-        (b"\x93quoted\x94", "is no text in UTF-8"),
-        (b"\xff", "is no text in UTF-8"),
-        ("Once\n".encode("utf-16-le"), "has a NUL in it, as text in UTF-16 without its mark"),
-        ("Once\n".encode("utf-16-be"), "has a NUL in it"),
-        (codecs.BOM_UTF16_LE + b"odd", "is no text in UTF-16-LE"),
-        (codecs.BOM_UTF32_BE + b"odd", "is no text in UTF-32-BE"),
-        (b"\x80\x02}q\x00.", "is no text in UTF-8"),
+        ("café au lait".encode("latin-1"), "it is not text in UTF-8 .byte E9 at 3; 'é' in Latin-1"),
+        (b"\x93quoted\x94", "is not text in UTF-8"),
+        (b"\xff", "is not text in UTF-8"),
+        ("Once\n".encode("utf-16-le"), "contains a NUL, like UTF-16 without its byte order mark"),
+        ("Once\n".encode("utf-16-be"), "contains a NUL"),
+        (codecs.BOM_UTF16_LE + b"odd", "is not text in UTF-16-LE"),
+        (codecs.BOM_UTF32_BE + b"odd", "is not text in UTF-32-BE"),
+        (b"\x80\x02}q\x00.", "is not text in UTF-8"),
     ],
 )
 def test_what_is_no_text_is_refused(data: bytes, says: str) -> None:

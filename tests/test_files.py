@@ -64,12 +64,12 @@ def test_a_limit_is_kept_while_reading(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\xff{}", "no text in UTF-8"),
-        (b"", "no JSON"),
-        (b'{"a": ', "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[1]", "holds no JSON object"),
-        (b"null", "holds no JSON object"),
+        (b"\xff{}", "is not UTF-8 text"),
+        (b"", "not JSON"),
+        (b'{"a": ', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1]", "is not a JSON object"),
+        (b"null", "is not a JSON object"),
     ],
 )
 def test_what_is_no_json_object_is_named(content: bytes, says: str, tmp_path: Path) -> None:

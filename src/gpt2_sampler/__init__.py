@@ -1,11 +1,11 @@
 """GPT-2 on the command line. What this module names is the public API; the rest may change.
 
-A name is imported when it is first used: the commands must be safe from Ctrl-C before NumPy is.
+A name is imported when it is first used, so that the commands are safe from Ctrl-C before NumPy is.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers know it; to import typing takes longer than all below
+TYPE_CHECKING = False  # type checkers know this name; importing typing would take longer than that
 if TYPE_CHECKING:
     from gpt2_sampler.decoding.batch import Batch
     from gpt2_sampler.decoding.generate import generate

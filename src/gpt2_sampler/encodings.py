@@ -1,6 +1,6 @@
-"""Bytes of a file, a pipe or a flag -> the text that is meant, or one line on why there is none.
+"""Bytes of a file, a pipe or a flag -> the text they stand for, or one line on why there is none.
 
-A guess would give another text than the same words in UTF-8, silently; so nothing is guessed.
+Nothing is guessed: a wrong guess would silently give a different text.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ LIMIT = 256 << 20  # bytes of one prompt
 
 
 def marked(data: bytes) -> tuple[bytes, str | None]:
-    """The mark that the bytes begin with, and the encoding it stands for."""
+    """The byte order mark that the bytes begin with, and the encoding it stands for."""
     return next(((mark, MARKS[mark]) for mark in MARKS if data.startswith(mark)), (b"", None))
 
 
 def decoded(data: bytes, source: str, encoding: str = "utf-8") -> str:
-    """The text, its line breaks as "\n". A mark at the start tells the encoding.
+    """The text, its line breaks as "\\n". A byte order mark overrides the encoding.
 
-    Raises UsageError, which names the source, for what is no text in it.
+    Raises UsageError, which names the source, for bytes that are not text in it.
     """
     mark, found = marked(data)
     try:
         text = data[len(mark) :].decode(found or encoding)
     except (UnicodeDecodeError, LookupError) as error:
         raise UsageError(
-            f"{source} is no text in {(found or encoding).upper()}{why(error)}"
+            f"{source} is not text in {(found or encoding).upper()}{why(error)}"
         ) from None
     if "\0" in text:
         raise UsageError(
-            f"{source} has a NUL in it, as text in UTF-16 without its mark has; save it as UTF-8"
+            f"{source} contains a NUL, like UTF-16 without its byte order mark; save it as UTF-8"
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -55,7 +55,7 @@ def why(error: Exception) -> str:
 
 
 def read_all(file: BinaryIO, source: str, encoding: str = "utf-8") -> str:
-    """All that comes. Raises UsageError also for what cannot be read or has no end."""
+    """The whole text. Raises UsageError also for what cannot be read or does not end."""
     try:
         data = file.read(LIMIT + 1)
     except OSError as error:
@@ -66,14 +66,14 @@ def read_all(file: BinaryIO, source: str, encoding: str = "utf-8") -> str:
 
 
 def read_lines(file: BinaryIO, source: str, encoding: str = "utf-8") -> Iterator[str]:
-    """Each line as soon as it comes, without its break. What has UTF-16's mark is read whole."""
+    """Each line as soon as it comes, without its break. UTF-16 with its mark is read whole."""
     for number, data in enumerate(raw_lines(file, source), 1):
         yield from decoded(data, f"line {number} of {source}", encoding).rstrip("\n").split("\n")
 
 
 def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
-    """Each line's bytes as soon as they come, with its break. What has the mark of UTF-16 or
-    UTF-32 is read whole, and comes as UTF-8."""
+    """Each line's bytes as soon as they come, with its break. UTF-16 and UTF-32 with their marks
+    are read whole, and come as UTF-8."""
     try:
         line = file.readline(LIMIT + 1)
         _, found = marked(line)
@@ -87,6 +87,6 @@ def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
                 raise UsageError(f"line {number} of {source} has more than {LIMIT:,} bytes")
             yield line
             number, line = number + 1, file.readline(LIMIT + 1)
-    except (OSError, EOFError) as error:  # the latter of gzip, for half a file
+    except (OSError, EOFError) as error:  # gzip raises EOFError for half a file
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{source} cannot be read ({reason})") from None

@@ -4,12 +4,12 @@ SamplerError            a failure: exit code 1
 ├── UsageError          a mistake in what was asked for: exit code 2
 ├── CheckpointError     a model file is missing, damaged or does not fit the others
 ├── EngineError         the model cannot be run on this machine as asked
-│   └── OutOfMemory     nor with so many texts at once, perhaps with fewer
+│   └── OutOfMemory     not with so many texts at once; perhaps with fewer
 └── DownloadError       a model could not be fetched
 
-A message says what is wrong and with which value. It holds for a Python program as well as for a
-command, so it names no flag; what would help goes with it as facts, which a command puts into
-words that can be typed (cli/remedies.py):
+A message says what is wrong, and with which value. It serves Python programs as well as commands,
+so it names no flag. What would help goes along as facts, which a command turns into something to
+type (cli/remedies.py):
 
 fits        settings that would work, by name, all of them together
 change      names of settings, any of which may help when it is changed

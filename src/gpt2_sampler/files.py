@@ -1,12 +1,12 @@
-"""A path -> what its file holds, with one kind of error; and a new content -> its file, never
-half of it. Knows no model.
+"""A path -> the file's content, or one kind of error; new content -> its file, whole or not at all.
+Knows no model.
 
-Reading: a file that is missing, unreadable, no regular file (a pipe or a device would hang or
-never end), too large or not of its kind raises an error of the class that the caller names, with
+Reading: a file that is missing, unreadable, not a regular file (a pipe or a device might hang or
+never end), too large or of the wrong kind raises an error of the class that the caller chooses, in
 one line that names the file.
 
 Writing: under a temporary name in the same folder, renamed when complete. A process that is
-killed leaves its temporary files; the next one that writes in the folder removes them.
+killed leaves its temporary files behind; the next one that writes to the folder removes them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_bytes(
     except (OSError, ValueError) as problem:
         raise unreadable(path, problem, error) from None
     if len(content) > limit:
-        raise error(f"{path} has more than the {limit:,} bytes that such a file can have")
+        raise error(f"{path} has more than the {limit:,} bytes that such a file may have")
     require_content(path, content[: len(LFS)], error)
     return content
 
@@ -56,7 +56,7 @@ def read_text(
         text = read_bytes(path, limit=limit, error=error).decode("utf-8")
     except UnicodeDecodeError as problem:
         raise error(
-            f"{path} is no text in UTF-8 (byte {problem.start}: {problem.reason})", file=path
+            f"{path} is not UTF-8 text (byte {problem.start}: {problem.reason})", file=path
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -67,16 +67,16 @@ def read_object(path: Path, *, error: type[SamplerError] = CheckpointError) -> d
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise error(f"{path} is no JSON ({problem})", file=path) from None
+        raise error(f"{path} is not JSON ({problem})", file=path) from None
     if not isinstance(content, dict):
-        raise error(f"{path} holds no JSON object", file=path)
+        raise error(f"{path} is not a JSON object", file=path)
     return content
 
 
 def map_bytes(
     path: Path, *, error: type[SamplerError] = CheckpointError
 ) -> npt.NDArray[np.uint8]:  # [N]
-    """A regular file's bytes, which come from the disk when they are looked at."""
+    """A regular file's bytes, read from the disk only when they are looked at."""
     try:
         status = path.stat()
         require_regular(path, status, error)
@@ -88,8 +88,8 @@ def map_bytes(
 
 
 def user_path(given: str | Path) -> Path:
-    """What somebody typed -> a path, "~" replaced. Raises UsageError for what can be none, or
-    lies where this user may not look."""
+    """What somebody typed -> a path, with "~" expanded. Raises UsageError if it cannot be a path or
+    leads to where this user may not look."""
     try:
         path = Path(given).expanduser()
         path.lstat()
@@ -107,7 +107,7 @@ def require_regular(path: Path, status: os.stat_result, error: type[SamplerError
 
 
 def require_content(path: Path, begin: bytes, error: type[SamplerError]) -> None:
-    """A repository cloned without Git LFS has files that only say where their content is."""
+    """In a repository cloned without Git LFS, files only say where their content can be had."""
     if begin == LFS:
         pull = f"git -C {shlex.quote(str(path.parent))} lfs pull"
         raise error(f"{path} is a Git LFS pointer, not the file itself; type: {pull}")
@@ -120,7 +120,7 @@ def unreadable(path: Path, problem: Exception, error: type[SamplerError]) -> Sam
 
 
 def reason(problem: Exception) -> str:
-    """The system's words, without the path that the line has already."""
+    """The system's words, without the path, which the message names already."""
     return getattr(problem, "strerror", None) or str(problem)
 
 
@@ -131,10 +131,9 @@ def without_waiting(path: str, flags: int) -> int:
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A place to write a file or a folder, which gets the name path when the block ends well.
+    """A place to write a file or a folder, which is renamed to path if the block ends well.
 
-    A file takes the place of one that is there; a folder does not, save of an empty one.
-    Raises OSError.
+    A file replaces an existing one; a folder replaces only an empty one. Raises OSError.
     """
     with workplace(path.parent) as place:
         new = place / path.name
@@ -144,14 +143,14 @@ def written(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
-    """An empty folder within the folder, removed at the end of the block with all that is in it.
+    """An empty folder inside the folder, removed with its content at the end of the block.
 
-    Those of processes that were killed are removed first. Raises OSError.
+    First removes those that killed processes have left. Raises OSError.
     """
-    from filelock import FileLock, Timeout  # its import takes as long as a few tokens
+    from filelock import FileLock, Timeout  # importing it takes as long as a few tokens
 
     def locked(place: Path) -> FileLock:
-        """The lock that its owner holds: the system frees it however the owner ends."""
+        """The lock that the owner of a place holds; the system frees it however the owner ends."""
         lock = FileLock(place / "lock")
         lock.acquire(timeout=0)
         return lock
@@ -163,7 +162,7 @@ def workplace(folder: Path) -> Iterator[Path]:
         place = Path(tempfile.mkdtemp(dir=folder, prefix=TEMPORARY))
         with contextlib.suppress(Timeout):
             lock = locked(place)
-            if Path(lock.lock_file).exists():  # else another process swept it before it was held
+            if Path(lock.lock_file).exists():  # else another process removed it before it was held
                 break
     try:
         new = place / "new"

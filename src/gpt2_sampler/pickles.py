@@ -1,10 +1,10 @@
 """A pickle -> plain values: dicts, lists, tuples, text, numbers, and what names stand for.
 
-Knows the opcodes, nothing of tensors. A pickle is a program; here its calls reach nothing but the
-functions that the caller gives for the names that it knows. Nothing is imported, no attribute is
-read or set, and each operation costs about as much as its bytes in the file: the library's
-Unpickler, even with its find_class closed, allocates what a memo index asks for and hashes any
-key, of which nested tuples take for ever.
+Knows the opcodes, nothing of tensors. A pickle is a program; here it can call nothing but the
+functions that the caller provides by name. Nothing is imported, no attribute is read or set, and no
+operation costs much more than its size in the file. The standard Unpickler does not promise that,
+even with find_class overridden: it allocates whatever a memo index asks for, and hashes any key,
+which takes forever for nested tuples.
 
 Format: the operations are described in Python's Lib/pickletools.py.
 """
@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 MAX_OPERATIONS = 1_000_000  # a model of 48 layers and its optimizer take 60,000
-MAX_KEY = 1 << 60  # beyond it, numbers can be chosen that all have the same hash
+MAX_KEY = 1 << 60  # larger numbers can be chosen so that all have the same hash
 OPCODES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 
 
 class UnknownName(ValueError):
-    """name is one that the pickle asks for and the caller does not know."""
+    """The pickle asks for a name that the caller did not provide."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"it asks for {name!r:.100}")
@@ -33,16 +33,16 @@ class UnknownName(ValueError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Function:
-    """What a name stands for that the pickle calls."""
+    """What a name stands for if the pickle may call it."""
 
     call: Callable[..., object]
 
 
 class Pickle:
-    """The values of the pickles that lie one after another in data, from the place at on.
+    """The values of the pickles that follow one another in data, from the offset at on.
 
-    known has what stands for each name ("collections.OrderedDict"), persistent what makes a value
-    of an id that is only known outside. load raises ValueError for all that is not as it must be.
+    known maps names ("collections.OrderedDict") to what stands for them; persistent turns an id of
+    something outside the pickle into a value. load raises ValueError for anything malformed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Pickle:
         return taken
 
     def number(self, kind: str) -> Any:
-        """One number, laid out as struct says."""
+        """One number in one of struct's formats."""
         return struct.unpack(kind, self.take(struct.calcsize(kind)))[0]
 
     def line(self) -> str:
@@ -92,17 +92,17 @@ class Pickle:
         return self.stack.pop()
 
     def popped(self) -> list[Any]:
-        """All above the last mark."""
+        """Everything above the last mark."""
         height = self.marks.pop()
         values = self.stack[height:]
         del self.stack[height:]
         return values
 
     def last(self, kind: type) -> Any:
-        """What is to be filled."""
+        """The value that the next operation fills."""
         value = self.stack[-1]
         if type(value) is not kind:
-            raise ValueError(f"it fills a {kind.__name__} that is none")
+            raise ValueError(f"it fills something that is not a {kind.__name__}")
         return value
 
 
@@ -162,27 +162,27 @@ def global_name(p: Pickle) -> object:
 def stacked_name(p: Pickle) -> object:
     attribute, module = p.pop(), p.pop()
     if type(attribute) is not str or type(module) is not str:
-        raise ValueError("it asks for a name that is no text")
+        raise ValueError("it asks for a name that is not text")
     return name(p, module, attribute)
 
 
 def call(p: Pickle) -> object:
     arguments, function = p.pop(), p.pop()
     if not isinstance(function, Function) or type(arguments) is not tuple:
-        raise ValueError("it calls what is no function")
+        raise ValueError("it calls what is not a function")
     return function.call(*arguments)
 
 
 def persistent(p: Pickle) -> object:
     if p.persistent is None:
-        raise ValueError("it refers to what lies outside of it")
+        raise ValueError("it refers to something outside itself")
     return p.persistent(p.pop())
 
 
 def build(p: Pickle) -> None:
-    """The attributes that a dict of a class of its own had: of no use here."""
+    """Takes the attributes that an instance of a dict's subclass had, which are of no use here."""
     if type(p.pop()) is not dict:
-        raise ValueError("it gives a state that is no dict")
+        raise ValueError("it gives a state that is not a dict")
     p.last(dict)
 
 
@@ -200,7 +200,7 @@ def fill_dict(p: Pickle, items: Sequence[Any]) -> None:
 
 def version(p: Pickle) -> None:
     if (number := p.number("B")) > pickle.HIGHEST_PROTOCOL:
-        raise ValueError(f"it is of protocol {number}, which is none")
+        raise ValueError(f"it is of protocol {number}, which does not exist")
 
 
 DO: Mapping[bytes, Callable[[Pickle], object]] = {
@@ -245,5 +245,6 @@ DO: Mapping[bytes, Callable[[Pickle], object]] = {
     pickle.BINPERSID: push(persistent),
     pickle.BUILD: build,
 }
-"""What plain data takes. Not there: all that makes objects of other classes (OBJ, INST, NEWOBJ,
-NEWOBJ_EX, EXT1, EXT2, EXT4), sets, whose members are hashed, and what no writer of today uses."""
+"""The operations of plain data. Left out: those that make objects of other classes (OBJ, INST,
+NEWOBJ, NEWOBJ_EX, EXT1, EXT2, EXT4), sets, whose members are hashed, and what no writer uses today.
+"""

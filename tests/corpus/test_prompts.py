@@ -33,7 +33,7 @@ def test_a_line_that_is_no_text_stands_alone() -> None:
     good, bad, last = plain(b"good\nb\xffd\nlast")
     assert (good.problem, last.problem) == ("", "")
     assert (bad.line, bad.text, bad.problem) == (2, "b\ufffdd", bad.problem)
-    assert bad.problem.startswith("it is no text in UTF-8 (byte FF at 1")
+    assert bad.problem.startswith("it is not text in UTF-8 (byte FF at 1")
 
 
 def test_a_separator_stands_between_prompts_of_several_lines() -> None:
@@ -49,13 +49,13 @@ def test_a_line_of_json_has_a_prompt_an_id_and_settings() -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{", "it is no JSON"),
-        ("[" * 100_000, "it is no JSON"),
-        ('"text"', "it is no JSON object"),
-        ({"text": "a"}, "it is no JSON object"),
-        ({"prompt": 3}, "it is no JSON object"),
+        ("{", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
+        ('"text"', "it is not a JSON object"),
+        ({"text": "a"}, "it is not a JSON object"),
+        ({"prompt": 3}, "it is not a JSON object"),
         ({"prompt": ""}, "its prompt is empty"),
-        ({"prompt": "\ud83d"}, "its prompt has half a character"),
+        ({"prompt": "\ud83d"}, "its prompt contains half a character"),
         ({"prompt": "a", "id": "7"}, "its id must be a whole number, 0 or more, not '7'"),
         ({"prompt": "a", "id": True}, "its id must be"),
         ({"prompt": "a", "id": -1}, "its id must be"),

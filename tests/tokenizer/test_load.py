@@ -228,12 +228,12 @@ def test_any_tokenizer_of_the_library_streams(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("tokenizer.json", "{", "is no JSON"),
-        ("tokenizer.json", "[]", "holds no JSON object"),
+        ("tokenizer.json", "{", "is not JSON"),
+        ("tokenizer.json", "[]", "is not a JSON object"),
         ("tokenizer.json", '{"model": {"type": "BPE"}}', "cannot be read"),
-        ("vocab.json", "{", "is no JSON"),
+        ("vocab.json", "{", "is not JSON"),
         ("vocab.json", "{}", "merges.txt is missing"),
-        ("vocab.txt", "\udcff", "is no text in UTF-8"),
+        ("vocab.txt", "\udcff", "is not UTF-8 text"),
         ("spiece.model", "", "has a SentencePiece vocabulary"),
         ("README.md", "", "has no vocabulary (encoder.json,"),
     ],

@@ -50,8 +50,8 @@ def test_numbers_that_no_model_has_are_refused_before_they_take_memory() -> None
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "no JSON"),
-        ("[]", "holds no JSON object"),
+        ("{", "not JSON"),
+        ("[]", "is not a JSON object"),
         (json.dumps({**GOOD, "n_head": 0}), "n_head must be a whole number above 0, not 0"),
         (json.dumps({**GOOD, "n_embd": 7.5}), "n_embd must be a whole number above 0, not 7.5"),
         (json.dumps({**GOOD, "n_embd": 770}), "n_embd must be a multiple of n_head, not 770"),

@@ -190,9 +190,9 @@ def test_weights_missing_and_to_spare_are_named(change: Change, says: str, tmp_p
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "is no JSON"),
-        ("[]", "holds no JSON object"),
-        ("[" * 100_000, "is no JSON"),
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("[" * 100_000, "is not JSON"),
         ("{}", "model_type must be"),
     ],
 )

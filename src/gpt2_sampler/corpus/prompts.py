@@ -1,6 +1,6 @@
 """A file of prompts -> one after another, with the settings that a line gives. Knows no tokens.
 
-What is no prompt comes in its place, with what is wrong: one bad line ends no run.
+A line that is not a prompt takes its turn too, with what is wrong: one bad line does not end a run.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ HALF = re.compile("[\ud800-\udfff]")
 @dataclasses.dataclass(frozen=True)
 class Prompt:
     line: int
-    """In which it begins, 1 for the first."""
+    """Where it begins, from 1 on."""
     text: str
     id: int | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Its own ones, by name, as they came."""
+    """Its own, by name, as they came."""
     problem: str = ""
-    """Why it is none."""
+    """Why it is not a prompt."""
 
 
 def open_prompts(path: Path) -> BinaryIO:
-    """A file of any kind, a shell's <(command) too; unpacked where its name ends in .gz. Raises
+    """A file of any kind, even a shell's <(command); unpacked if its name ends in .gz. Raises
     UsageError."""
     try:
         file = path.open("rb")
@@ -54,8 +54,9 @@ def read_prompts(
     separator: str | None = None,
     encoding: str = "utf-8",
 ) -> Iterator[Prompt]:
-    """Each line is a prompt, or a JSON object that has one; with a separator, what stands between
-    lines that are it. Empty ones are passed over. Raises UsageError for what cannot be read."""
+    """Each line is a prompt, or a JSON object that has one. With a separator, a prompt is what
+    stands between two lines that equal it. Empty prompts are skipped. Raises UsageError for a file
+    that cannot be read."""
     lines = text_lines(file, source, encoding)
     if separator is not None:
         yield from between(lines, separator)
@@ -66,7 +67,7 @@ def read_prompts(
 
 
 def text_lines(file: BinaryIO, source: str, encoding: str) -> Iterator[Prompt]:
-    """Each with its number, and what is wrong where it is no text."""
+    """Each line with its number and, if it is not text, what is wrong with it."""
     for number, data in enumerate(raw_lines(file, source), 1):
         try:
             yield Prompt(number, decoded(data, "it", encoding).removesuffix("\n"))
@@ -96,14 +97,14 @@ def of_json(line: Prompt) -> Prompt:
     try:
         content = json.loads(line.text)
     except (ValueError, RecursionError) as error:
-        return problem(f"it is no JSON ({error})")
+        return problem(f"it is not JSON ({error})")
     if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
-        return problem('it is no JSON object with a text called "prompt"')
+        return problem('it is not a JSON object with a text called "prompt"')
     id, text = content.pop("id", None), content.pop("prompt")
     if id is not None and not (isinstance(id, int) and not isinstance(id, bool) and id >= 0):
         return problem(f"its id must be a whole number, 0 or more, not {id!r:.40}")
     if not text:
         return problem("its prompt is empty")
     if HALF.search(text):
-        return problem("its prompt has half a character, which is no text")
+        return problem("its prompt contains half a character, which is not text")
     return Prompt(line.line, text, id, content)

@@ -20,7 +20,7 @@ Texts = Sequence[Sequence[int]]
 """The tokens that each of B rows goes on from."""
 
 LEAST_MASS = 1e-2, 1e-3, 1e-4, 1e-5, 0
-"""Probabilities, as shares of the likeliest token's, down to which top_p looks at tokens in turn."""
+"""Cutoffs that top_p tries in turn, as shares of the likeliest token's probability."""
 PENALTIES = 1e-100, 1e100
 """The lowest and the highest: with either, any logit's product is still a float64."""
 
