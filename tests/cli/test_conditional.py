@@ -150,7 +150,7 @@ def test_killed_and_started_again_it_ends_in_the_same_bytes(models: Path, tmp_pa
             time.sleep(0.01)
         killed.send_signal(signal.SIGKILL)
     done = run("gpt2-generate", models, *flags, "--output", str(output), book=None)
-    assert re.search(rb"has \d+ records; going on after them", done.stderr)
+    assert re.search(rb"has \d+ records; resuming after them", done.stderr)
     assert output.read_bytes() == other.read_bytes()
 
 

@@ -402,7 +402,7 @@ def test_a_command_that_cannot_be_obeyed_says_why_and_ends_nothing(start: Start)
         ("/set tpo_k 40", "error: 'tpo_k' cannot be set here; did you mean top_k?"),
         ("/set top_k forty", "error: --top_k takes a whole number, not 'forty'"),
         (f"/set top_k {'9' * 5000}", "error: --top_k takes a whole number, not '999"),
-        (f"/more {'9' * 5000}", "error: /more takes the number of a sample, not '999"),
+        (f"/more {'9' * 5000}", "error: /more takes the number of a sample, from 1 on, not '999"),
         ("/more -1", "error: /more takes the number"),
         ("/save ~nosuchuser/x", "cannot be a path"),
         (f"/save {'x' * 300}", "File name too long"),

@@ -534,7 +534,7 @@ def test_a_run_that_is_stopped_says_that_it_can_go_on(
         assert run.stderr
         lines = run.stderr.read().splitlines()
     assert run.returncode in (-number, 128 + number)
-    assert lines == ["stopped; what is here is kept, the same command goes on from there"]
+    assert lines == ["stopped; the same command goes on from here"]
     assert part.exists()
     assert not (Path(models) / "own" / DATA_FILE).exists()
 

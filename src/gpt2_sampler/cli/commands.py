@@ -22,12 +22,12 @@ from gpt2_sampler.seeing.why import explained
 
 REMINDER = 60  # characters
 TOP = 10  # choices that /why shows of a place
-MANY = 10  # digits that no number of a sample has
+DIGITS = 9  # of any number of a sample, a place or a rank, at most
 SETTING = re.compile(r"-*(\w[\w-]*)(?:=|\s+(?:=\s+)?|$)(.*)", re.DOTALL)
 
 
 class Leave(Exception):
-    """The person is done."""
+    """The person wants to leave."""
 
 
 class Command(NamedTuple):
@@ -38,7 +38,7 @@ class Command(NamedTuple):
 
 
 def obey(session: Session, line: str) -> None:
-    """Raises UsageError for what no command is or does, Leave when the session is over."""
+    """Raises UsageError for an unknown command or an impossible argument, Leave when it is over."""
     name, _, words = line.removeprefix("/").strip().partition(" ")
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -61,9 +61,7 @@ def set_flag(session: Session, words: str) -> None:
 
 
 def more(session: Session, words: str) -> None:
-    if words and not (words.isdecimal() and len(words) < MANY):
-        raise UsageError(f"/more takes the number of a sample, not {brief(words)!r}")
-    session.more(int(words) - 1 if words else None)
+    session.more(number_of(words, "/more takes the number of a sample") - 1 if words else None)
 
 
 def why(session: Session, words: str) -> None:
@@ -88,7 +86,8 @@ def take(session: Session, words: str) -> None:
 
 
 def number_of(word: str, takes: str) -> int:
-    if not (word.isascii() and word.isdecimal() and len(word) < MANY):
+    """The number in a word. Raises UsageError, which begins with what the command takes."""
+    if not (word.isascii() and word.isdecimal() and len(word) <= DIGITS):
         raise UsageError(f"{takes}, from 1 on, not {brief(word)!r}")
     return int(word)
 
@@ -131,26 +130,22 @@ COMMANDS = {
     for command in (
         Command(
             "/set FLAG VALUE",
-            "changes a flag: /set top_k 40; without a value, back to its default",
+            "set a flag, as in /set top_k 40; without a value, to its default",
             set_flag,
         ),
-        Command("/show", "shows the flags", lambda session, _: notice(shown(session.settings))),
-        Command("/retry", "the same again, a new draw", lambda session, _: session.retry()),
-        Command(
-            "/more [SAMPLE]", "goes on where the last text, or sample SAMPLE of it, stopped", more
-        ),
+        Command("/show", "show the flags", lambda session, _: notice(shown(session.settings))),
+        Command("/retry", "draw the last text anew", lambda session, _: session.retry()),
+        Command("/more [SAMPLE]", "go on where the last text, or its sample SAMPLE, stopped", more),
         Command(
             "/why [PLACE]",
-            "shows what else the last text could have said, at each place or one",
+            "show what else the model could have said, at every place of the last text or at one",
             why,
         ),
-        Command(
-            "/take [PLACE] RANK", "goes on from another of these choices; /undo takes it back", take
-        ),
-        Command("/undo", "takes back the last text", lambda session, _: undo(session)),
+        Command("/take [PLACE] RANK", "go on from another of these choices", take),
+        Command("/undo", "take back the last text", lambda session, _: undo(session)),
         Command("/seed N", "the same as /set seed N", lambda s, n: set_flag(s, f"seed {n}")),
-        Command("/save FILE", "writes the session so far to a file", save),
-        Command("/help", "shows this", lambda session, _: notice(help_text())),
-        Command("/quit", "leaves", lambda session, _: leave()),
+        Command("/save FILE", "write the session so far to a file", save),
+        Command("/help", "show this", lambda session, _: notice(help_text())),
+        Command("/quit", "leave", lambda session, _: leave()),
     )
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gpt2_sampler.cli.flags import flag, parse
 from gpt2_sampler.cli.quiet import quiet
+from gpt2_sampler.cli.settings import CHECKPOINT, MODELS_DIR, VERBOSE
 from gpt2_sampler.cli.terminal import notice, run
 from gpt2_sampler.convert import KINDS, convert
 from gpt2_sampler.errors import SamplerError, UsageError
@@ -18,21 +19,17 @@ from gpt2_sampler.weights.hparams import HParams
 
 @dataclasses.dataclass(frozen=True)
 class ConvertSettings:
-    """gpt2-convert SOURCE TARGET writes the model SOURCE, a name or a path of any kind, to the
-    new folder TARGET, and checks that it gives the same logits. Nothing is ever overwritten.
+    """gpt2-convert SOURCE TARGET writes the model SOURCE, a name or a path to any kind, to the new
+    folder TARGET and checks that it gives the same logits. It never overwrites anything.
     """
 
     paths: tuple[str, ...] = flag((), "SOURCE and TARGET, also without --paths", "PATH")
     to: str | None = flag(
-        None, "openai or huggingface; without it, the one that SOURCE is not", "KIND"
+        None, "openai or huggingface; by default the one that SOURCE is not", "KIND"
     )
-    checkpoint: str | None = flag(
-        None, "of a fine-tuning run: latest, or the number of a step", "STEP"
-    )
-    models_dir: str | None = flag(
-        None, "where models are; without it ./models, or else your data folder", "DIR"
-    )
-    verbose: bool = flag(False, "show what the libraries underneath have to say")
+    checkpoint: str | None = flag(None, CHECKPOINT, "STEP")
+    models_dir: str | None = flag(None, MODELS_DIR, "DIR")
+    verbose: bool = flag(False, VERBOSE)
 
     def __post_init__(self) -> None:
         if len(self.paths) != 2:
@@ -54,7 +51,7 @@ def run_convert(argv: Sequence[str], program: str) -> None:
     except OSError as error:
         raise SamplerError(f"{target} cannot be written ({reason(error)})") from None
     if kind == "openai" and beyond_openai(source.hparams):
-        notice("OpenAI's own code cannot run it: it differs in more than its size")
+        notice("OpenAI's own code cannot run it: it differs in more than size")
     notice(f"done; every logit of {target} agrees with {path}'s")
 
 

@@ -1,7 +1,7 @@
-"""A sample's tokens -> the characters for where stdout leads: as they are for a pipe; at a terminal
-in lines that fit it, and painted if that is asked for.
+"""A sample's tokens -> what stdout is sent: plain text for a pipe, or lines that fit a terminal,
+painted if that was asked for.
 
-Knows what a terminal says of itself, and no samples.
+Knows what a terminal says about itself, and no samples.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 
 
 def colours(stream: TextIO) -> int:
-    """How many the stream can show, 0 where none are wanted (https://no-color.org)."""
+    """How many the stream can show; 0 if none are wanted (https://no-color.org)."""
     if not stream.isatty() or os.environ.get("NO_COLOR"):
         return 0
     if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
@@ -33,7 +33,7 @@ def colours(stream: TextIO) -> int:
 
 
 def columns() -> int:
-    """Of the terminal that stdout is."""
+    """The width of the terminal that stdout leads to."""
     return shutil.get_terminal_size().columns
 
 
@@ -45,12 +45,12 @@ class Display:
         self._wrapper = Wrapper(columns) if wrapped else None
 
     def add(self, parts: Iterable[tuple[Token | None, str]]) -> str:
-        """Tokens, with the characters that each completed."""
+        """parts are tokens, with the characters that each completed."""
         text = "".join([self._shown(token, text) for token, text in parts])
         return self._wrapper.add(text) if self._wrapper else text
 
     def finish(self) -> str:
-        """What was held until its line was known."""
+        """The text that was held back until its line was known."""
         return self._wrapper.finish() if self._wrapper else ""
 
     def _shown(self, token: Token | None, text: str) -> str:
@@ -70,6 +70,6 @@ def paints(settings: ShowSettings) -> int:
 
 
 def explain_colours(settings: ShowSettings) -> None:
-    """The legend, where samples are painted."""
+    """Shows the legend if samples are painted."""
     if paints(settings) and (n := colours(sys.stderr)):
         print(legend(n), file=sys.stderr, flush=True)

@@ -25,16 +25,16 @@ from prompt_toolkit.utils import is_dumb_terminal
 from gpt2_sampler.cli.terminal import aside, let_samples_arrive
 from gpt2_sampler.cli.typeahead import TypeAhead, pasted
 
-# Without it terminals that do not answer a question of their own get a warning printed.
+# Otherwise prompt_toolkit prints a warning on terminals that do not report the cursor's position.
 os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
 
 
 class Editor:
-    """Asks questions on the terminal, on stdout only where stderr is none."""
+    """Asks questions on the terminal that stderr leads to, or else stdout."""
 
     def __init__(self, is_open: Callable[[str], bool], typed: TypeAhead | None = None) -> None:
-        """is_open says of what is typed so far whether Enter begins another line of it; typed has
-        the keys from before a question."""
+        """is_open says whether Enter adds a line to the text typed so far, rather than sending it;
+        typed holds the keys that were pressed before a question."""
         self._typed = typed
         keys = KeyBindings()
 
@@ -48,7 +48,7 @@ class Editor:
 
         stream = sys.stderr if sys.stderr.isatty() else sys.stdout
         output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
-        with create_app_session(output=output):  # given to the prompt, it overrules TERM=dumb
+        with create_app_session(output=output):  # PromptSession(output=...) would ignore TERM=dumb
             self._session: PromptSession[str] = PromptSession(
                 history=history(),
                 key_bindings=keys,
@@ -63,8 +63,8 @@ class Editor:
         return self._typed.handed_over() if self._typed else nullcontext([])
 
     def ask(self, question: str) -> str | None:
-        """What was typed; None when the person leaves, with Ctrl-D or with Ctrl-C twice."""
-        # With a style the space at its end is really written: programs may wait for it.
+        """What was typed; None if the person leaves, with Ctrl-D or with Ctrl-C twice."""
+        # Only a styled question keeps the space at its end, which programs may wait for.
         styled = FormattedText([("bold ansidefault", question)])
         cleared = False
         while True:
@@ -83,7 +83,7 @@ class Editor:
 
 
 def keys_of(bursts: Iterable[str]) -> list[KeyPress]:
-    """What was typed before the question, as if it were typed now, pastes as pastes."""
+    """What was typed before the question, as if it were typed now; pastes stay pastes."""
     presses = list[KeyPress]()
     parser = Vt100Parser(presses.append)
     for burst in bursts:
@@ -97,8 +97,8 @@ def keys_of(bursts: Iterable[str]) -> list[KeyPress]:
 
 class Unjoined(Processor):
     """Shows joined emoji side by side, and flags as their two letters. prompt_toolkit counts the
-    columns of each, most terminals those of the one picture; when they are taken back, the
-    question would go with them."""
+    columns of every part, most terminals those of the one picture they make; deleting them would
+    delete part of the question as well."""
 
     def apply_transformation(self, line: TransformationInput) -> Transformation:
         apart = [(style, text.translate(APART), *more) for style, text, *more in line.fragments]
@@ -110,7 +110,7 @@ APART = {0x200D: 0x200C} | {FLAG_A + n: ord("A") + n for n in range(26)}  # join
 
 
 def history() -> History:
-    """Kept between runs, if the state folder can be written."""
+    """Kept between runs if the state folder can be written to."""
     try:
         path = platformdirs.user_state_path("gpt2-sampler", ensure_exists=True) / "history"
         path.touch(mode=0o600)
@@ -120,7 +120,7 @@ def history() -> History:
 
 
 class KeptHistory(FileHistory):
-    """A file that fails, or holds or is given what is no text, must not end the session."""
+    """Survives a file that fails, and content that is not text: neither may end the session."""
 
     def load_history_strings(self) -> Iterable[str]:
         try:

@@ -1,4 +1,4 @@
-"""A scored text -> lines on stdout: figures, a row of a table, tokens one by one, the text painted.
+"""A scored text -> lines on stdout: its figures, a row of a table, its tokens, or the painted text.
 
 Knows no engine and no flags.
 """
@@ -18,7 +18,7 @@ from gpt2_sampler.seeing.score import Scored, bits
 from gpt2_sampler.seeing.wrap import Wrapper
 
 BAR = 40  # columns
-BEGINNING = 60  # columns of a text's beginning, where there is no terminal to fit
+BEGINNING = 60  # columns for a text's beginning, if stdout is not a terminal
 
 
 def say(line: str) -> None:
@@ -38,13 +38,13 @@ def figure_lines(text: Scored) -> Iterator[str]:
 
 
 def token_lines(text: Scored) -> Iterator[str]:
-    """Log-probability, rank and token of each that is scored."""
+    """The log-probability and rank of each scored token, and the token."""
     for place, piece in zip(text.places, text.pieces[1:], strict=True):
         yield f"{place.logprob:10.4f} {place.rank:7,}  {quoted(piece)}"
 
 
 def row(text: Scored) -> str:
-    """Of a table of texts; of lines, whose names are numbers, with their beginning."""
+    """A row of the table of texts. Lines, whose names are numbers, show their beginning too."""
     beginning = f": {''.join(text.pieces[:BEGINNING])}" if text.from_line else ""
     return columned(
         [
@@ -71,13 +71,13 @@ def number(value: float | None, digits: int) -> str:
 
 
 def explain_paint() -> None:
-    """The legend, where there will be paint."""
+    """Shows the legend if there will be paint."""
     if n_colours := colours(sys.stdout):
         show(f"{legend(n_colours)}\n\n", made_harmless=True)
 
 
 def paint(text: Scored, wrapped: bool) -> None:
-    """The text itself; into a pipe it goes without paint."""
+    """Shows the text itself, without paint if stdout is a pipe."""
     n_colours = colours(sys.stdout)
     parts = [harmless(text.pieces[0])]
     for place, piece in zip(text.places, text.pieces[1:], strict=True):

@@ -45,7 +45,7 @@ def interact(argv: Sequence[str], program: str) -> None:
 
 
 def answer(prompts: Iterable[str], models: Models, settings: InteractiveSettings) -> None:
-    """Continues each prompt, with nobody there to say more."""
+    """Continues each prompt in turn, without a conversation."""
     batch: Batch | None = None
     for prompt in prompts:
         model = models.answering(prompt)
@@ -59,8 +59,8 @@ def answer(prompts: Iterable[str], models: Models, settings: InteractiveSettings
 
 
 def converse(session: Session, typed: TypeAhead | None = None) -> None:
-    """Asks until the person leaves; no mistake and no failure costs more than its turn."""
-    from gpt2_sampler.cli.editor import Editor  # takes longer to import than all the rest
+    """Asks until the person leaves. No mistake or failure costs more than its own turn."""
+    from gpt2_sampler.cli.editor import Editor  # takes longer to import than everything else
 
     editor = Editor(is_open, typed)
     aside("a prompt is continued; /help tells what else can be typed, Ctrl-D leaves")
@@ -69,13 +69,13 @@ def converse(session: Session, typed: TypeAhead | None = None) -> None:
             take(session, line)
         except Leave:
             return
-        except KeyboardInterrupt:  # pressed once more than the text needed
+        except KeyboardInterrupt:  # pressed once more than it took to stop the text
             continue
         except BrokenPipeError:
             drop_what_is_buffered()
             notice(
-                "error: what read the samples has ended (tee does so at Ctrl-C, tee -i does not); "
-                "/save FILE keeps the session, /quit leaves"
+                "error: the program that read the samples has ended (tee does so at Ctrl-C, tee -i "
+                "does not); /save FILE keeps the session, /quit leaves"
             )
         except Exception as error:
             complain(error, session.settings.verbose)
@@ -84,7 +84,7 @@ def converse(session: Session, typed: TypeAhead | None = None) -> None:
 def asked(editor: Editor) -> str | None:
     """What was typed; None when the person leaves."""
     while True:
-        with suppress(KeyboardInterrupt):  # pressed once more than the text needed
+        with suppress(KeyboardInterrupt):  # pressed once more than it took to stop the text
             return editor.ask(QUESTION)
 
 

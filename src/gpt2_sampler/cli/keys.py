@@ -1,6 +1,6 @@
-"""The terminal on stdin: lines, which it cuts at 4,095 bytes -> keys as they come, and back.
+"""The terminal on stdin: from line mode, which cuts lines at 4,095 bytes, to single keys and back.
 
-Imports next to nothing: it is the first thing that a session does.
+Imports next to nothing, as it is the first thing that a session does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ if sys.platform != "win32":
 
 STDIN = 0
 usual: list | None = None
-"""The terminal's settings before they were changed."""
+"""The terminal's settings before hold changed them."""
 
 
 def hold() -> bool:
-    """From now on keys are neither cut nor shown; Ctrl-C and Ctrl-Z work as before. False where
-    stdin is no terminal, or not this process's to change."""
+    """From now on keys are neither cut nor echoed; Ctrl-C and Ctrl-Z work as usual. False if stdin
+    is not a terminal, or not this process's to change."""
     global usual  # noqa: PLW0603
     if sys.platform == "win32" or not os.isatty(STDIN) or not in_front():
         return False
@@ -32,6 +32,7 @@ def hold() -> bool:
 
 
 def give_back() -> None:
+    """Undoes hold."""
     if sys.platform == "win32" or usual is None:
         return
     try:
@@ -42,5 +43,5 @@ def give_back() -> None:
 
 
 def in_front() -> bool:
-    """In the background, to touch the terminal would stop the process."""
+    """Whether this is the foreground process: another one would be stopped for touching it."""
     return sys.platform != "win32" and os.tcgetpgrp(STDIN) == os.getpgrp()

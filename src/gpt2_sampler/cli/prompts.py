@@ -20,7 +20,7 @@ QUOTES = '"""'
 
 
 def prompt_of(settings: InteractiveSettings) -> str | None:
-    """The one prompt that the flags give, without its last line break; None if they give none.
+    """The prompt that the flags give, without its last line break; None if they give none.
 
     Raises UsageError if it cannot be read or is empty.
     """
@@ -40,7 +40,7 @@ def prompt_of(settings: InteractiveSettings) -> str | None:
 
 
 def read(path: Path) -> str:
-    """A file of any kind: a shell's <(command) is a pipe."""
+    """The text of a file of any kind; a shell's <(command) is a pipe."""
     try:
         with path.open("rb") as file:
             return read_all(file, str(path))
@@ -49,20 +49,20 @@ def read(path: Path) -> str:
 
 
 def lines() -> Iterator[str]:
-    """Each line of stdin; empty ones are passed over."""
+    """Each line of stdin that is not empty."""
     return filter(None, read_lines(sys.stdin.buffer, "stdin", sys.stdin.encoding))
 
 
 def is_open(typed: str) -> bool:
-    """Whether what was typed goes on in the next line."""
+    """Whether the next line belongs to the same prompt."""
     if typed.startswith(QUOTES):
         return not typed[len(QUOTES) :].rstrip().endswith(QUOTES)
     return typed.endswith("\\")
 
 
 def unquoted(typed: str) -> str:
-    """What was typed -> the prompt that is meant: without the quotes around several lines, the
-    backslashes at the ends of lines, or the first of two slashes."""
+    """What was typed -> the prompt, without the quotes around several lines, the backslashes at the
+    ends of lines, or the first of two slashes."""
     if typed.startswith(QUOTES):
         inside = typed.rstrip()[len(QUOTES) : -len(QUOTES)]
         return inside.removeprefix("\n").removesuffix("\n")
@@ -70,10 +70,10 @@ def unquoted(typed: str) -> str:
 
 
 def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> list[int]:
-    """The prompt's tokens, the last of them where they are more than the window. Raises
-    UsageError for one that cannot be continued."""
+    """The prompt's tokens, or the last of them if the window is smaller. Raises UsageError for a
+    prompt that cannot be continued."""
     if prompt.endswith(" "):
-        aside("the prompt ends in a space; text is better without: words begin with their space")
+        aside("the prompt ends in a space; leave it out, as words begin with their own space")
     window = model.window
     tokens = encoded(prompt, model.encoder, model.engine.hparams.n_vocab, special_tokens)
     if len(tokens) > window:

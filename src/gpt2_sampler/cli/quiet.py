@@ -1,6 +1,6 @@
-"""The chatter of native libraries on file descriptor 2 -> nothing, or what explains a failure.
+"""The messages of native libraries on file descriptor 2 -> nothing, unless they explain a failure.
 
-Knows no engine. Log levels do not do it: TensorFlow writes some lines before they are read.
+Log levels are not enough: TensorFlow writes some lines before it reads them. Knows no engine.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gpt2_sampler.errors import SamplerError
 def quiet(verbose: bool = False) -> Iterator[None]:
     """Within it only sys.stderr reaches the person, unless verbose.
 
-    What was kept from them is shown if an exception leaves it that explains itself to nobody:
-    any but a SamplerError, an interruption or an exit.
+    What was held back is shown if an unexpected exception occurs: any but a SamplerError, an
+    interruption or an exit.
     """
     if verbose or sys.stderr is None:
         yield
@@ -29,7 +29,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
     usual.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
-        # Never closed here: whoever logs may have taken hold of it.
+        # Never closed: a logger may keep it.
         sys.stderr = open(  # noqa: PTH123, SIM115
             os.dup(terminal), "w", buffering=1, encoding=usual.encoding, errors=usual.errors
         )

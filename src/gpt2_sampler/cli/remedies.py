@@ -1,4 +1,4 @@
-"""An error's facts -> what can be typed to help, in one line. Knows flags, not what went wrong."""
+"""An error's facts -> what to type, in one line. Knows the flags, not what went wrong."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGES = {
     "output": "choose another --output, or the same settings",
     "precision": "try --precision int8",
 }
-"""What to do with a flag that may help when it is changed."""
+"""How to change a setting, by its name."""
 
 
 def described(error: SamplerError) -> str:
@@ -50,13 +50,13 @@ def flags(settings: Mapping[str, object]) -> str:
 
 
 def command(program: str, *words: str) -> str:
-    """A command line that can be pasted where this program was started."""
+    """A command line that can be pasted into the shell that started this program."""
     return shlex.join([*launcher(program), *words])
 
 
 def launcher(program: str) -> list[str]:
-    """How the program is started: as a script of the checkout if this one is a script, else by its
-    name, or by its path where the shell does not find it."""
+    """How to start another program: as a script of the checkout if this one is such a script; else
+    by its name, or by its path if the shell does not find it."""
     sources, beside = checkout(), Path(sys.argv[0]).with_name(program)
     if sources is not None and sys.argv[0].endswith(".py"):
         return [interpreter(), nearest(sources / SCRIPTS[program])]
@@ -64,14 +64,14 @@ def launcher(program: str) -> list[str]:
 
 
 def interpreter() -> str:
-    """What to type for the Python that runs: its packages are not those of another one."""
+    """What to type for the Python that runs; another one would not have its packages."""
     names = ("python3", "python")
     ours = Path(sys.executable)
     return next((name for name in names if Path(shutil.which(name) or "") == ours), nearest(ours))
 
 
 def nearest(path: Path) -> str:
-    """The path from here, or the whole one where that is shorter or there is none."""
+    """The relative path, or the absolute one if that is shorter or the only one."""
     whole = str(path.absolute())
     with contextlib.suppress(ValueError):  # another drive
         return min(os.path.relpath(whole), whole, key=len)
@@ -89,7 +89,7 @@ def install(package: str) -> str:
 
 
 def refetched(file: Path) -> str:
-    """For a file of a released model, whose folder has its name."""
+    """How to fetch a file again, if its folder's name is that of a released model."""
     name = file.parent.name
     if not canonical(name):
         return ""

@@ -1,4 +1,4 @@
-"""Prompts and wishes -> samples, and what a person can come back to: a stack of steps.
+"""Prompts and requests for more -> samples, kept as a stack of steps that can be undone.
 
 Knows no commands and no keys.
 """
@@ -23,8 +23,8 @@ from gpt2_sampler.seeing.pieces import look, quoted
 
 @dataclasses.dataclass
 class Prompt:
-    """What was typed, its tokens for the model that answers it, and how many sample numbers it has
-    used."""
+    """What was typed, its tokens for the model that answers it, and how many sample numbers have
+    been used for it."""
 
     text: str
     tokens: list[int]
@@ -34,31 +34,31 @@ class Prompt:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """Samples that were drawn together, after a prompt or after the text where they start."""
+    """Samples that were drawn together, after a prompt or after the text in start."""
 
     prompt: Prompt
     start: SampleText | None
     samples: list[SampleText]
     taken: tuple[int, ...] = ()
-    """The tokens with which each of them begins, the last one chosen by the person."""
+    """The tokens that each of them begins with; the last was chosen by the person."""
 
 
 class Session:
-    """A new draw takes the next sample number that its prompt has not used, more text goes on in
-    its sample's own stream: the same words typed after the same seed make the same session.
+    """The same input with the same seed makes the same session: a new draw takes the next sample
+    number of its prompt, and /more goes on in the sample's own stream of random numbers.
 
-    One batch serves it all, so that only what is new of a text is read."""
+    One batch serves the whole session, so that the model reads only what is new of a text."""
 
     def __init__(self, answering: Callable[[str], Model], settings: InteractiveSettings) -> None:
-        """answering gives the model that continues a prompt."""
+        """answering says which model continues a prompt."""
         self.answering = answering
         self.settings = settings
         self.steps: list[Step] = []
         self._looked_at: tuple[SampleText | None, int] = (None, 0)
-        """The text and the place that why gave last."""
+        """The text and the place that why yielded last."""
         self._batch: Batch | None = None
         self._rows = 0
-        """What the batch was made with."""
+        """Of the batch when it was made."""
 
     def ask(self, text: str) -> None:
         """Continues the prompt."""
@@ -74,7 +74,7 @@ class Session:
         self._draw(last.prompt, last.start, range(first, first + n_samples), last.taken)
 
     def more(self, sample: int | None = None) -> None:
-        """Goes on from where the last text stopped, or that of the sample with this number."""
+        """Goes on where the last text stopped, or the last text of the sample with this number."""
         prompt = self._last().prompt
         texts = [text for step in self.steps if step.prompt is prompt for text in step.samples]
         texts = [text for text in texts if sample in (None, text.number)]
@@ -84,8 +84,8 @@ class Session:
         self._draw(prompt, texts[-1], range(number, number + 1))
 
     def why(self, place: int | None, top: int) -> Iterator[tuple[int, Choice, tuple[Choice, ...]]]:
-        """For each place of the last text, or the one that is given, both from 1 on: what was
-        drawn and the likeliest tokens there."""
+        """For each place of the last text, or only the given one: the place, counted from 1, what
+        was drawn there and the likeliest tokens. Raises UsageError."""
         sample = self.last_text()
         tokens, first = [*sample.request.tokens, *sample.tokens], len(sample.request.tokens)
         at, n_places = 1 if place is None else place, len(sample.tokens)
@@ -100,8 +100,8 @@ class Session:
             at += 1
 
     def take(self, rank: int, place: int | None = None) -> None:
-        """The last text up to a place, by default the one that why gave last; there the token of
-        another rank, and on from it. Raises UsageError."""
+        """Goes on from the last text cut off at a place, by default the one that why yielded last,
+        and the token that has the given rank there. Raises UsageError."""
         last, sample = self._last(), self.last_text()
         if place is None:
             looked_at, place = self._looked_at
@@ -115,21 +115,21 @@ class Session:
         self._draw(last.prompt, last.start, range(sample.number, sample.number + 1), taken)
 
     def look(self, token: int) -> str:
-        """How a token of the last text looks in a list."""
+        """How a token is shown in a list, by the tokenizer of the last text."""
         return quoted(look(self._last().prompt.model.encoder, token))
 
     def last_text(self) -> SampleText:
-        """Raises UsageError where there is none."""
+        """Raises UsageError if there is none."""
         return self._last().samples[-1]
 
     def undo(self) -> str:
-        """Takes back the last step -> the text that is the last one now, "" for none."""
+        """Takes back the last step -> the text that is last now, "" if there is none."""
         self._last()
         self.steps.pop()
         return self.steps[-1].samples[-1].text if self.steps else ""
 
     def transcript(self) -> str:
-        """Prompts and samples as they were shown, without what was taken back."""
+        """Prompts and samples as they were shown, without what was undone."""
         parts, prompt = list[str](), None
         for step in self.steps:
             if step.prompt is not prompt:
@@ -170,7 +170,7 @@ class Session:
             self.steps.append(Step(prompt, start, samples, taken))
 
     def _batch_of(self, model: Model) -> Batch:
-        """As long as it has the model and the rows that are asked for, the same one."""
+        """The one there is, as long as it has that model and as many rows as the settings say."""
         engine, rows = model.engine, self.settings.rows
         if self._batch is None or self._batch.engine is not engine or self._rows != rows:
             self._batch, self._rows = model.batch(rows), rows

@@ -23,6 +23,7 @@ SPECIAL_TOKENS = (
     "read <|endoftext|>, [CLS] and the like in a prompt as those tokens, or as ordinary text with "
     "--nospecial_tokens; by default as tokens for a Hugging Face folder, as text for OpenAI's"
 )
+CHECKPOINT = "of a fine-tuning run: latest, or a step's number"
 MODELS_DIR = "where models are kept; by default ./models, or else your data folder"
 VERBOSE = "show the messages of the libraries underneath"
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
@@ -102,7 +103,7 @@ class ModelSettings:
         "model",
         "NAME",
     )
-    checkpoint: str | None = flag(None, "of a fine-tuning run: latest, or a step's number", "STEP")
+    checkpoint: str | None = flag(None, CHECKPOINT, "STEP")
     models_dir: str | None = flag(None, MODELS_DIR, "DIR")
     device: str = flag("auto", "auto, cpu or gpu", "DEVICE")
     precision: str = flag(

@@ -31,7 +31,7 @@ def start(module: str) -> int:
 
 
 def let_interrupts_end_the_process() -> None:
-    """Unless they are ignored, as those of a job in the background are."""
+    """Unless they are ignored, as in a background job."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -45,7 +45,7 @@ def conditional() -> int:
 
 
 def interactive() -> int:
-    """What is typed while modules are imported is kept for the first question."""
+    """Keeps what is typed during the imports for the first question."""
     if hold():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name)
@@ -58,7 +58,7 @@ def interactive() -> int:
 
 
 def end(number: int, frame: object) -> None:
-    """Ends the process by the signal, the terminal as it was."""
+    """Restores the terminal and ends the process by the signal."""
     give_back()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

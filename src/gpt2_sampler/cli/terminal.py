@@ -1,7 +1,7 @@
 """The process around a command: its streams, its exit code, and how it ends when interrupted.
 
-Knows no samples: stdout carries them, everything else goes to stderr. What a person sees goes
-through notice, aside, complain or show, which let no character steer the terminal.
+stdout carries samples, everything else goes to stderr. Whatever a person sees goes through notice,
+aside, complain or show, which let no control character through to the terminal. Knows no samples.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from gpt2_sampler.errors import SamplerError
 Command = Callable[[Sequence[str], str], None]
 """Takes the words after the program's name, and that name."""
 HARMLESS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\n\t")}, "\ufffd")
-"""Samples, and the names of files and of what servers have, can hold any character; those that
-steer a terminal must not reach one."""
+"""Control characters, which samples, file names and servers' answers may contain and which must not
+reach a terminal."""
 PATIENCE, TICK = 0.3, 0.01  # seconds
 SIGPIPE = 13  # Windows has no name for it
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Terminated(SystemExit):
-    """The process was asked to end; asyncio lets no other exceptions than SystemExit through."""
+    """The process was asked to end. asyncio lets only SystemExit and its subclasses through."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -44,8 +44,8 @@ class OutputError(SamplerError):
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
-    """Runs a command -> its exit code: 0, 1 failed, 2 misused. Ended by a signal, the process
-    ends as that signal ends one, so that a shell's loop around it ends too."""
+    """Runs a command -> its exit code: 0, or 1 if it failed, 2 if it was misused. If a signal ends
+    the process, the shell is told so: a loop around the command must end too."""
     program, *words = sys.argv if argv is None else ["", *argv]
     try:
         prepare_streams()
@@ -69,7 +69,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
 
 
 def handle_signals() -> None:
-    """Ctrl-C and what ends a process raise exceptions, except where they are ignored (nohup)."""
+    """Makes Ctrl-C and the ENDING signals raise exceptions, unless they are ignored (nohup)."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in ENDING:
@@ -78,7 +78,7 @@ def handle_signals() -> None:
 
 
 def interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind it: native modules make an ImportError of it."""
+    """Whether Ctrl-C is the cause: native modules turn it into an ImportError."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -89,7 +89,7 @@ def terminate(number: int, frame: FrameType | None) -> None:
 
 
 def drop_what_is_buffered() -> None:
-    """What stdout could not take must not fail again later, or at exit."""
+    """What stdout could not take must not fail again later or at exit."""
     descriptor = sys.stdout.fileno()
     kept, nowhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
@@ -100,7 +100,7 @@ def drop_what_is_buffered() -> None:
 
 
 def end_by(number: int) -> int:
-    """Ends the process by the signal; where that cannot be, the exit code that shells make of it"""
+    """Ends the process by the signal; gives a shell's exit code for it where that is impossible."""
     if os.name == "posix":
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -109,8 +109,8 @@ def end_by(number: int) -> int:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it Ctrl-C raises nothing at first: it makes the function given true. A second one
-    raises KeyboardInterrupt."""
+    """Within it the first Ctrl-C raises nothing; the function that is given turns true instead. A
+    second one raises KeyboardInterrupt."""
     pressed = False
 
     def press(number: int, frame: FrameType | None) -> None:
@@ -127,10 +127,10 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def prepare_streams() -> None:
-    """Bytes that are no text pass through stdin; characters that the output cannot show are
-    replaced; pipes speak UTF-8 unless PYTHONIOENCODING says otherwise."""
+    """Lets bytes that are not text pass through stdin, and replaces characters that the output
+    cannot show. Pipes carry UTF-8 unless PYTHONIOENCODING says otherwise."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed: a file opened later must not take its place
+        if getattr(sys, name) is None:  # closed: a file opened later must not take its number
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         chosen = "PYTHONIOENCODING" in os.environ or stream.isatty()
@@ -141,7 +141,7 @@ def prepare_streams() -> None:
 
 
 class Notices(logging.Handler):
-    """What the package logs is for the person."""
+    """Shows the person what the package logs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         notice(record.getMessage())
@@ -155,39 +155,39 @@ def pass_on_logs() -> None:
 
 
 def notice(text: str, style: str = "{}") -> None:
-    """A line, or some, for the person, who may have closed the stream."""
+    """Shows the person one line or several. The stream may be closed."""
     let_samples_arrive()
     with contextlib.suppress(OSError):
         print(style.format(text.translate(HARMLESS)), file=sys.stderr, flush=True)
 
 
 def let_samples_arrive() -> None:
-    """What reads stdout, tee perhaps, gets a moment to show it before the next line on stderr."""
+    """Gives whatever reads stdout, such as tee, a moment to show it before the next stderr line."""
     if sys.platform == "win32" or not sys.stderr.isatty():
         return
     import fcntl
     import termios
 
     until = time.monotonic() + PATIENCE
-    with contextlib.suppress(OSError, ValueError):  # no pipe, or none that can tell
+    with contextlib.suppress(OSError, ValueError):  # not a pipe, or one that cannot tell
         descriptor = sys.stdout.fileno()
         while stat.S_ISFIFO(os.fstat(descriptor).st_mode) and time.monotonic() < until:
             waiting = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
-            time.sleep(TICK)  # for what was taken from the pipe just now
+            time.sleep(TICK)  # to show what has just been taken from the pipe
             if not any(waiting):
                 return
 
 
 def aside(text: str) -> None:
-    """A line that only somebody at a terminal wants to see."""
+    """Shows a line that matters only to somebody at a terminal."""
     if sys.stderr.isatty():
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
         notice(text, "{}" if plain else "\x1b[2m{}\x1b[0m")
 
 
 def complain(error: Exception, verbose: bool = False) -> None:
-    """What went wrong and what to type, in one line; if verbose, also where an error came from that
-    explains itself to nobody."""
+    """Says in one line what went wrong and what to type; if verbose, with the traceback of an error
+    that is not one of ours."""
     if isinstance(error, SamplerError):
         text = described(error)
     else:
@@ -200,12 +200,12 @@ def complain(error: Exception, verbose: bool = False) -> None:
 
 
 def harmless(text: str) -> str:
-    """Without characters that steer a terminal, save line breaks and tabs."""
+    """Without control characters, except line breaks and tabs."""
     return text.translate(HARMLESS)
 
 
 def show(text: str, made_harmless: bool = False) -> None:
-    """Text for stdout, at once. Raises BrokenPipeError, or OutputError where it cannot be
+    """Writes text to stdout at once. Raises BrokenPipeError, or OutputError if it cannot be
     written."""
     raw = made_harmless or not sys.stdout.isatty()
     try:

@@ -11,14 +11,14 @@ from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import reason, user_path
 
 ARGUMENT, STDIN = "text", "stdin"
-"""What texts are called that have no file."""
+"""The names of texts that are not from a file."""
 
 
 def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[tuple[str, str]]:
-    """Name and text of each: of the one that is given, of files, else of stdin.
+    """The names and texts of the given text, or else of files, or else of stdin.
 
-    by_lines makes each line a text of its own, called by its number; empty ones are passed over.
-    Else a text is without its last line break, as a prompt is. Raises UsageError.
+    With by_lines each line that is not empty is a text, named by its number. Otherwise a text loses
+    its last line break, as a prompt does. Raises UsageError.
     """
     if text is not None:
         # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.

@@ -1,7 +1,7 @@
-"""Keys that are pressed while nobody asks -> kept whole, until the editor asks. Knows no prompts.
+"""Keys that are pressed while no question is asked -> kept until the editor asks. Knows no prompts.
 
-A terminal that waits for whole lines cuts them at 4,095 bytes, and hands out what was pasted as
-one line after another, each of them a prompt.
+A terminal in line mode cuts lines at 4,095 bytes, and would hand out what was pasted line by line,
+each of them a prompt.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from types import FrameType
 
 from gpt2_sampler.cli.keys import STDIN, give_back, hold, in_front
 
-BURST = 0.05  # seconds without a key that part what was pasted from what was typed
+BURST = 0.05  # seconds without a key after which a burst, such as a paste, is over
 CHUNK = 1 << 16  # bytes
-QUEUE = 0.3  # seconds that what is being pasted may take to go on
+QUEUE = 0.3  # seconds to wait for more of what is being pasted
 
 
 class TypeAhead:
-    """The keys of the terminal on stdin, read from a thread: the terminal's own buffer is small.
+    """The keys of the terminal on stdin, read in a thread, as the terminal's own buffer is small.
 
-    Ctrl-C and Ctrl-Z work as before. As long as keys are collected, none is shown.
+    Ctrl-C and Ctrl-Z work as usual. Keys are not echoed while they are collected.
     """
 
     def __init__(self) -> None:
         self._bursts: list[bytes] = []
-        self._last = 0.0  # when the last key came, by the monotonic clock
+        self._last = 0.0  # monotonic time of the last key
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> TypeAhead:
@@ -46,8 +46,8 @@ class TypeAhead:
 
     @contextlib.contextmanager
     def handed_over(self) -> Iterator[list[str]]:
-        """Within it somebody else reads the keys; gives what was typed before, a text for each
-        burst of them. The terminal waits for no lines in between: a Ctrl-D would be lost there."""
+        """Within it somebody else reads the keys; gives what was typed before, one text for each
+        burst. The terminal stays out of line mode in between, where a Ctrl-D would be lost."""
         self._leave()
         bursts, self._bursts = self._bursts, []
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -72,12 +72,12 @@ class TypeAhead:
             os.close(self._wake)
             thread.join()
             os.close(self._stop)
-            until = self._last + QUEUE  # what is being pasted has not all come yet
+            until = self._last + QUEUE  # a paste may not have arrived in full
             while time.monotonic() < until and self._come(until - time.monotonic()):
                 until = self._last + BURST
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-Z: the shell gets its terminal as it was."""
+        """Ctrl-Z: gives the shell its terminal back as it was."""
         self._leave()
         give_back()
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -91,7 +91,7 @@ class TypeAhead:
                     return
 
     def _come(self, seconds: float) -> bool:
-        """Whether more keys came, and were kept, within that time."""
+        """Waits that long for more keys, and keeps them -> whether there were any."""
         with contextlib.suppress(OSError):
             ready, _, _ = select.select([STDIN], [], [], seconds)
             return bool(ready) and self._keep()
@@ -110,15 +110,15 @@ class TypeAhead:
 
 
 def type_ahead() -> AbstractContextManager[TypeAhead | None]:
-    """Collects keys within it, where that can be done."""
+    """Collects keys within it, where that is possible."""
     return contextlib.nullcontext() if sys.platform == "win32" else TypeAhead()
 
 
 def pasted(burst: str) -> tuple[str, str]:
-    """A burst of keys -> the text in it that goes into a line as it is, and the keys after it.
+    """A burst of keys -> the text that goes into the editor as it is, and the keys to press then.
 
-    One line with Enter is a line with Enter. Several are a text that was pasted: whether that is a
-    prompt, and what else belongs to it, the person says who sees it.
+    A single line keeps its Enter. Several lines are a pasted text, which waits in the editor: the
+    person may want to add to it before sending it.
     """
     text = burst.replace("\r\n", "\n").replace("\r", "\n")
     body = text.removesuffix("\n")

@@ -1,4 +1,4 @@
-"""What runs here -> its version and, for a report of a fault, those of what it stands on."""
+"""The version of the package and, for bug reports, of Python and the packages it builds on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def version_text(details: bool) -> str:
         lines += [
             f"{platform.python_implementation()} {platform.python_version()}",
             f"{platform.platform()}, {platform.processor() or platform.machine()}",
-            *(f"{package} {version_of(package)}" for package in PACKAGES),
+            *(f"{package} {version_of(package) or 'is not installed'}" for package in PACKAGES),
         ]
     return "\n".join(lines)
 
 
-def version_of(package: str) -> str:
+def version_of(package: str) -> str | None:
+    """None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "is not installed"
+        return None

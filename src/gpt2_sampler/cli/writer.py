@@ -1,7 +1,7 @@
 """Drawn tokens -> samples on stdout, in order, in the layout of OpenAI's scripts.
 
-Knows neither where prompts come from nor what becomes of the samples. One sample at a time is
-shown as it is written; samples written together are shown when complete.
+A single sample is shown as it is written; samples that are written together are shown when they are
+complete. Does not know where prompts come from, nor what becomes of the samples.
 """
 
 from __future__ import annotations
@@ -37,17 +37,19 @@ def write(
     taken: Sequence[int] = (),
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[SampleText]:
-    """Writes the samples with these numbers, length tokens each, after the prompt or where start
-    ended, and after the tokens that were taken there; gives each when it is shown. Once stopped()
-    is true, what is unfinished is shown as it is. However that ends, the batch has none of their
-    requests afterwards."""
+    """Writes the samples with these numbers and yields each when it is shown in full.
+
+    They go on from the prompt or, if start is given, from where that text ended, and first of all
+    with the tokens in taken; then length more are drawn. Once stopped() is true, unfinished samples
+    are shown as they are. However it ends, none of their requests is left in the batch.
+    """
     rows = min(batch.rows, len(numbers)) if isinstance(numbers, range) else batch.rows
     before = len(prompt) if start is None else len(start.rest().tokens)
     model.require_room(rows, before + len(taken) + length)
     alone = rows == 1
     waiting = (sample(model, settings, prompt, number, length, start, taken) for number in numbers)
     sheets: dict[int, Sheet] = {}  # in order
-    verbose = settings.verbose  # libraries have more to say when they first run
+    verbose = settings.verbose  # libraries write most of their messages during the first step
     try:
         while not stopped():
             for text in itertools.islice(waiting, batch.rows - len(batch)):
@@ -89,8 +91,7 @@ def sample(
     start: SampleText | None = None,
     taken: Sequence[int] = (),
 ) -> SampleText:
-    """The sample with this number, after the prompt or where start ended. As yet it has the tokens
-    that were taken, if any."""
+    """The sample with this number, as yet with the taken tokens only."""
     out_of_nothing = list(prompt) == [model.encoder.start_of_text]
     request = Request(
         id=number,
@@ -109,18 +110,18 @@ def sample(
 
 
 class Sheet:
-    """A sample on its way to stdout."""
+    """A sample on its way to stdout, with its display and its clock."""
 
     def __init__(self, text: SampleText, display: Display) -> None:
         self.text = text
         self.display = display
         self.header = header(text.number)
-        self.began = self.ended = 0.0  # seconds on a clock
+        self.began = self.ended = 0.0  # monotonic time of the first and the last token, seconds
 
     def add(self, token: Token) -> None:
         self.text.add(token)
         self.ended = time.monotonic()
-        self.began = self.began or self.ended  # with the first one
+        self.began = self.began or self.ended
 
     def show(self) -> None:
         show(self.header + self.display.add(self.text.take_parts()), made_harmless=True)
