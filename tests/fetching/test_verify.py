@@ -70,7 +70,7 @@ def test_a_hugging_face_folder_is_told_to_have_no_checksums(models: Path) -> Non
 
 def test_a_vocabulary_is_part_of_a_model(models: Path) -> None:
     (models / "owner" / "silu" / "tokenizer.json").write_text("{")
-    assert "no JSON" in wrong(models / "owner" / "silu")["tokenizer.json"]
+    assert "not JSON" in wrong(models / "owner" / "silu")["tokenizer.json"]
     (models / "mine" / "vocab.bpe").unlink()
     assert wrong(models / "mine") == {"vocab.bpe": "missing"}
 
