@@ -1,6 +1,6 @@
-"""A text that was drawn -> what there was to choose from at each place of it.
+"""A text that was drawn -> the choices there were at each of its places.
 
-Knows an engine: no text, no files. Batch tells the same while it draws; this is for afterwards.
+Batch can tell the same while it draws; this is for afterwards. Knows an engine, no text, no files.
 """
 
 from __future__ import annotations

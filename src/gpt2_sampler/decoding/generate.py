@@ -1,4 +1,4 @@
-"""A text's tokens -> samples of how it goes on, in the fewest lines. Batch does the work."""
+"""A text's tokens -> samples of how it goes on, in one call. Batch does the work."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def generate(
     ends: Collection[int] = (),
     rows: int = 8,
 ) -> Iterator[list[int]]:
-    """Continues the text, 1 token or more, once for each sample -> each sample's new tokens, in
-    order, when they are complete.
+    """Continues a text of 1 token or more, once for each sample -> the new tokens of each sample,
+    in order, as soon as it is complete.
 
-    samples says how many, or which numbers: sample k of a seed is the same whichever others there
-    are. Each has length tokens, or ends with one of ends. rows are written at the same time, which
-    changes nothing but the speed. Raises UsageError at once for a text or a number that is
-    impossible, and later what Batch.step raises.
+    samples is how many, or their numbers: sample k of a seed is the same whichever others there
+    are. Each has length tokens, or ends with one of ends. rows is how many are written at the same
+    time, which changes only the speed. Raises UsageError at once for an impossible text or number,
+    and later what Batch.step raises.
     """
     numbers = iter(range(samples) if isinstance(samples, int) else samples)
     batch = Batch(engine, min(rows, samples) if isinstance(samples, int) and samples else rows)

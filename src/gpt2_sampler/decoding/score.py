@@ -1,6 +1,6 @@
 """A text's tokens -> how likely the model finds each of them.
 
-Knows an engine: no text, no files. Reads in pieces, so that [T, V] is never held.
+Reads the text in pieces, so that [T, V] is never in memory. Knows an engine, no text, no files.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PIECE = 64  # tokens; their logits take 13 MB where V is GPT-2's
 
 
 class Place(NamedTuple):
-    """What the model thought of a token, from those before it."""
+    """How likely the model found a token, given those before it."""
 
     token: int
     logprob: float
     rank: int
-    """1 for the likeliest; of equals the first one is the likelier."""
+    """From 1 for the likeliest; of equals the first one is ahead."""
     top: tuple[tuple[int, float], ...]
     """The likeliest tokens and their log-probabilities, the likeliest first."""
 
@@ -36,10 +36,10 @@ def score(
     """The log-probability of each token after the first, in nats: T tokens -> [T - 1].
 
     A text longer than the window of C tokens is read in windows, each of which begins stride tokens
-    after the one before (by default C // 2): a token that they share is taken from the earlier one,
-    so that each is seen after C - stride others at least, where it has so many. Empties the
-    engine's cache. Raises UsageError for a stride that is not 1 to C - 1, for no token and for one
-    that the model does not have.
+    after the one before (by default C // 2). A token in two windows is scored in the earlier one,
+    so that every token follows at least C - stride others, if there are that many. Empties the
+    engine's cache. Raises UsageError for a stride that is not 1 to C - 1, for an empty text and for
+    a token that the model does not have.
     """
     scores = [np.zeros(0)]
     for targets, logits in read(engine, tokens, stride):
@@ -53,7 +53,7 @@ def score(
 def places(
     engine: Engine, tokens: Sequence[int], top: int = 0, *, stride: int | None = None
 ) -> Iterator[Place]:
-    """As score, one by one, with each token's rank and the likeliest tokens in its place."""
+    """As score, token by token, with ranks and the likeliest tokens at each place."""
     for targets, logits in read(engine, tokens, stride):
         for token, row in zip(targets, logits, strict=True):
             likely = log_softmax(row)
@@ -76,7 +76,7 @@ def next_logits(engine: Engine, tokens: Sequence[int]) -> npt.NDArray[np.float32
 def read(
     engine: Engine, tokens: Sequence[int], stride: int | None
 ) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
-    """The text after its first token, up to PIECE tokens at a time, and their logits."""
+    """The tokens after the first, up to PIECE at a time, and the logits for each of them."""
     window = engine.hparams.n_ctx
     text = checked(tokens, engine.hparams.n_vocab)
     step = window // 2 if stride is None else stride

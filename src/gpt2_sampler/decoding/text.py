@@ -1,4 +1,4 @@
-"""A sample's tokens, one by one -> its text, as whole characters, up to where it ends.
+"""A sample's tokens, one by one -> its text in whole characters, up to where it ends.
 
 Knows neither the model nor the terminal.
 """
@@ -13,13 +13,13 @@ from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 STOP_TEXT = "stop text"
-"""Why a text ended, beside the reasons of its request."""
-SPLIT = 8  # tokens at most that share a character
+"""Why a text ended, besides the reasons that a Token gives."""
+SPLIT = 8  # tokens at most that one character is spread over
 
 
 class SampleText:
-    """What is written for a request. Add its tokens until one ends the text, or call end; take
-    gives what is certain."""
+    """The text for a request. Add its tokens until one ends the text, or call end; take returns
+    what has become certain."""
 
     def __init__(
         self,
@@ -28,22 +28,22 @@ class SampleText:
         stops: Sequence[str] = (),
         start: SampleText | None = None,
     ) -> None:
-        """start is the text that this one goes on from, whose rest the request is."""
+        """start is the text that this one goes on from: the request is its rest()."""
         self.request = request
         self.tokens: list[int] = []  # without the end of text
         self.text = ""
-        self.ended = ""  # why it did
+        self.ended = ""  # why; "" while it goes on
         self._draws = 0
         self._stops = stops
         self._untaken = self._held = ""
         self._parts = deque[tuple[Token | None, int]]()
-        """The tokens of what is not taken, and how many characters each completed."""
-        self._told: list[int] = []  # tokens of the texts before, since the prompt
+        """The tokens that are not taken yet, and how many characters each completed."""
+        self._earlier: list[int] = []  # tokens of the texts before this one, since the prompt
         if start is not None:
-            self._told = [*start._told, *start.tokens]
-            self._untaken = start._held  # it was held back because the text ended there
+            self._earlier = [*start._earlier, *start.tokens]
+            self._untaken = start._held  # held back when that text ended
             self._parts.append((None, len(self._untaken)))
-        again = self._told[-SPLIT:]  # the last may have left a character incomplete
+        again = self._earlier[-SPLIT:]  # the last may have left a character incomplete
         self._decoder = vocabulary.stream(request.tokens[: len(request.tokens) - len(again)])
         for token in again:
             self._decoder.push(token)
@@ -72,7 +72,7 @@ class SampleText:
             self.end(token.ended)
 
     def end(self, why: str) -> None:
-        """The text ends here, if it has not ended before. Half a character is left out."""
+        """Ends the text here unless it has ended before. Half a character is left out."""
         if not self.ended:
             self.ended = why
             self._release(len(self._held))
@@ -82,9 +82,9 @@ class SampleText:
         return "".join([text for _, text in self.take_parts()])
 
     def take_parts(self) -> list[tuple[Token | None, str]]:
-        """The same, token by token with the characters that each completed: none if it is half a
-        character. What was held back within a token comes with that token again; None stands for
-        those of the text before."""
+        """The same, token by token, each with the characters that it completed, which may be none.
+        A token whose characters were partly held back comes again with the rest of them; None
+        stands for the tokens of the text before."""
         taken, self._untaken = self._untaken, ""
         self.text += taken
         parts = []
@@ -97,7 +97,7 @@ class SampleText:
         return parts
 
     def rest(self) -> Request:
-        """What goes on where this text ended."""
+        """The request that goes on where this text ended."""
         before = self.request
         return dataclasses.replace(
             before, tokens=[*before.tokens, *self.tokens], drawn=before.drawn + self._draws
@@ -109,13 +109,13 @@ class SampleText:
 
 
 def first_stop(text: str, stops: Sequence[str]) -> int | None:
-    """Where the stop text begins that is complete first, were the text read by characters."""
+    """Where a stop text begins in the text: of several, the one whose end comes first."""
     found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
     return min(found)[1] if found else None
 
 
 def pending(text: str, stops: Sequence[str]) -> int:
-    """How many characters at the end of the text could be the beginning of a stop text."""
+    """How many characters at the end of the text may be the beginning of a stop text."""
     return max(
         (
             length

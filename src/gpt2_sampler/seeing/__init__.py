@@ -1,1 +1,1 @@
-"""What the model made of a text -> something to look at: paint, bars, a page, a curve."""
+"""How likely a model finds a text -> something to look at: paint, bars, a page, a curve."""

@@ -7,8 +7,8 @@ FULL, PLAIN = "█", "#"
 
 
 def bar(share: float, width: int, blocks: bool = True) -> str:
-    """A share from 0 to 1 of so many columns; blocks are for who can show them. What is not nothing
-    can be seen."""
+    """A share from 0 to 1 as a bar of at most width columns, in block elements or else in "#". A
+    share above 0 is never invisible."""
     if not blocks:
         return PLAIN * max(round(share * width), int(share > 0))
     eighths = max(round(share * width * 8), int(share > 0))
@@ -16,14 +16,14 @@ def bar(share: float, width: int, blocks: bool = True) -> str:
 
 
 def percent(share: float) -> str:
-    """Seven characters at most, the last digits of what is small included."""
+    """At most seven characters, with more digits for small shares."""
     if 0 < share < 1e-4:
         return "<0.01%"
     return f"{share:.{1 if share >= 0.1 else 2}%}"
 
 
 def fitted(text: str, width: int) -> str:
-    """The text in exactly so many columns, cut with an ellipsis if it must be."""
+    """The text in exactly that many columns, cut off with an ellipsis if necessary."""
     if columns(text) > width:
         while text and columns(text) > width - 1:
             text = text[:-1]
@@ -32,7 +32,7 @@ def fitted(text: str, width: int) -> str:
 
 
 def columns(text: str) -> int:
-    from wcwidth import wcwidth  # its tables take a while; no pipe needs them
+    from wcwidth import wcwidth  # its tables take a while to load, and pipes need none
 
     return sum(max(0, wcwidth(character)) for character in text)
 

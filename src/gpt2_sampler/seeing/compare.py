@@ -1,4 +1,4 @@
-"""A text's next logits -> what settings do to the choice, side by side. Knows no engine."""
+"""The logits after a text -> what sampling settings make of them, side by side. Knows no engine."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ LABEL, COLUMN, BAR = 16, 16, 7  # columns
 
 
 class Effect(NamedTuple):
-    """Of settings on one distribution."""
+    """What one of SETTINGS makes of a distribution."""
 
     name: str
     entropy: float  # bits
     kept: int
     """Tokens that can still be drawn."""
     mass: float
-    """The model's probability of these, all together."""
+    """The probability that the model gives to these, all together."""
     likely: Floats
-    """Probabilities, [V]."""
+    """The probabilities under the settings, [V]."""
 
 
 def effects(logits: Logits, text: Sequence[int]) -> list[Effect]:
-    """Of all SETTINGS on the logits [V] after the text."""
+    """The effect of each of SETTINGS on the logits [V] after the text."""
     model = np.exp(distribution(logits, text, Sampling()))
     found = []
     for name, sampling in SETTINGS.items():
@@ -50,7 +50,7 @@ def effects(logits: Logits, text: Sequence[int]) -> list[Effect]:
 def compared(
     table: Sequence[Effect], look: Callable[[int], str], top: int, blocks: bool = True
 ) -> list[str]:
-    """Lines: what each of the settings does, then the likeliest tokens with bars."""
+    """Lines that say what each of the settings does, and then the likeliest tokens with bars."""
 
     def line(label: str, cells: list[str]) -> str:
         return (fitted(label, LABEL) + "".join(fitted(cell, COLUMN) for cell in cells)).rstrip()
@@ -72,7 +72,7 @@ def compared(
 
 
 def as_json(table: Sequence[Effect], look: Callable[[int], str], top: int) -> list[dict[str, Any]]:
-    """The same for programs, the likeliest tokens with their probabilities."""
+    """The same for programs, with the probabilities of the likeliest tokens."""
     return [
         {
             "name": effect.name,

@@ -1,4 +1,4 @@
-"""Scored texts -> one HTML file to keep and share, that needs nothing else: no network, no build.
+"""Scored texts -> one HTML file to keep and share, which needs no network and no build step.
 
 Without JavaScript everything but the alternatives is there: the painted text, the curve of
 surprise, the ranks, and a table of the tokens, which screen readers can read. Knows no engine.
@@ -25,7 +25,7 @@ HALF = re.compile("(&lt;(?:[0-9A-F]{2} ?)+&gt;)")
 
 
 def page(texts: Sequence[Scored], model: str) -> str:
-    """The file's content. model is what the model is called."""
+    """The file's content. model is the model's name."""
     one = texts[0].name if len(texts) == 1 else f"{len(texts)} texts"
     parts = {
         "title": escape(f"{one}, as {model} reads it"),
@@ -44,7 +44,7 @@ def resource(name: str) -> str:
 
 
 def places(text: Scored) -> list[object]:
-    """What page.js reads; it says how."""
+    """The data that page.js reads, in the form that is described there."""
     return [
         None,
         *(
@@ -63,7 +63,7 @@ def places(text: Scored) -> list[object]:
 
 
 def rounded(logprob: float) -> float:
-    """The probability in four digits."""
+    """The probability, to four significant digits."""
     return float(f"{math.exp(logprob):.4g}")
 
 
@@ -175,7 +175,7 @@ def curve(text: Scored) -> str:
 
 
 def painted(text: Scored) -> str:
-    """The first token as it is, each other one in its colour."""
+    """The first token as it is, the others in their colours."""
     parts = [marked(text.pieces[0])]
     for place, piece in zip(text.places, text.pieces[1:], strict=True):
         depth = round(DEPTHS * min(bits(place.logprob), SURPRISE) / SURPRISE)
@@ -185,7 +185,7 @@ def painted(text: Scored) -> str:
 
 
 def marked(piece: str) -> str:
-    """Line breaks and halves of characters to be seen."""
+    """Makes line breaks and halves of characters visible."""
     return HALF.sub(r'<span class="raw">\1</span>', escape(piece)).replace("\n", "↵\n")
 
 

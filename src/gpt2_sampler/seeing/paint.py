@@ -1,10 +1,8 @@
 """A token's text, probability and rank -> the text painted for a terminal.
 
-Knows no terminal: how many colours one has is said by whoever knows it.
-
-The colour tells the rank's class, its depth the probability. So that nothing depends on telling
-red from green, each class is darker than the one before it and has a mark of its own as well: none,
-underlined, bold and underlined, light on dark.
+The colour shows the class of the rank, its depth the probability. So that nothing depends on
+telling red from green, each class is darker than the one before and has a mark of its own: none,
+underlined, bold and underlined, light on dark. Does not know how many colours a terminal has.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ Colour = tuple[int, int, int]
 
 
 class Style(NamedTuple):
-    """How a class is painted: behind its likeliest tokens and its unlikeliest, and on it."""
+    """How a class is painted: the ground of its likeliest and unlikeliest tokens, and the ink."""
 
     pale: Colour
     deep: Colour
@@ -34,26 +32,26 @@ STYLES = (
     Style((250, 190, 160), (235, 140, 100), (0, 0, 0), "1;4;"),
     Style((120, 60, 150), (75, 20, 105), (255, 255, 255), "1;"),
 )
-"""Of the classes in ranks.NAMES. Any ink on any ground has a contrast of 7 or more."""
-SURPRISE = 12  # bits, from which on the ground is as deep as it can be
-CUBE = 0, 95, 135, 175, 215, 255  # the steps of red, green and blue in the 256 colours
+"""For the classes in ranks.NAMES. The contrast of ink and ground is at least 7 everywhere."""
+SURPRISE = 12  # bits, from which on the ground does not get deeper
+CUBE = 0, 95, 135, 175, 215, 255  # the levels of red, green and blue among the 256 colours
 
 
 def painted(text: str, bits: float, rank: int, colours: int) -> str:
-    """The text of a token that comes as a surprise of so many bits. Without colours it is as it
-    was; a line break is painted visibly, and stays one."""
+    """The text of a token with that many bits of surprise, unchanged if there are no colours. A
+    line break is made visible, and still breaks the line."""
     if not colours or not text:
         return text
     style = STYLES[rank_class(rank)]
     share = min(bits, SURPRISE) / SURPRISE
     ground = tuple(round(a + (b - a) * share) for a, b in zip(style.pale, style.deep, strict=True))
     begin = f"\x1b[{style.marks}{colour(38, style.ink, colours)};{colour(48, ground, colours)}m"
-    # A line is not painted beyond its end: what the terminal scrolls in would be painted too.
+    # Painting stops at the end of a line, since a terminal would fill new lines with the colour.
     return re.sub(r"[^\n]+", lambda part: f"{begin}{part[0]}{RESET}", text.replace("\n", "↵\n"))
 
 
 def colour(ground: int, rgb: tuple[int, ...], colours: int) -> str:
-    """The parameters of the escape sequence: 38 is what is written with, 48 what on."""
+    """The parameters of the escape sequence; 38 sets the ink, 48 the ground."""
     if colours >= TRUE_COLOUR:
         return f"{ground};2;{';'.join(map(str, rgb))}"
     red, green, blue = (min(range(6), key=lambda n: abs(CUBE[n] - part)) for part in rgb)

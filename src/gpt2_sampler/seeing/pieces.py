@@ -1,6 +1,6 @@
-"""Tokens -> how each of them looks by itself. Knows no model.
+"""Tokens -> how each of them is shown by itself. Knows no model.
 
-A token may be half a character. It is shown as its bytes, <F0 9F>, and the character stands behind
+A token may be half a character. It is shown as its bytes, <F0 9F>, and the whole character follows
 the token that completes it.
 """
 
@@ -19,22 +19,22 @@ BROKEN = "\ufffd"
 def pieces(
     tokenizer: Tokenizer, tokens: Sequence[int], before: Sequence[int] = ()
 ) -> Iterator[str]:
-    """How each of the tokens looks that stand after those before."""
+    """How each of the tokens is shown, given the tokens before them."""
     stream = tokenizer.stream(before)
     for token in tokens:
         yield piece(tokenizer.decode_bytes([token]), stream.push(token))
 
 
 def look(tokenizer: Tokenizer, token: int) -> str:
-    """How a token looks that stands nowhere."""
+    """How a token is shown without context."""
     raw = tokenizer.decode_bytes([token])
     return piece(raw, raw.decode(errors="ignore"))
 
 
 def piece(raw: bytes, text: str) -> str:
-    """raw is the token's bytes, text the characters that it completed."""
+    """How a token is shown whose bytes are raw, and which completed the characters in text."""
     if is_text(raw):
-        return text or raw.decode()  # where a tokenizer only knows that it is incomplete
+        return text or raw.decode()  # some tokenizers hold back even whole characters
     ending = ENDING.match(raw)
     beginning = BEGINNING.search(raw, ending.end() if ending else 0)
     whole = "".join(c for c in text if c != BROKEN)
@@ -54,7 +54,7 @@ def shown(raw: bytes) -> str:
 
 
 def quoted(piece: str) -> str:
-    """A piece in one line, its spaces to be seen."""
+    """A piece in one line and in quotes, so that its spaces can be seen."""
     return '"' + "".join(c if c == " " or c.isprintable() else escaped(c) for c in piece) + '"'
 
 

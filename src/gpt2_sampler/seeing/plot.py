@@ -1,5 +1,7 @@
-"""Scored texts -> the curve of their surprise as a picture, drawn by matplotlib, which is an extra.
-Knows no engine."""
+"""Scored texts -> the curve of their surprise as a picture, drawn with matplotlib, an extra.
+
+Knows no engine.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from gpt2_sampler.seeing.score import Scored, bits
 
 
 def require_matplotlib() -> None:
-    """Raises SamplerError where it is not installed."""
+    """Raises SamplerError if it is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -21,7 +23,7 @@ def require_matplotlib() -> None:
 
 
 def plot(texts: Sequence[Scored]) -> bytes:
-    """A PNG: one axis below the other, a text each."""
+    """A PNG file with one plot for each text, one below the other."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

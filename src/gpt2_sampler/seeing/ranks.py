@@ -1,4 +1,4 @@
-"""A token's rank among all that the model could have written -> its class, as GLTR has them
+"""A token's rank among all tokens that the model could have written -> its class, as in GLTR
 (Gehrmann, Strobelt and Rush 2019, "GLTR: Statistical Detection and Visualization of Generated
 Text"). Knows no colours."""
 
@@ -12,12 +12,12 @@ NAMES = *(f"top {limit:,}" for limit in LIMITS), "beyond"
 
 
 def rank_class(rank: int) -> int:
-    """The place of a rank, from 1 on, in NAMES."""
+    """The index in NAMES of a rank, which counts from 1."""
     return bisect.bisect_left(LIMITS, rank)
 
 
 def counted(ranks: Iterable[int]) -> list[int]:
-    """How many ranks are of each class."""
+    """How many ranks each class has."""
     counts = [0] * len(NAMES)
     for rank in ranks:
         counts[rank_class(rank)] += 1

@@ -1,4 +1,4 @@
-"""A text's tokens and their places -> the figures that say how likely a model finds it.
+"""A text's tokens and the probability of each -> the figures that say how likely the text is.
 
 Knows no engine and no terminal.
 """
@@ -16,35 +16,35 @@ from gpt2_sampler.seeing.ranks import NAMES, counted
 
 
 def bits(logprob: float) -> float:
-    """The surprise of a token whose log-probability is in nats."""
+    """A token's surprise, from its log-probability in nats."""
     return -logprob / math.log(2) + 0.0  # no -0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """A text. Its first token is not scored: nothing stands before it."""
+    """A text. Its first token is not scored, as there is nothing before it."""
 
     name: str
     tokens: Sequence[int]
     pieces: Sequence[str]
-    """How each of them looks."""
+    """How each token is shown."""
     places: Sequence[Place]
-    """Of the tokens after the first."""
+    """For the tokens after the first."""
     top: Sequence[Sequence[str]]
-    """How the likeliest tokens look in each place."""
+    """How the likeliest tokens at each place are shown."""
     n_bytes: int
     """Of the text after its first token, in UTF-8."""
     from_line: bool = False
-    """Its name only numbers a line."""
+    """Whether it is a line, whose name is only its number."""
 
     @cached_property
     def logprob(self) -> float:
-        """Of all that is scored, in nats."""
+        """Of all scored tokens together, in nats."""
         return math.fsum(place.logprob for place in self.places)
 
     @property
     def perplexity(self) -> float | None:
-        """None where nothing is scored."""
+        """None if nothing is scored."""
         if not self.places:
             return None
         try:
@@ -58,7 +58,7 @@ class Scored:
 
     @property
     def classes(self) -> list[int]:
-        """How many tokens are of each class of ranks.NAMES."""
+        """How many tokens each class in ranks.NAMES has."""
         return counted(place.rank for place in self.places)
 
     def figures(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Scored:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs; infinite numbers, which JSON lacks, as None."""
+        """Everything, for programs. Infinite numbers, which JSON lacks, become None."""
         scored = [
             {
                 "id": place.token,

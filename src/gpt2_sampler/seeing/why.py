@@ -1,4 +1,4 @@
-"""What there was to choose from at a place -> a table with bars, before and after the settings.
+"""The choices at a place of a text -> a table with bars, before and after the sampling settings.
 
 Knows no engine and no terminal.
 """
@@ -23,7 +23,7 @@ def explained(
     look: Callable[[int], str],
     blocks: bool = True,
 ) -> list[str]:
-    """A line for each choice, the one that was drawn marked; look tells how a token looks."""
+    """A line for each choice, with a mark at the one that was drawn. look shows a token as text."""
     settings = described(sampling)
     lines = []
     if settings:
@@ -45,7 +45,7 @@ def measured(share: float, blocks: bool) -> str:
 
 
 def described(sampling: Sampling) -> str:
-    """The settings that are not at their defaults."""
+    """The settings that differ from their defaults."""
     changed = [
         f"{field.name} {getattr(sampling, field.name):g}"
         for field in dataclasses.fields(sampling)

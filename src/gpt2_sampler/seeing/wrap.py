@@ -1,8 +1,8 @@
-"""Text as it comes -> the same in lines that fit a terminal. Knows no terminal, and no samples.
+"""Text as it comes -> the same text in lines that fit a terminal. Knows no terminal and no samples.
 
-Lines break between words, and between any two characters that are two columns wide, as Chinese and
-Japanese do. A word is held until it is complete, as only then it is known where it goes. Escape
-sequences that paint (SGR) take no room.
+Lines break between words, and between characters that are two columns wide, as in Chinese and
+Japanese. A word is held back until it is complete, because only then is it known where it belongs.
+Escape sequences that paint (SGR) take no columns.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ class Cell(NamedTuple):
 
 
 class Wrapper:
-    """Add text, and write what that gives; at the end, what finish gives."""
+    """Write out what add returns for each piece of text and, at the end, what finish returns."""
 
     def __init__(self, width: Callable[[], int]) -> None:
-        """width gives the terminal's columns, which may change."""
-        from wcwidth import wcwidth  # its tables take a while; no pipe needs them
+        """width returns the terminal's columns, which may change."""
+        from wcwidth import wcwidth  # its tables take a while to load, and pipes need none
 
         self._columns = wcwidth
         self._width = width
         self._column = 0
         self._style = ""
         self._spaces: list[Cell] = []
-        self._word: list[Cell] = []  # after the spaces
+        self._word: list[Cell] = []  # held back, as are the spaces before it
 
     def add(self, text: str) -> str:
         return "".join(map(self._atom, ATOM.findall(text)))
 
     def finish(self) -> str:
-        """What was held."""
+        """The text that was held back."""
         written = self._place() + rendered(self._spaces)
         self._spaces = []
         return written
@@ -64,13 +64,13 @@ class Wrapper:
         columns = max(0, self._columns(atom))
         apart = columns == 2 and atom not in NO_LINE_BEGINS_WITH
         written = self._place() if apart else ""
-        if self._word and room(self._word) + columns > self._width():  # no line is long enough
+        if self._word and room(self._word) + columns > self._width():  # longer than any line
             written += self._place()
         self._word.append(Cell(self._style, atom, columns))
         return written
 
     def _place(self) -> str:
-        """The word, and before it the spaces, or else a line break instead of them."""
+        """The word, after the spaces or, if it does not fit, after a line break instead."""
         if not self._word:
             return ""
         before = self._column + room(self._spaces)
@@ -88,7 +88,7 @@ def room(cells: Iterable[Cell]) -> int:
 
 
 def rendered(cells: Iterable[Cell]) -> str:
-    """Each run of one style begins with it and ends with none."""
+    """Each run of cells of one style, between its escape sequence and a reset."""
     parts = []
     for style, run in itertools.groupby(cells, key=lambda cell: cell.style):
         text = "".join(cell.character for cell in run)
