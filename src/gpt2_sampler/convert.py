@@ -1,6 +1,6 @@
-"""A model of any kind -> a new folder as OpenAI's or as Hugging Face's, which gives its logits.
+"""A model of any kind -> a new folder in OpenAI's or Hugging Face's layout, with the same logits.
 
-Knows folders and files; how either kind stores weights is known elsewhere.
+Knows folders and files, but not how weights are stored in them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ SAME = ("n_vocab", "start_of_text", "end_of_text", "ends")
 
 
 def convert(source: Checkpoint, target: Path, kind: str) -> None:
-    """Writes the model to target, which gets its name when it is whole and gives the same logits.
+    """Writes the model to target, which appears only once it is complete and has the same logits.
 
-    Raises UsageError where target exists, CheckpointError where the logits differ, OSError.
+    Raises UsageError if target exists, CheckpointError if the logits differ, OSError.
     """
     require_new(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def compare(source: Checkpoint, converted: Path) -> None:
 
 
 def marks(tokenizer: Tokenizer | None) -> dict[str, Any]:
-    """What a text begins after and ends with, as Hugging Face's settings say it."""
+    """The tokens that a text begins after and ends with, as Hugging Face's settings name them."""
     if tokenizer is None:
         return {"bos_token_id": None, "eos_token_id": None}
     ends = sorted(tokenizer.ends, key=lambda token: token != tokenizer.end_of_text)
@@ -93,8 +93,8 @@ def marks(tokenizer: Tokenizer | None) -> dict[str, Any]:
 
 
 def openai_files(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
-    """encoder.json and vocab.bpe where these can say it all, else the folder's own files, with
-    what config.json said of them."""
+    """encoder.json and vocab.bpe if these can express the whole tokenizer; else the folder's own
+    files, completed with what config.json said about them."""
     if found := present(folder, OPENAI_NAMES):
         return found
     if isinstance(tokenizer, Encoder):
@@ -132,8 +132,8 @@ def pair(tokenizer: Encoder, vocabulary: str, merges: str) -> dict[str, bytes]:
 
 
 def theirs(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
-    """A Hugging Face folder's files of its tokenizer, complete without config.json; or those of
-    characters."""
+    """The tokenizer files of a Hugging Face folder, made independent of its config.json; or
+    nanoGPT's characters."""
     found = present(folder, VOCABULARY_FILES)
     if tokenizer is None or not found:
         return found or present(folder, [META_NAME])
@@ -150,5 +150,5 @@ def as_json(content: Mapping[str, Any]) -> bytes:
 
 
 def present(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """Those of the files that there are, by name."""
+    """The content of those files that exist, by name."""
     return {name: read_bytes(folder / name) for name in names if (folder / name).is_file()}

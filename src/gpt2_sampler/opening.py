@@ -1,6 +1,6 @@
-"""A path to a model of any kind -> its checkpoint, and its tokenizer wherever that lies.
+"""A path to a model of any kind -> its checkpoint and its tokenizer, wherever that is.
 
-Knows where base models are looked for; what is in the files is known elsewhere.
+Knows where to look for base models, but not what is in their files.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ GPT2_TOKENS = 50257
 def open_model(
     model: str | Path | Checkpoint, step: str | None = None, models_dir: str | None = None
 ) -> Checkpoint:
-    """open_checkpoint, with the models that a fine-tuning run may have started from: those in
-    models_dir, or where models are kept by default, and near the run."""
+    """As open_checkpoint. The models that a fine-tuning run may have started from are looked for in
+    models_dir, by default where models are kept, and near the run."""
     if isinstance(model, Checkpoint):
         return model
     path = user_path(model)
@@ -36,11 +36,11 @@ def open_model(
 
 
 def load_tokenizer(model: str | Path | Checkpoint, models_dir: str | None = None) -> Tokenizer:
-    """The tokenizer of the model at a path: any that load_engine takes, or a folder that holds
-    vocabulary files alone. A fine-tuning run without a vocabulary has that of its base model, one
-    of nanoGPT's that of the characters it was trained on, or GPT-2's.
+    """The tokenizer of the model at a path: any path that load_engine takes, or a folder that holds
+    only vocabulary files. A fine-tuning run without a vocabulary uses that of its base model, a
+    nanoGPT checkpoint the characters that it was trained on, or GPT-2's.
 
-    Raises CheckpointError where there is none, or one that is damaged or unknown.
+    Raises CheckpointError if there is none, or one that is damaged or unknown.
     """
     place = vocabulary_place(model, models_dir)
     if isinstance(place, GGUFTensors):
@@ -56,7 +56,7 @@ def load_tokenizer(model: str | Path | Checkpoint, models_dir: str | None = None
 def vocabulary_place(
     model: str | Path | Checkpoint, models_dir: str | None = None
 ) -> Path | GGUFTensors:
-    """The folder or file that has the model's vocabulary; its own folder where none has."""
+    """The folder or file that has the model's vocabulary; its own folder if none has."""
     path = model.folder if isinstance(model, Checkpoint) else user_path(model)
     folder = path if path.is_dir() else path.parent
     known = isinstance(model, Checkpoint) or not path.is_dir()
@@ -76,7 +76,7 @@ def vocabulary_place(
 
 
 def vocabulary_folder(model: str | Path | Checkpoint, models_dir: str | None = None) -> Path:
-    """The folder where the vocabulary is, if not in the file of the weights."""
+    """The folder that has the vocabulary, or the file of weights that includes it."""
     place = vocabulary_place(model, models_dir)
     if isinstance(place, GGUFTensors):
         return place.files[0].parent
@@ -85,7 +85,7 @@ def vocabulary_folder(model: str | Path | Checkpoint, models_dir: str | None = N
 
 def nanogpt_vocabulary(tensors: NanoGPTTensors, bases: Iterable[Path]) -> Path:
     """The characters of the dataset that it was trained on, which nanoGPT keeps in data/DATASET
-    beside its runs; without them GPT-2's vocabulary, which any folder of bases may have."""
+    beside its runs; else GPT-2's vocabulary, from any of the folders in bases."""
     folder = tensors.files[0].resolve().parent
     for place in (folder, *folder.parents[:3]):
         for path in sorted(place.glob(f"data/{tensors.dataset or '*'}/{META_NAME}")):
@@ -98,8 +98,8 @@ def nanogpt_vocabulary(tensors: NanoGPTTensors, bases: Iterable[Path]) -> Path:
             if all(map(Path.is_file, files)) and load_encoder(base).n_vocab == GPT2_TOKENS:
                 return base
         raise CheckpointError(
-            f"{tensors.files[0]} was trained with GPT-2's vocabulary, and no model that is here "
-            f"has it; copy {ENCODER_NAME} and {MERGES_NAME} of one into {folder}"
+            f"{tensors.files[0]} was trained with GPT-2's vocabulary, which no model here has; "
+            f"copy {ENCODER_NAME} and {MERGES_NAME} of one into {folder}"
         )
     raise CheckpointError(
         f"{tensors.files[0]} has {tensors.hparams.n_vocab} tokens, and no {META_NAME} that says "

@@ -1,6 +1,6 @@
 """A model's name -> what OpenAI released under it, and its folder on this machine.
 
-Knows names, shapes and folders, not what is in them.
+Knows names, shapes and folders, but not their content.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ DEMO, DEMO_ZH = BUNDLED = "demo", "demo-zh"
 """The models that come with the package, for English and for Chinese."""
 DEFAULT = "117M"
 HUB = "hf:"
-"""Before the name of a model on a Hugging Face hub, OWNER/NAME; its folder is named so too."""
+"""The prefix of a model on a Hugging Face hub, OWNER/NAME, which is also its folder's name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Released:
-    """A model that OpenAI released; the name that OpenAI's server has for it is the last of names.
-
-    shape has the keys of hparams.json.
-    """
+    """A model that OpenAI released. OpenAI's server has it under the last of its names; shape has
+    the keys of hparams.json."""
 
     names: tuple[str, ...]
     shape: Mapping[str, Any]
@@ -59,14 +57,14 @@ def canonical(name: str) -> str | None:
 
 
 def aliases(name: str) -> tuple[str, ...]:
-    """Every name of the same weights, the main one first; the name alone if not released."""
+    """All names of the same weights, the main one first; only the name itself if not released."""
     main = canonical(name)
     return RELEASED[main].names if main else (name,)
 
 
 def models_folder(models_dir: str | None = None) -> Path:
-    """Where models are kept: the one asked for, else ./models where that exists, else that of the
-    checkout, else a folder in the user's data folder."""
+    """Where models are kept: the folder asked for, else ./models if it exists, else the checkout's,
+    else one in the user's data folder."""
     if models_dir is not None:
         return user_path(models_dir)
     here, sources = Path("models"), checkout()
@@ -76,13 +74,13 @@ def models_folder(models_dir: str | None = None) -> Path:
 
 
 def checkout() -> Path | None:
-    """The folder with the scripts, where the package runs from its sources."""
+    """The folder with the scripts, if the package runs from its sources."""
     folder = Path(__file__).resolve().parents[2]
     return folder if (folder / "download_model.py").is_file() else None
 
 
 def bundled_folder(name: str) -> Path:
-    """Of a bundled model: part of the installed package, or in the checkout's models folder."""
+    """The folder of a bundled model: part of the installed package, or in the checkout's models."""
     package = Path(__file__).resolve().parent
     installed = package / name.replace("-", "_")
     return installed if installed.is_dir() else package.parents[1] / "models" / name
@@ -92,7 +90,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     """The folder of the model of that name. Either of two names of the same weights will do.
     A name can also be a path: of a folder, or of one checkpoint in it.
 
-    Raises UsageError where there is none, with the fact that it can be fetched if it can.
+    Raises UsageError if there is none, with the fact that it can be fetched, if it can.
     """
     models, path = models_folder(models_dir), user_path(name)
     folder_name = name.removeprefix(HUB)
@@ -117,7 +115,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
 
 
 def find_default(models_dir: str | None = None) -> Path:
-    """The model for who named none: DEFAULT where it is, else the bundled one for English."""
+    """The model to use if none was named: DEFAULT if it is here, else the bundled English one."""
     try:
         return find_model(DEFAULT, models_dir)
     except UsageError:
@@ -125,18 +123,18 @@ def find_default(models_dir: str | None = None) -> Path:
 
 
 def model_folders(models_dir: str | None = None) -> list[Path]:
-    """Where models may be: the folders of the models folder, and those in them, as models of a
-    hub are named OWNER/NAME."""
+    """Where models may be: the folders in the models folder, and the folders in those, since models
+    of a hub are named OWNER/NAME."""
     models = models_folder(models_dir)
     owners = folders_in(models)
     return [folder for owner in owners for folder in (owner, *folders_in(owner))]
 
 
 def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
-    """The models that one trained further, which lies at this path, may have started from: those
-    where models are kept, and in a folder "models" near it.
+    """The models that the fine-tuned one at this path may have started from: those where models are
+    kept, and those in a folder called models near it.
 
-    Those under a released name first: other folders may be such runs with vocabularies of their
+    Released names come first, as other folders may be fine-tuned models with vocabularies of their
     own.
     """
     folder = (model if model.is_dir() else model.parent).resolve()
@@ -147,5 +145,5 @@ def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """By name; those that begin with a dot are nobody's models, such as one that is being made."""
+    """Sorted by name, without hidden ones, such as a folder that is being written."""
     return sorted(path for path in folder.glob("[!.]*") if path.is_dir())

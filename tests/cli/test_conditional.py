@@ -181,7 +181,7 @@ def test_a_file_of_other_settings_is_refused(
 @pytest.mark.parametrize(
     ("name", "flags", "told"),
     [
-        ("gpt2-generate", ["--output", "a.txt"], "a.txt is named like none of .jsonl, "),
+        ("gpt2-generate", ["--output", "a.txt"], "the name of a.txt must end in one of .jsonl, "),
         ("gpt2-generate", ["--output", "no/a.jsonl"], "there is no folder no"),
         ("gpt2-generate", ["--output", "a.parquet"], "say how many samples with --nsamples"),
         ("gpt2-generate", ["--tokens"], "--tokens is for records; add --output FILE"),

@@ -132,7 +132,7 @@ def test_other_settings_are_refused_by_name_and_change_nothing(path: Path) -> No
 
 def test_a_file_of_somebody_elses_is_not_touched(path: Path) -> None:
     path.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="is there and has no"):
+    with pytest.raises(UsageError, match="exists and has no"):
         begin(path, jobs())
     assert path.read_bytes() == b"mine"
     assert list(path.parent.iterdir()) == [path]

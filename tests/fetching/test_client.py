@@ -334,8 +334,8 @@ def test_a_proxy_that_is_busy_is_asked_again(
     [
         ("socks5://name:secret@127.0.0.1:1", "pip install pysocks"),
         ("socks5h://name:secret@127.0.0.1:1", "pip install pysocks"),
-        ("ftp://name:secret@127.0.0.1:1", "no address of a proxy"),
-        ("http://name:secret@:1", "no address of a proxy"),
+        ("ftp://name:secret@127.0.0.1:1", "not the address of a proxy"),
+        ("http://name:secret@:1", "not the address of a proxy"),
     ],
 )
 @pytest.mark.parametrize("variable", ["https_proxy", "all_proxy"])
@@ -392,7 +392,7 @@ def test_a_download_error_says_the_one_remedy_that_fits(
     script = Path(__file__).resolve().parents[2] / "download_model.py"
     address = server.url.replace("//", "//name:secret@") + "?sig=secret"
     words = ["own", "--models_dir", str(tmp_path), "--base_url", address]
-    for code, fits in [(404, "is no released model"), (403, "may need a name and a password")]:
+    for code, fits in [(404, "is not a released model"), (403, "may need a name and a password")]:
         server.faults.clear()
         server.misbehave("", status(code), methods="GET HEAD")
         done = subprocess.run(

@@ -299,7 +299,7 @@ def test_a_full_disk_is_noticed_before_the_first_byte(
 ) -> None:
     usage = shutil.disk_usage("/")._replace(free=100_000)
     monkeypatch.setattr(mirror.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DownloadError, match=r"16\d,\d+ bytes are to come .* room for 100,000"):
+    with pytest.raises(DownloadError, match=r"16\d,\d+ bytes are missing .* room for 100,000"):
         download("own", models, [server.url], QUICK)
     assert server.fetched() == []
 
@@ -506,7 +506,7 @@ def test_a_model_is_downloaded_verified_and_sampled(models: str) -> None:
         (["--mirror", "x"], 2, "there is no flag --mirror"),
         (["117M", "124M"], 2, "'124M' is not a flag"),
         (["own", "--base_url", "http://127.0.0.1:x"], 2, "a base URL is written https://"),
-        (["own", "--from", "/nowhere"], 2, "/nowhere is no folder to take files from"),
+        (["own", "--from", "/nowhere"], 2, "/nowhere is not a folder to take files from"),
         (["--list", "--verify"], 2, "--list takes neither"),
     ],
 )

@@ -154,7 +154,7 @@ def test_a_token_that_cannot_be_is_named_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(UsageError, match="HF_TOKEN holds more than") as caught:
+    with pytest.raises(UsageError, match="HF_TOKEN contains more than") as caught:
         plan("hf:o/sharded", [], QUICK)
     assert token not in str(caught.value)
 
@@ -218,7 +218,7 @@ def no_json(answer: Answer) -> None:
         (status(404), "404 .*spelling of o/sharded"),
         (status(500), "failed .* times"),
         (page, "is a web page"),
-        (no_json, "answers no JSON"),
+        (no_json, "does not answer in JSON"),
     ],
 )
 def test_a_hub_that_does_not_answer_is_one_line(

@@ -1,10 +1,9 @@
 """Jobs -> their records, in order, from the machines of a Ray cluster. Knows no files of samples.
 
-Ray does what a cluster needs: it starts a worker on each machine, gives blocks of jobs to those
-that are idle, starts dead ones anew and has their blocks done again. A text is the same wherever it
-is written, so what was done twice cannot be told from what was not.
+Ray starts a worker on each machine, gives blocks of jobs to idle workers, restarts dead ones and
+has their blocks done again. That does no harm, as a text is the same wherever it is written.
 
-A model comes to the workers by its path, which must lead to it on every machine.
+Workers find the model by its path, which must lead to it on every machine.
 """
 
 from __future__ import annotations
@@ -31,37 +30,37 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
 LOCAL = "local"
-BLOCK = 128  # jobs: four times the rows of a usual batch, so that few of them idle at its end
+BLOCK = 128  # jobs: four times the rows of a usual batch, so that few rows are idle at its end
 PATIENCE = 10  # seconds
-AHEAD = 4  # blocks for each worker that may be done before an earlier one is
+AHEAD = 4  # blocks per worker that may be done before an earlier one
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a worker loads, and how it runs it."""
+    """The model that a worker loads, and how it is to be run."""
 
     path: str
-    """Of the model, the same on every machine."""
+    """The same on every machine."""
     step: str | None
     models_dir: str | None
     fingerprint: str
-    """Of its weights: another machine may have others under the same path."""
+    """Of its weights, since another machine may have others at the same path."""
     device: str
     precision: str
     threads: int | None
     rows: int
-    """Texts at the same time; 0 for as many as are worth it."""
+    """How many texts at the same time; 0 for as many as are worth it."""
 
 
 class Worker:
-    """Has the model on one machine, from its first block on."""
+    """Runs the model on one machine; loads it with the first block."""
 
     def __init__(self, source: Source, plan: Plan) -> None:
         self._source = source
         self._plan = plan
 
     def write(self, number: int, jobs: Sequence[Job]) -> tuple[int, list[Record]]:
-        """A block and its number -> the number and the records."""
+        """A block's number and jobs -> its number and records."""
         pieces = write(self._batch, self._tokenizer, jobs, self._plan)
         return number, [record for piece in pieces for record in piece.records]
 
@@ -85,8 +84,8 @@ class Worker:
 
 
 def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
-    """On the cluster at the address, or one of this machine's cores for LOCAL. Raises UsageError
-    where there is no such cluster, and what a worker raises."""
+    """On the cluster at the address or, for LOCAL, one that is started on this machine. Raises
+    UsageError if there is no such cluster, and what a worker raises."""
     connect(address)
     import ray
 
@@ -101,13 +100,13 @@ def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> I
 
 
 def spread(workers: Sequence[Any], jobs: Iterable[Job]) -> Iterator[Piece]:
-    """Gives a block to whichever worker is idle, and holds back what comes before its turn."""
+    """Gives blocks to idle workers, and holds back the records of a block until its turn."""
     from ray.util import ActorPool
 
     pool = ActorPool(workers)
     waiting = iter(jobs)
-    few = list(itertools.islice(waiting, BLOCK * len(workers)))  # some for every worker
-    size = -(-len(few) // len(workers))
+    few = list(itertools.islice(waiting, BLOCK * len(workers)))
+    size = -(-len(few) // len(workers))  # smaller blocks if there are too few jobs for all workers
     waiting = itertools.chain(few, waiting)
     done: dict[int, list[Record]] = {}
     begun = written = 0
@@ -146,7 +145,7 @@ def connect(address: str) -> None:
 
 
 def require_answer(address: str) -> None:
-    """Raises UsageError at once where nobody listens: Ray would try again for minutes."""
+    """Raises UsageError at once if nobody listens there; Ray would keep trying for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageError(f"a Ray cluster's address is HOST:PORT, or {LOCAL}, not {address!r}")
@@ -157,8 +156,8 @@ def require_answer(address: str) -> None:
 
 
 def start_workers(source: Source, plan: Plan) -> list[Any]:
-    """One on every machine, or as many as it has cores for where threads are given, or one on
-    every GPU. Those of a machine that is gone move to others."""
+    """One on every GPU if GPUs are asked for; else one on every machine or, if the threads of each
+    are given, as many as it has cores for. Workers of a machine that is lost move to others."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -167,7 +166,7 @@ def start_workers(source: Source, plan: Plan) -> list[Any]:
     for node in filter(lambda node: node["Alive"], ray.nodes()):
         there = int(node["Resources"].get(resource, 0))
         each = 1 if resource == "GPU" else source.threads or there
-        # A worker claims half of the cores it uses, which leaves room for one that moves here.
+        # A worker claims only half of the cores it uses, so that another may move here.
         claim = {"num_gpus": 1} if resource == "GPU" else {"num_cpus": each // 2 or 0.5}
         worker = ray.remote(Worker).options(
             **claim,
@@ -182,7 +181,7 @@ def start_workers(source: Source, plan: Plan) -> list[Any]:
 
 
 def of_worker(problem: Any) -> SamplerError:
-    """What a worker met -> an error of our own."""
+    """An error that a worker has met -> one of our own."""
     cause = problem.cause
     if isinstance(cause, SamplerError):
         return cause

@@ -1,8 +1,8 @@
-"""Prompts or sample numbers -> jobs: records to be. Knows no model, only its tokenizer.
+"""Prompts or sample numbers -> jobs, the records to write. Knows no model, only its tokenizer.
 
-The noise of a text is fixed by (seed, sample) and, after a prompt, by the prompt's tokens: without
-them every prompt's text would be drawn with the same noise, and a set of many would favour the same
-tokens at the same place of all its texts. So a text is the same whichever line its prompt is in.
+The random numbers of a text depend on (seed, sample) and, after a prompt, on the prompt's tokens.
+Without those, all prompts would share the same noise, and a large set would favour the same tokens
+at the same places. So a text does not depend on which line its prompt is on.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ from gpt2_sampler.weights.hparams import HParams
 TOP_SEED = 2**32 - 1
 LOWEST = {"seed": 0, "length": 1}
 OWN = (*LOWEST, *(field.name for field in dataclasses.fields(Sampling)))
-"""The settings that a prompt may have for itself."""
+"""The settings that a prompt may have of its own."""
 LONG = ("tail", "error")
-"""What becomes of a prompt that is longer than the window: its last tokens serve, or none."""
+"""What to do with a prompt that is longer than the window: keep its last tokens, or refuse it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run writes, the same for all its records."""
+    """What a run writes: the settings that all its records share."""
 
     seed: int
     first: int
-    """The number of the first sample, of each prompt or out of nothing."""
+    """The number of the first sample, of each prompt if there are prompts."""
     samples: int
-    """How many, of each prompt or out of nothing; 0 for no end."""
+    """How many, of each prompt if there are prompts; 0 for no end."""
     length: int
     sampling: Sampling
     stops: tuple[str, ...] = ()
     ends: frozenset[int] = frozenset()
     on_long: str = LONG[0]
     special_tokens: bool | None = None
-    """Whether names of special tokens in a prompt are those tokens, as Tokenizer.encode has it."""
+    """Whether names of special tokens in a prompt stand for those tokens; see Tokenizer.encode."""
     tokens: bool = False
     logprobs: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A record to be: the text that it is to hold, or why it cannot be written."""
+    """A record to write: what its text is made from, or why there cannot be one."""
 
     id: int
     sample: int
     seed: int
     tokens: Sequence[int]
-    """What the text goes on from."""
+    """The tokens that the text goes on from."""
     length: int
     sampling: Sampling
     prompt: str | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     left_out: int = 0
-    """Tokens at the beginning of the prompt that the window has no room for."""
+    """How many tokens at the beginning of the prompt do not fit the window."""
     problem: str = ""
 
     @property
@@ -71,8 +71,9 @@ class Job:
 
 
 def stream(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, ...]:
-    """Whose noise a sample is drawn with: the first 8 bytes of the SHA-256 of the prompt's tokens,
-    in decimal with spaces between, as a little-endian number, stand between the two."""
+    """The stream of random numbers that a sample is drawn with: (seed, sample), with a hash of the
+    prompt between them. The hash is the first 8 bytes, as a little-endian number, of the SHA-256 of
+    the prompt's tokens in decimal, separated by spaces."""
     if not prompt:
         return seed, sample
     digest = hashlib.sha256(" ".join(map(str, prompt)).encode()).digest()
@@ -80,7 +81,7 @@ def stream(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, ...
 
 
 def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
-    """The samples after the token that begins a text; their ids are their numbers."""
+    """Samples without a prompt, after the token that starts a text. Their ids are their numbers."""
     stop = plan.first + plan.samples
     numbers = range(plan.first, stop) if plan.samples else itertools.count(plan.first)
     for number in numbers:
@@ -90,7 +91,7 @@ def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
 def after_prompts(
     prompts: Iterable[Prompt], plan: Plan, tokenizer: Tokenizer, hparams: HParams
 ) -> Iterator[Job]:
-    """The samples of each prompt. Their ids are the prompt's, or count the records."""
+    """The samples of each prompt. Their ids are the prompt's, or else count the records."""
     place = 0
     for prompt in prompts:
         job = of_prompt(prompt, plan, tokenizer, hparams)
@@ -124,7 +125,7 @@ def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams
 def encoded(
     text: str, tokenizer: Tokenizer, n_vocab: int, special_tokens: bool | None
 ) -> list[int]:
-    """A prompt's tokens. Raises UsageError for one that the model cannot continue."""
+    """A prompt's tokens. Raises UsageError for a prompt that the model cannot continue."""
     tokens = tokenizer.encode(text, special_tokens=special_tokens)
     if unknown := [token for token in tokens if token >= n_vocab]:
         raise UsageError(
@@ -137,7 +138,7 @@ def encoded(
 
 
 def with_settings(job: Job) -> Job:
-    """With the values of its own settings. Raises UsageError for one that cannot be."""
+    """The job with its own settings applied. Raises UsageError for an impossible one."""
     for name, value in job.settings.items():
         if name not in OWN:
             near = difflib.get_close_matches(name, OWN, n=1)
@@ -152,7 +153,7 @@ def with_settings(job: Job) -> Job:
 
 
 def check_value(name: str, value: Any, default: Any) -> None:
-    """Raises UsageError for one that is not of its kind. Sampling checks the rest."""
+    """Raises UsageError for a value of the wrong kind. Sampling checks the rest."""
     real = isinstance(default, float) and isinstance(value, float)
     whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= TOP_SEED
     if not real and not whole:

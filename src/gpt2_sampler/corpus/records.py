@@ -1,7 +1,7 @@
-"""Records <-> the lines of a file that grows: JSON lines, plain or packed by gzip.
+"""Records <-> the lines of a growing file: JSON lines, plain or compressed with gzip.
 
-Knows no model. What a killed process left at the end is cut off when the file is opened, and what
-follows makes the file that one undisturbed run would have made, byte by byte.
+Whatever incomplete data a killed process has left at the end is cut off when the file is opened, so
+that in the end it has the same bytes as after one undisturbed run. Knows no model.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import reason
 
 READ = 1 << 20  # bytes
-MEMBER = 16  # records, some 70 kB: gzip's window is 32 kB, so larger members are hardly smaller
-GZIP, LEVEL = 31, 6  # zlib's names for the gzip format without a time, and for its usual effort
+MEMBER = 16  # records, about 70 kB; gzip's window is 32 kB, so larger members gain little
+GZIP, LEVEL = 31, 6  # zlib's codes for the gzip format without a timestamp, and the usual effort
 
 
 class Lines(abc.ABC):
-    """A file of records: read to its end once, then written to.
+    """A file of records that is read to its end once and then written to, by one process at a time.
 
-    Its unit is what is written at once, and cut off where it is not whole. Used by one process at
-    a time. Raises UsageError where another has it, SamplerError for one that cannot be read or
-    written, or that is damaged before its end.
+    It consists of units, each of which is written at once and is cut off if it is incomplete.
+    Raises UsageError if another process has the file, SamplerError if it cannot be read or written
+    or is damaged before its end.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._unfilled: int | None = None
-        """Where the last unit begins, if it has room for more."""
+        """Where the last unit begins, if it may take more lines."""
         try:
             self._file: IO[bytes] = path.open("a+b", buffering=0)
             lock(self._file)
@@ -45,7 +45,7 @@ class Lines(abc.ABC):
             raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
 
     def read(self) -> Iterator[Record]:
-        """Those that are there, whole; what follows them is cut off at the end."""
+        """All complete records. What follows them is cut off in the end."""
         end = n_read = 0
         self._file.seek(0)
         for lines, end in self._units():  # noqa: B007
@@ -62,8 +62,8 @@ class Lines(abc.ABC):
             self._file.truncate(end)
 
     def write(self, records: Sequence[Record]) -> None:
-        """Records after those that are there. What was written is there however the process ends;
-        what waits to fill a unit is not, before close."""
+        """Appends records. If the process is killed before close, those that still wait for a unit
+        to fill are lost; all others are safe."""
         try:
             if self._unfilled is not None:
                 self._file.truncate(self._unfilled)
@@ -80,11 +80,11 @@ class Lines(abc.ABC):
 
     @abc.abstractmethod
     def _units(self) -> Iterator[tuple[list[bytes], int]]:
-        """Whole units from the file's beginning on: their lines, and where they end."""
+        """The complete units from the beginning of the file: their lines, and where they end."""
 
     @abc.abstractmethod
     def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
-        """What is to be written for further lines."""
+        """The bytes to write for further lines."""
 
     def _damaged(self, n_records: int) -> SamplerError:
         return SamplerError(
@@ -110,8 +110,8 @@ class PlainLines(Lines):
 
 
 class GzipLines(Lines):
-    """A unit is a gzip member of MEMBER lines; the last one has fewer, and is made anew when more
-    are written."""
+    """A unit is a gzip member of MEMBER lines. If the last one has fewer, it is written again when
+    more lines come."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -161,13 +161,13 @@ def packed(lines: Sequence[bytes]) -> bytes:
 
 
 def as_line(record: Record) -> bytes:
-    """In ASCII, so that a program that takes a file for its locale's reads it right as well."""
+    """In ASCII, so that programs that assume their locale's encoding read it correctly too."""
     return json.dumps(record).encode() + b"\n"
 
 
 def lock(file: IO[bytes]) -> None:
-    """Raises BlockingIOError where another process has the file; the system unlocks it however
-    this one ends."""
+    """Raises BlockingIOError if another process has the file. The system releases the lock however
+    this process ends."""
     if os.name == "posix":
         import fcntl
 

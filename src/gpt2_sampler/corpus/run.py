@@ -1,6 +1,6 @@
-"""A file's name, what it is to hold -> the file, from wherever an earlier run of it ended.
+"""A file's name and the jobs for it -> the file, resumed where an earlier run ended.
 
-Beside it stands NAME.meta.json with what all its records share. Knows no engine.
+NAME.meta.json beside it holds what all its records have in common. Knows no engine.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, reason, written
 
 Meta = Mapping[str, Any]
-"""settings: what decides what the records say, by name; and whatever else is good to know."""
+"""Under "settings" what the records depend on, by name; and whatever else is good to know."""
 KINDS = (".jsonl", ".jsonl.gz", ".parquet")
 UNFINISHED = ".unfinished.jsonl"
 
 
 def check_name(path: Path) -> None:
-    """Raises UsageError for a name of no kind, SamplerError where its library is missing."""
+    """Raises UsageError for a name of an unknown kind, SamplerError if its library is missing."""
     if not path.name.endswith(KINDS):
-        raise UsageError(f"{path} is named like none of {', '.join(KINDS)}")
+        raise UsageError(f"the name of {path} must end in one of {', '.join(KINDS)}")
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
     if path.suffix == ".parquet":
@@ -39,17 +39,17 @@ def meta_path(path: Path) -> Path:
 
 
 def read_meta(path: Path) -> Meta | None:
-    """That of an earlier run. Raises SamplerError for one that is damaged."""
+    """What an earlier run has written, if any. Raises SamplerError if it is damaged."""
     meta = meta_path(path)
     return read_object(meta, error=SamplerError) if meta.exists() else None
 
 
 class Run:
-    """A file of records on its way."""
+    """A file of records that is being written."""
 
     def __init__(self, path: Path, meta: Meta, jobs: Iterable[Job]) -> None:
-        """Finds where an earlier run ended, and refuses a file that is not this run's, with the
-        difference. Raises UsageError, SamplerError."""
+        """Finds out where an earlier run ended. Refuses another run's file, naming the difference.
+        Raises UsageError, SamplerError."""
         meta = json.loads(json.dumps(meta))
         self.path = path
         self.is_table = path.suffix == ".parquet"
@@ -59,35 +59,33 @@ class Run:
         there = [one for one in (path, self._growing) if one.exists() and one.stat().st_size]
         before = read_meta(path)
         if there and before is None:
-            raise UsageError(
-                f"{path} is there and has no {meta_path(path).name}", change=["output"]
-            )
+            raise UsageError(f"{path} exists and has no {meta_path(path).name}", change=["output"])
         if there:
             require_same(path, (before or {}).get("settings", {}), meta["settings"])
         else:
             write_meta(path, meta)
         self.done = 0
-        """Records that are there."""
+        """How many records are in the file."""
         if whole:
             self._lines = None
-            self._growing.unlink(missing_ok=True)  # killed before this could be done
+            self._growing.unlink(missing_ok=True)  # left by a run that was killed at its very end
             self._pass(read_table(path))
         else:
             self._lines = (GzipLines if path.suffix == ".gz" else PlainLines)(self._growing)
             self._pass(self._lines.read())
         rest = next(self._jobs, None)
         self.finished = rest is None
-        """Whether nothing is left to be written."""
+        """Whether nothing is left to write."""
         if whole and not self.finished:
             raise UsageError(
                 f"{path} is complete with {self.done} records; a Parquet file cannot grow",
                 change=["output"],
             )
         self.jobs: Iterator[Job] = itertools.chain([] if rest is None else [rest], self._jobs)
-        """What is left."""
+        """Those that are left."""
 
     def write(self, pieces: Iterable[Piece]) -> Generator[Piece, None, None]:
-        """Writes their records, and gives each piece when that is done."""
+        """Writes the records of each piece, and then yields it."""
         assert self._lines is not None
         try:
             for piece in pieces:
@@ -98,7 +96,7 @@ class Run:
             self._lines.close()
 
     def close(self) -> None:
-        """All is written."""
+        """To be called when everything is written."""
         if self._lines is None:
             return
         self._lines.close()
@@ -109,7 +107,7 @@ class Run:
             self._growing.unlink()
 
     def _pass(self, records: Iterable[Record]) -> None:
-        """Compares what is there with what this run would write."""
+        """Compares the records in the file with the jobs for them."""
         for record in records:
             job = next(self._jobs, None)
             if job is None:
@@ -132,7 +130,7 @@ def write_meta(path: Path, meta: Meta) -> None:
 
 
 def require_same(path: Path, there: Meta, asked: Meta, where: str = "") -> None:
-    """Raises UsageError with the first thing asked for that is not there."""
+    """Raises UsageError, naming the first value asked for that the file does not have."""
     for name, value in asked.items():
         if there.get(name) != value:
             made = f"{path} was made with {name} {there.get(name)!r:.60}"

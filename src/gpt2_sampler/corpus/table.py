@@ -1,7 +1,7 @@
-"""A file of JSON lines -> a Parquet file of the same records. Knows no model; needs pyarrow.
+"""Records -> a Parquet file, and back. Needs pyarrow; knows no model.
 
-Parquet's table of contents stands at the end, so a file cannot grow: a run writes lines, and they
-become columns when it is complete.
+A Parquet file has its table of contents at the end, so it cannot grow. A run writes lines, which
+become a table when it is complete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def require_pyarrow() -> None:
 
 
 def write_table(path: Path, records: Iterable[Record]) -> None:
-    """Every column is there, null where a record has no such thing. Raises SamplerError."""
+    """Writes all columns, with null for what a record does not have. Raises SamplerError."""
     import pyarrow
     import pyarrow.parquet
 
@@ -62,13 +62,13 @@ def write_table(path: Path, records: Iterable[Record]) -> None:
 
 
 def flat(record: Record) -> Record:
-    """A prompt's own settings, which have any names, as JSON."""
+    """The record with its prompt's own settings, whose names vary, as JSON text."""
     settings = record.get("settings")
     return {**record, "settings": None if settings is None else json.dumps(settings)}
 
 
 def read_table(path: Path) -> Iterator[Record]:
-    """Without what is null. Raises SamplerError."""
+    """The records, without what is null. Raises SamplerError."""
     import pyarrow
     import pyarrow.parquet
 

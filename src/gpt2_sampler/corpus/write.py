@@ -1,7 +1,7 @@
 """Jobs -> their records, in order, from one engine. Knows no files.
 
-Rows are refilled as their texts end, whatever prompts these had; what is complete waits for what
-comes before it.
+A row is refilled as soon as its text ends, whichever prompt comes next; complete records wait for
+those before them.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 
 Record = dict[str, Any]
 """id, ended, length and text are named as in the sets that OpenAI published."""
-AHEAD = 1024  # records that may wait for an earlier one: about 10 MB
+AHEAD = 1024  # records that may wait for an earlier one, about 10 MB
 DIGITS = 4  # of a log-probability, in nats
 DESCRIBING = ("prompt", "seed", "sample", "settings", "left_out", "error")
-"""What of a record is known before it is written."""
+"""The fields of a record that are known before its text is written."""
 FAILED = "error"
-"""Why there is no text, where another record says why it ended."""
+"""What a record without a text has in the place of why its text ended."""
 
 
 class Piece(NamedTuple):
-    """What a step of a run came to."""
+    """The result of one step of a run."""
 
     tokens: int
-    """Drawn since the last one."""
+    """How many were drawn since the last piece."""
     records: list[Record]
-    """The next ones in order, or none."""
+    """The next ones in order, if any are complete."""
 
 
 def write(batch: Batch, tokenizer: Tokenizer, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
     """Raises what Batch.step raises."""
     waiting = iter(jobs)
-    samplings: dict[Sampling, Sampling] = {}  # a batch asks whether two are the same object
+    samplings: dict[Sampling, Sampling] = {}  # equal ones as one object, by which a batch groups
     texts: dict[int, Text] = {}
     done: dict[int, Record] = {}
     begun = written = 0
@@ -74,7 +74,7 @@ def write(batch: Batch, tokenizer: Tokenizer, jobs: Iterable[Job], plan: Plan) -
 
 
 class Text:
-    """A job under way."""
+    """The text of a job, while it is written."""
 
     def __init__(
         self, place: int, job: Job, sampling: Sampling, tokenizer: Tokenizer, plan: Plan
@@ -116,13 +116,13 @@ class Text:
 
 
 def failed(job: Job) -> Record:
-    """The record of a job that cannot be done."""
+    """The record of a job that cannot be carried out."""
     text = {"id": job.id, "ended": False, "length": 0, "text": ""}
     return {**text, **described(job), "why": FAILED}
 
 
 def described(job: Job) -> Record:
-    """What a job says of itself: a record that has something else is not of this job."""
+    """The fields that a job determines: a record with other values belongs to another job."""
     error = {"error": job.problem} if job.problem else {}
     left_out = {"left_out": job.left_out} if job.left_out else {}
     settings = {"settings": dict(job.settings)} if job.settings else {}

@@ -1,7 +1,7 @@
 """The one call that every engine answers: tokens of any rows, at any positions -> logits.
 
-Knows no sampling, no text and no terminal. Axis letters as in tensorflow/model.py; N tokens are
-read in a call, the logits after W of them are wanted.
+Knows no sampling, no text and no terminal. Axis letters as in tensorflow/model.py; a call reads N
+tokens and returns the logits after W of them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Engine(abc.ABC):
     rows: int = 0
     """B, as reserved."""
     holder: object = None
-    """Who reserved last and knows what the rows hold. Whoever finds another here reserves anew."""
+    """Whoever reserved last, and so knows what the rows hold. Anybody else must reserve again."""
 
     @abc.abstractmethod
     def reserve(self, rows: int) -> None:
-        """Gives the cache so many rows, all empty. Raises OutOfMemory; there are no rows then."""
+        """Gives the cache that many rows, all empty. After OutOfMemory there are no rows."""
 
     @abc.abstractmethod
     def forward(
@@ -39,25 +39,25 @@ class Engine(abc.ABC):
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
-        """Reads N tokens, 1 or more -> the logits after the W that wanted numbers, [W, V].
+        """Reads N tokens, 1 or more -> the logits after those numbered in wanted, [W, V].
 
-        Token n belongs to rows[n] and is written to the slot positions[n] (0 to C - 1) of it. It
-        sees that row's slots from 0 to its own: those read in earlier calls, and those of this
-        call. The tokens of one row stand in ascending order. What a row holds beyond a token is
-        not seen, so a row is cut back, or emptied, by reading again from a lower position.
+        Token n belongs to rows[n] and is written to that row's slot positions[n] (0 to C - 1). It
+        sees the row's slots from 0 to its own, whether they were read in earlier calls or in this
+        one. The tokens of one row come in ascending order. Slots beyond a token are not seen, so a
+        row is cut back, or emptied, by reading again from a lower position.
 
-        Nothing is checked: whoever calls checked its tokens. Raises OutOfMemory; the slots that
-        were to be written are then undefined, all others as they were.
+        Nothing is checked; that is up to the caller. After OutOfMemory the slots that were to be
+        written are undefined, all others unchanged.
         """
 
     @abc.abstractmethod
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
-        """Makes the first slots of one row, so many as there are tokens, those of others."""
+        """Copies the first slots of one row, as many as there are tokens, to other rows."""
 
     def logits(self, tokens: Sequence[int]) -> Floats:
         """Every position's logits: T tokens, at most C -> [T, V]. Empties the cache.
 
-        Raises UsageError for more tokens, or for one that is no token.
+        Raises UsageError for more tokens than that, or for one that the model does not have.
         """
         self.check(tokens)
         self.reserve(1)
@@ -68,7 +68,7 @@ class Engine(abc.ABC):
         return self.forward(tokens, [0] * n, range(n), range(n))
 
     def check(self, tokens: Sequence[int]) -> None:
-        """Raises UsageError unless it is a text that this model can read at once."""
+        """Raises UsageError for a text that this model cannot read at once."""
         h = self.hparams
         if len(tokens) > h.n_ctx:
             raise UsageError(f"{len(tokens)} tokens do not fit the model's window of {h.n_ctx}")

@@ -1,6 +1,6 @@
-"""A request for a device and a precision -> the engine that it leads to, loaded.
+"""The device and precision that are asked for -> an engine, loaded.
 
-Knows which engines there are, nothing of how they work.
+Knows which engines there are, but not how they work.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ def load_engine(
 ) -> Engine:
     """The model at a path, ready to run. Vocabulary files are not read.
 
-    device is one of DEVICES: "auto" takes a GPU where there is one. precision is one of
-    PRECISIONS; int8 is for the CPU. threads is the number of CPU threads, by default one for
-    each physical core.
-    Raises UsageError for another value, CheckpointError where there is no whole model,
-    EngineError where the device is not to be had.
+    device is one of DEVICES; "auto" means a GPU if there is one. precision is one of PRECISIONS;
+    int8 is for the CPU. threads is the number of CPU threads, by default one for each physical
+    core. Raises UsageError for any other value, CheckpointError if there is no complete model,
+    EngineError if the device is not available.
     """
     device = find_device(device, precision)
     checkpoint = open_checkpoint(model)
@@ -42,9 +41,9 @@ def load_engine(
 
 
 def find_device(device: str, precision: str) -> str:
-    """What was asked for -> "cpu" or "gpu", whichever will run it.
+    """What was asked for -> "cpu" or "gpu", whichever will run the model.
 
-    Raises UsageError for what cannot be asked for, EngineError for a GPU that is not there.
+    Raises UsageError for an impossible request, EngineError if a GPU is not available.
     """
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if value not in known:

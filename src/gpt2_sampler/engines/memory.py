@@ -1,7 +1,7 @@
-"""A model's shape, its precision, a batch and a length -> the memory that a run needs, in bytes,
-and what would fit where that is not free. Knows no files and no loaded engine.
+"""A model's shape, a precision, a batch and a length -> the memory that a run needs, in bytes, and
+settings that would fit if it is not free. Knows no files and no loaded engine.
 
-Measured by benchmarks/bench_sizes.py, which holds what is foretold here against what was used.
+benchmarks/bench_sizes.py compares these predictions with what is really used.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 
 MOST_ROWS = 32
-"""More gain little: benchmarks/bench_corpus.py."""
+"""More gain little, as benchmarks/bench_corpus.py shows."""
 BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
 
 
 def needed(
     hparams: HParams, precision: str, rows: int, tokens: int, *, loaded: bool = False
 ) -> int:
-    """Bytes that no other program can have meanwhile, on a CPU, for rows texts of so many tokens
-    each, prompts included. The files, which are mapped, are no part of it: what is read of them
-    makes way for whatever else needs the memory. Nor is what reading a long prompt takes for a
-    moment. loaded: beyond what a loaded model has already."""
+    """The bytes that a CPU run keeps from other programs, for that many rows of that many tokens
+    each, prompts included; with loaded, only those beyond what the loaded model has already.
+
+    Mapped files do not count, since the system can drop their pages whenever something else needs
+    the memory; nor does what reading a long prompt takes for a moment.
+    """
     h = hparams
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
-    # A head's keys: in int8 they share a float32 scale.
+    # A head's key or value in one slot; in int8 it has a float32 scale.
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
     slot = 2 * h.n_layer * h.n_head * head
     logits = 8 * 4 * rows * h.n_vocab
@@ -45,8 +47,8 @@ def require_memory(
     *,
     loaded: bool = False,
 ) -> None:
-    """Raises EngineError, with settings that would fit, where the memory does not do. loaded: the
-    model is, and only its texts need room; its precision is then as it is."""
+    """Raises EngineError, with settings that would fit, if the memory does not suffice. loaded says
+    that the model is in memory, so that its precision is fixed and only its texts need room."""
     need = needed(hparams, precision, rows, tokens, loaded=loaded)
     if need <= available:
         return
@@ -65,8 +67,8 @@ def require_memory(
 def alternatives(
     precision: str, rows: int, tokens: int
 ) -> Iterator[tuple[dict[str, object], tuple[str, int, int]]]:
-    """Settings to change and what they make, those first that cost least: a smaller batch only
-    takes time."""
+    """Settings to change, and the precision, rows and tokens they lead to. Those that cost least
+    come first: a smaller batch only takes time."""
     smaller = sorted({2**n for n in range(rows.bit_length()) if 2**n < rows}, reverse=True)
     for p in dict.fromkeys((precision, "int8")):
         chosen: dict[str, object] = {} if p == precision else {"precision": p}
@@ -80,8 +82,8 @@ def alternatives(
 
 
 def rows_that_fit(hparams: HParams, precision: str, tokens: int, available: int) -> int:
-    """As many texts at the same time as are worth it and take half of what is free, 1 at least:
-    the other half is for prompts, and for whoever wants memory meanwhile."""
+    """As many rows as are worth it and fit half of the free memory, but at least 1. The other half
+    is left for prompts and other programs."""
     rows = MOST_ROWS
     while rows > 1 and needed(hparams, precision, rows, tokens) > available // 2:
         rows //= 2
@@ -89,7 +91,7 @@ def rows_that_fit(hparams: HParams, precision: str, tokens: int, available: int)
 
 
 def free_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that this process can have, of the machine and, on Linux, of its container."""
+    """The bytes that this process may still use, of the machine and, on Linux, its container."""
     import psutil
 
     free = psutil.virtual_memory().available

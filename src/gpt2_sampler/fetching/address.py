@@ -1,6 +1,6 @@
-"""An address of a folder -> those of the files in it, and what may be shown of one.
+"""A folder's address -> the addresses of its files, and the part of an address that may be shown.
 
-An address can hold secrets: a name and a password before the host, a signature in the query.
+An address can contain secrets: a name and password before the host, a signature in the query.
 Knows no network.
 """
 
@@ -13,7 +13,7 @@ SECRET = "***"
 
 
 def split(address: str) -> SplitResult:
-    """Raises ValueError for what no file can be fetched from."""
+    """Raises ValueError for an address from which no file can be fetched."""
     parts = urlsplit(address)
     if parts.scheme not in PORTS or not parts.hostname or not address.isprintable():
         raise ValueError("neither https:// nor http:// and a host")
@@ -24,7 +24,7 @@ def split(address: str) -> SplitResult:
 
 
 def below(base: str, *names: str, query: str = "") -> str:
-    """The address of base/name/name; the query of the base, often a signature, is kept."""
+    """The address of base/name/name, with the query of the base, which is often a signature."""
     parts = urlsplit(base)
     path = "/".join((parts.path.rstrip("/"), *(quote(name, safe="") for name in names)))
     return parts._replace(
@@ -36,7 +36,7 @@ def shown(address: str) -> str:
     """The address without its secrets."""
     try:
         parts = split(address)
-    except ValueError:  # what stands before an @ may be a password that has a slash in it
+    except ValueError:  # before an @ there may be a password that contains a slash
         _, at, rest = address.rpartition("@")
         rest, mark, _ = rest.partition("?")
         return (SECRET + at) * bool(at) + rest + (mark + SECRET) * bool(mark)
@@ -47,6 +47,6 @@ def shown(address: str) -> str:
 
 
 def origin(address: str) -> tuple[str, str, int]:
-    """Scheme, host and port: who is spoken to. Raises ValueError."""
+    """Scheme, host and port, which tell servers apart. Raises ValueError."""
     parts = split(address)
     return parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]

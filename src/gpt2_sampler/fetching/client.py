@@ -1,4 +1,4 @@
-"""A URL -> what a server says of it and its bytes; failures that may pass are tried again.
+"""A URL -> what its server says about it, and its bytes. Retries what may be a passing failure.
 
 Knows HTTP, but neither files nor models.
 """
@@ -35,8 +35,8 @@ from gpt2_sampler.fetching.failure import (
 RETRY = Retry(total=5, backoff_factor=0.5, backoff_max=30)  # waits 0, 1, 2, 4, 8 s
 MAX_WAIT = 60.0  # seconds, whatever a server's Retry-After says
 MAX_REDIRECTS = 30
-SMALL = 1 << 16  # bytes: what is read of a body that nobody wants, so that a connection lives on
-NO_HEAD = frozenset({400, 403, 405, 501})  # answers of servers that know GET only
+SMALL = 1 << 16  # bytes to read of a body that is not needed, so that the connection can be reused
+NO_HEAD = frozenset({400, 403, 405, 501})  # answers of servers that only know GET
 PAGE_TYPES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
 
 T = TypeVar("T")
@@ -44,21 +44,21 @@ Login = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class Trouble(enum.IntEnum):
-    """What kind of thing is wrong, and so what may help; where there are several, the highest."""
+    """The kind of problem, which decides what may help. Of several, the highest counts."""
 
-    MISSING = 1  # the server has no such file
-    WRONG = 2  # what the server has is something else
+    MISSING = 1  # the server does not have the file
+    WRONG = 2  # the server has something else in its place
     DENIED = 3  # the server does not give it to everybody
-    UNREACHABLE = 4  # the server cannot be reached, or does not answer for now
+    UNREACHABLE = 4  # the server cannot be reached, or is not answering at the moment
     SETUP = 5  # something on this machine; the message says what helps
-    DISK = 6  # the disk is full, or may not be written to
+    DISK = 6  # the disk is full or not writable
 
 
 DENIED, MISSING = frozenset({401, 403, 451}), frozenset({404, 410})
 
 
 class SourceError(DownloadError):
-    """The file cannot be had from this address; another may have it."""
+    """The file is not available at this address; it may be at another."""
 
     def __init__(self, message: str, trouble: Trouble = Trouble.WRONG) -> None:
         super().__init__(message)
@@ -66,19 +66,20 @@ class SourceError(DownloadError):
 
 
 class Unreachable(SourceError):
-    """Nor can anything else be had from this host for now."""
+    """Nothing else is available from this host at the moment, either."""
 
 
 class Changed(Exception):
-    """The file at the address is not the one that was asked about before."""
+    """The file at the address has changed since it was first asked about."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """How greedy and how patient to be: connections at once, a range's size in bytes, seconds
-    without a byte before a connection counts as dead, failures in a row that brought no byte.
+    """How greedy and how patient to be: the number of connections, the size of a range in bytes,
+    the seconds without a byte after which a connection counts as dead, and how often to retry
+    before any byte has come.
 
-    tokens are sent to those servers only, by address.origin.
+    tokens has access tokens by address.origin, each of which is sent to that server only.
     """
 
     connections: int = 4
@@ -93,11 +94,9 @@ NETWORK = Network()
 
 @dataclasses.dataclass(frozen=True)
 class Remote:
-    """A file as its server describes it.
-
-    length in bytes, None where it is not said; validator changes with the content; md5 in base64;
-    framed: an end too soon is noticed; ranges: parts of it can be asked for.
-    """
+    """A file as its server describes it: its length in bytes, if known; a validator that changes
+    with the content, such as an ETag; its MD5 in base64; whether HTTP would reveal that the file
+    was cut short (framed), and whether parts of it can be requested (ranges)."""
 
     url: str
     length: int | None
@@ -112,26 +111,26 @@ class Remote:
 
 
 class Session(requests.Session):
-    """Leaves redirects alone. Even for who does not follow one requests reads all of its body."""
+    """Leaves redirects alone: requests reads a redirect's body even if told not to follow it."""
 
     def resolve_redirects(self, *_: object, **__: object) -> Iterator[requests.Response]:
         return iter(())
 
 
 class Client:
-    """A pool of connections. notice is told in words of every wait, from any thread."""
+    """A pool of connections. notice is called with a message before every wait, from any thread."""
 
     def __init__(
         self, network: Network, notice: Callable[[str], object] = lambda line: None
     ) -> None:
         self.network, self.notice = network, notice
         self.session = Session()
-        self.session.headers["Accept-Encoding"] = "identity"  # lengths and ranges of the file
+        self.session.headers["Accept-Encoding"] = "identity"  # so that lengths are the file's own
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, HTTPAdapter(pool_maxsize=network.connections))
 
     def probe(self, url: str) -> Remote:
-        """Raises SourceError where there is no such file."""
+        """Raises SourceError if there is no such file."""
 
         def ask() -> Remote:
             with self.request("HEAD", url) as response:
@@ -152,8 +151,8 @@ class Client:
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
-        """The answer after all redirects. Who asks is told to the first server only, and https
-        is not left. Raises SourceError, or one of TRANSIENT."""
+        """The answer after all redirects. Credentials are sent to the first server only, and no
+        redirect may lead from https to http. Raises SourceError, or one of TRANSIENT."""
         address = url
         try:
             start, login = origin(url), self.login(url)
@@ -185,8 +184,8 @@ class Client:
         raise SourceError(f"{shown(url)}: there is no end to its redirects")
 
     def login(self, url: str) -> Login:
-        """The token for this server, else the name and the password in its address, else what
-        ~/.netrc has: requests would prefer that to the others."""
+        """The token for this server, else the name and password in its address, else those in
+        ~/.netrc, which requests would prefer to the others."""
         if token := self.network.tokens.get(origin(url)):
             return bearer(token)
         named = get_auth_from_url(url)
@@ -227,7 +226,7 @@ class Client:
     def wait(
         self, retry: Retry, url: str, error: Exception, stop: threading.Event | None = None
     ) -> Retry:
-        """Waits before the next try, until stop at most.
+        """Waits before the next try, or until stop is set.
 
         Returns what is left of retry; raises Unreachable when it is used up.
         """
@@ -274,12 +273,12 @@ def bearer(token: str) -> Login:
 
 
 def nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Says nothing of who asks, whatever ~/.netrc has."""
+    """Sends no credentials, whatever ~/.netrc has."""
     return request
 
 
 def is_same(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
-    """Whether it is one server; it may have moved from http to https."""
+    """Whether they are the same server, which may have moved from http to https."""
     return one == other or (one[1] == other[1] and (one[::2], other[::2]) == UPGRADE)
 
 

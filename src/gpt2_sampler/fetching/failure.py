@@ -1,4 +1,4 @@
-"""What the libraries raise for a request -> why it failed, in words, and whether that may pass.
+"""An exception from the HTTP libraries -> why the request failed, and whether a retry may succeed.
 
 Knows no files.
 """
@@ -20,7 +20,7 @@ from gpt2_sampler.fetching.address import shown
 
 PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}) ?(.*)")
-REASON = 60  # characters of what a server says that are worth showing
+REASON = 60  # characters of a server's words to show, at most
 ADDRESS_ERRORS = (
     exceptions.InvalidSchema,
     exceptions.InvalidURL,
@@ -32,7 +32,7 @@ Kind = TypeVar("Kind", bound=BaseException)
 
 
 class Passing(Exception):
-    """An answer that may be another one in a moment; wait is what the server asks for, in s."""
+    """An answer that may change in a moment. wait is what the server asks for, in seconds."""
 
     def __init__(self, message: str, wait: float) -> None:
         super().__init__(message)
@@ -43,15 +43,15 @@ TRANSIENT = (exceptions.RequestException, HTTPError, Passing)
 
 
 def lasting(error: BaseException, address: str) -> str | None:
-    """Why the request would fail again, and what helps; None where the failure may pass."""
+    """Why the request would fail again, and what helps; None if a retry may succeed."""
     found = list(causes(error))
     why = refused_by_proxy(found, proxy_of(address)) or untrusted(found)
     if why or isinstance(error, exceptions.InvalidHeader):
         return why
     if isinstance(error, OSError) and not isinstance(error, exceptions.RequestException):
-        return unreadable_certificates()  # what requests raises where there is no such file
+        return unreadable_certificates()  # requests raises it if there is no such file
     if isinstance(error, ADDRESS_ERRORS):
-        return "no address of a server, so it cannot be asked for"
+        return "not the address of a server, so it cannot be asked"
     return None
 
 
@@ -60,9 +60,9 @@ def refused_by_proxy(found: Sequence[BaseException], proxy: str) -> str | None:
     if tunnel and int(tunnel[1]) not in PASSING_STATUS:
         return f"{proxy} answers {proxy_answer(int(tunnel[1]), tunnel[2])}"
     if (unknown := one(found, exceptions.InvalidSchema)) and "SOCKS" in str(unknown):
-        return f"{proxy} speaks SOCKS, which needs a package more: pip install pysocks"
+        return f"{proxy} speaks SOCKS, which needs another package: pip install pysocks"
     if one(found, exceptions.InvalidProxyURL) or one(found, ProxySchemeUnknown):
-        return f"{proxy} is no address of a proxy; it is written http://HOST:PORT"
+        return f"{proxy} is not the address of a proxy, which is written http://HOST:PORT"
     return None
 
 
@@ -88,7 +88,7 @@ def unreadable_certificates() -> str:
 
 
 def passing(error: BaseException, address: str) -> str:
-    """Why the request failed, without the names of classes."""
+    """Why the request failed, in plain words."""
     if isinstance(error, Passing):
         return str(error)
     found = list(causes(error))
@@ -116,12 +116,12 @@ def proxy_answer(status: int, reason: str) -> str:
 
 
 def proxy_of(address: str) -> str:
-    """What to call the proxy that the environment has for this address."""
+    """How to name the proxy that the environment sets for this address."""
     return f"the proxy {shown(select_proxy(address, get_environ_proxies(address)) or '')}".rstrip()
 
 
 def answer_of_proxy(found: Sequence[BaseException]) -> re.Match[str] | None:
-    """What a proxy answers when it is asked to connect: number and reason."""
+    """A proxy's answer to a request to connect: its number and reason."""
     return next(filter(None, (TUNNEL.fullmatch(str(cause)) for cause in found)), None)
 
 
@@ -130,7 +130,7 @@ def one(found: Sequence[BaseException], kind: type[Kind]) -> Kind | None:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it wraps, outermost first; each library wraps in its own way."""
+    """The error and all that it wraps, outermost first, whichever library has wrapped it."""
     seen, todo = set[int](), list[object]([error])
     while todo:
         cause = todo.pop(0)

@@ -1,4 +1,4 @@
-"""A remote file -> the file on disk, whole: resumed, in parallel ranges, checked, then named.
+"""A remote file -> the file on disk: resumed, fetched in parallel ranges, checked, then named.
 
 Knows no models.
 """
@@ -32,10 +32,10 @@ from gpt2_sampler.fetching.filespec import CHUNK, FileSpec
 from gpt2_sampler.fetching.partfile import PartFile, Span
 
 READ = 1 << 18  # bytes at most in one read from a socket
-LINGER = 1.0  # seconds at most to let those threads end
-TICK = 0.02  # seconds between two looks at the threads that fetch
-JOURNAL_EVERY = 1.0  # seconds: what a killed process loses at most
-RESTARTS = 4  # of a file that changes while it is fetched, or that turns out to be wrong
+LINGER = 1.0  # seconds to wait for the fetching threads to end, at most
+TICK = 0.02  # seconds between two looks at those threads
+JOURNAL_EVERY = 1.0  # seconds of work that a killed process loses, at most
+RESTARTS = 4  # if a file changes while it is fetched, or turns out to be wrong
 PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<error")
 
 Check = Callable[[Path], object]
@@ -43,11 +43,11 @@ Report = Callable[[int], object]
 
 
 class NoRanges(Exception):
-    """The server sends whole files only."""
+    """The server only sends whole files."""
 
 
 class Wrong(Exception):
-    """The bytes that came are not those of the file."""
+    """The bytes that arrived are not those of the file."""
 
 
 def fetch(
@@ -59,10 +59,11 @@ def fetch(
     check: Check | None = None,
     report: Report = lambda done: None,
 ) -> None:
-    """Brings the file to target, a name that it gets only when it is right.
+    """Fetches the file to target, a name that it gets only once it is right.
 
-    check sees it whole under its temporary name, and raises CheckpointError. report is told of the
-    bytes that are here, which a restart makes fewer. Raises SourceError, or OSError from the disk.
+    check is called with the complete file under its temporary name and may raise CheckpointError.
+    report is called with the number of bytes that are here; a restart lowers it. Raises
+    SourceError, or OSError from the disk.
     """
     for _ in range(RESTARTS):
         resumed = False
@@ -83,7 +84,7 @@ def fetch(
             remote = client.probe(remote.url)
         except (Wrong, CheckpointError) as error:
             partfile.discard(target)
-            if not resumed:  # else an earlier run's bytes may be to blame
+            if not resumed:  # otherwise bytes of an earlier run may be to blame
                 raise SourceError(f"{remote.shown} is not the file looked for: {error}") from None
     raise SourceError(f"{remote.shown} changes while it is fetched")
 
@@ -108,7 +109,7 @@ def examine(
 
 
 class Digest:
-    """The checksum there is to compare with, fed in the order of the file: SHA-256, MD5 or none."""
+    """The checksum to compare, if there is one (SHA-256 or MD5), fed with the file in order."""
 
     def __init__(self, spec: FileSpec, remote: Remote) -> None:
         self.name = "sha256" if spec.hashed else "md5" if remote.md5 else None
@@ -130,8 +131,8 @@ class Digest:
 def fetch_plainly(
     client: Client, remote: Remote, target: Path, spec: FileSpec, report: Report
 ) -> tuple[Remote, Digest]:
-    """From the first byte to the last in one response, begun anew after a failure. A part that
-    nobody can go on from is not left behind."""
+    """Fetches the whole file in one response, from the beginning after each failure. Leaves no
+    partial file, as nothing could go on from it."""
     part, _ = partfile.names(target)
     most = max((version.size for version in spec.versions), default=None)
 
@@ -139,7 +140,7 @@ def fetch_plainly(
         with client.get(remote.url) as response:
             now = remote_of(remote.url, response)
             if not (now.framed or spec.versions):
-                raise SourceError(f"{remote.shown} comes without its length: a loss would not show")
+                raise SourceError(f"{remote.shown} has no length, so a loss would go unnoticed")
             digest = Digest(spec, now)
             with part.open("wb") as file:
                 while data := response.raw.read1(READ, decode_content=True):
@@ -161,9 +162,10 @@ def fetch_plainly(
 def fetch_ranges(
     client: Client, remote: Remote, part: PartFile, spec: FileSpec, report: Report
 ) -> Digest:
-    """What the part misses, several ranges at once. Raises Changed, NoRanges or SourceError.
+    """Fetches what the part is missing, several ranges at a time. Raises Changed, NoRanges or
+    SourceError.
 
-    This thread hashes what lies before the first gap, while it is still in the system's cache, and
+    This thread hashes what comes before the first gap, while it is still in the system's cache, and
     keeps the journal.
     """
     stop = threading.Event()
@@ -209,7 +211,7 @@ def fetch_ranges(
 
 
 def fill(client: Client, remote: Remote, span: Span, file: FileIO, stop: threading.Event) -> None:
-    """Fetches one range, going on where a lost connection left it."""
+    """Fetches one range, resuming it when a connection is lost."""
     retry = client.network.retry
     while span.at < span.end and not stop.is_set():
         before = span.at
@@ -232,7 +234,7 @@ def receive(
         while span.at < span.end and not stop.is_set():
             data = memoryview(response.raw.read1(READ, decode_content=False))
             if not data:
-                break  # a shorter range than asked for: the next request goes on
+                break  # the range was cut short; the next request goes on
             data = data[: span.end - span.at]
             while data:
                 written = file.write(data)
@@ -241,7 +243,7 @@ def receive(
 
 
 def require_range(response: requests.Response, remote: Remote, span: Span) -> None:
-    """Raises Changed or NoRanges unless the response is this span of that very file."""
+    """Raises Changed or NoRanges unless the response is this span of the same file."""
     headers = response.headers
     if validator_of(response) not in (remote.validator, None):
         raise Changed

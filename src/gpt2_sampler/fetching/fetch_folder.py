@@ -1,6 +1,6 @@
-"""Files, and folders on servers or on a disk that have them -> one folder that is whole.
+"""A list of files, and folders on servers or on a disk that have them -> one complete folder.
 
-Knows neither what the files are for nor how one is fetched.
+Knows neither what the files are for nor how one of them is fetched.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from gpt2_sampler.fetching.filespec import CHUNK, FileSpec, problem
 
 
 class DiskError(DownloadError):
-    """The disk is full, or may not be written to."""
+    """The disk is full or not writable."""
 
     trouble = Trouble.DISK
 
 
 class Watch:
-    """What is told while files come. This one keeps it to itself."""
+    """Is told how the fetching goes. This one ignores it."""
 
     def say(self, line: str) -> None:
-        """May come from any thread."""
+        """May be called from any thread."""
 
     def start(self, total: int, done: int) -> None:
-        """Bytes in all, and of them here already."""
+        """How many bytes there are in all, and how many are here already."""
 
     def moved(self, done: int) -> None:
-        """Bytes here by now."""
+        """How many bytes are here now."""
 
     def finish(self) -> None:
-        """After start, however it ended."""
+        """Is called after start, however the fetching ended."""
 
 
 SILENT = Watch()
@@ -54,15 +54,16 @@ def fetch_folder(
     network: Network,
     watch: Watch,
 ) -> bool:
-    """Brings what the folder lacks from SOURCE/NAME, of the first source that has it right.
+    """Fetches each file that the folder lacks from SOURCE/NAME, with the first source that has the
+    right one.
 
-    checks are by file name, for what no checksum tells; they raise CheckpointError. False where
-    nothing was lacking. Raises SourceError, DiskError, or OSError.
+    checks, by file name, are for files without a known checksum; they raise CheckpointError.
+    Returns False if nothing was lacking. Raises SourceError, DiskError, or OSError.
     """
     client = Client(network, watch.say)
     fetched: set[str] = set()
     with locked(folder, watch):
-        # Again after the first round: a new index can show weights to be wrong.
+        # Looked at again after each round: a new index can reveal that the weights are wrong.
         while wanted := lacking(folder, [f for f in files if f.name not in fetched], checks):
             fetch_all(client, folder, wanted, sources, checks=checks, watch=watch)
             fetched |= {spec.name for spec in wanted}
@@ -79,7 +80,7 @@ def import_folder(
     """Copies what the folder lacks from another folder. Raises DownloadError, or OSError."""
     with locked(folder, watch):
         wanted = lacking(folder, files, checks)
-        for spec in wanted:  # what a download left, or an import that was killed
+        for spec in wanted:  # remains of a download, or of an import that was killed
             partfile.discard(folder / spec.name)
         found = {spec: problem(origin / spec.name, spec, contents=False) for spec in wanted}
         good = [spec for spec, wrong in found.items() if wrong is None]
@@ -95,7 +96,7 @@ def import_folder(
 def import_file(
     origin: Path, target: Path, spec: FileSpec, checks: Mapping[str, Check]
 ) -> str | None:
-    """What is wrong with the file; None if it was copied."""
+    """Copies a file -> what is wrong with it, None if nothing."""
     part, _ = partfile.names(target)
     try:
         with origin.open("rb") as source, written(target), part.open("wb") as copy:
@@ -112,7 +113,7 @@ def import_file(
 
 @contextlib.contextmanager
 def written(target: Path) -> Iterator[None]:
-    """Around what writes the file. Raises DiskError."""
+    """Turns an OSError inside into a DiskError for the file."""
     try:
         yield
     except OSError as error:
@@ -120,7 +121,7 @@ def written(target: Path) -> Iterator[None]:
 
 
 def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None:
-    """What is wrong with a file on disk, by its checksum or else by its check."""
+    """What is wrong with a file on disk, according to its checksum or else its check."""
     wrong = problem(path, spec)
     if wrong is None and not spec.hashed and spec.name in checks:
         try:
@@ -131,7 +132,7 @@ def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None
 
 
 def lacking(folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]) -> list[FileSpec]:
-    """Files missing or wrong; nothing where only optional ones are missing."""
+    """The files that are missing or wrong; none if only optional ones are missing."""
     faults = [(spec, fault(folder / spec.name, spec, checks)) for spec in files]
     if not any(spec.matters(wrong) for spec, wrong in faults):
         return []
@@ -140,7 +141,7 @@ def lacking(folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]
 
 @contextlib.contextmanager
 def locked(folder: Path, watch: Watch) -> Iterator[None]:
-    """One run at a time for each folder; another one waits. Raises OSError if not writable."""
+    """Lets one run at a time fill a folder; others wait. Raises OSError if it is not writable."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
@@ -171,7 +172,7 @@ def fetch_all(
             if not spec.optional:
                 raise
             continue
-        sources = [offers[-1].source, *sources]  # what had one file is asked first for the next
+        sources = [offers[-1].source, *sources]  # whichever had this file is asked first next time
     folder.mkdir(exist_ok=True)
     done = [offer.present(folder / offer.spec.name) for offer in offers]
     total = sum(offer.size for offer in offers)
@@ -192,9 +193,9 @@ def fetch_all(
 
 
 class Offer:
-    """A file and the first source that has it; take goes on to the next while they fail.
+    """A file and the first source that has it. While sources fail, take goes on to the next.
 
-    Both raise SourceError, which tells of every source, when none is left.
+    When none is left, both raise a SourceError that tells about every source.
     """
 
     def __init__(self, client: Client, spec: FileSpec, sources: Sequence[str]) -> None:
@@ -221,16 +222,16 @@ class Offer:
             self.left = [source for source in self.left if address.origin(source) != host]
 
     def present(self, target: Path) -> int:
-        """Bytes that are here already."""
+        """How many bytes are here already."""
         length, validator = self.remote.length, self.remote.validator
         if length is not None and self.spec.size_problem(length):
-            return 0  # another file; a source that is asked later may have what was begun
+            return 0  # a wrong file; a later source may have the one that was begun
         ranges = self.remote.ranges
         return partfile.keep(target, length if ranges else None, validator if ranges else None)
 
     @property
     def size(self) -> int:
-        """Bytes, as the server says or as is known."""
+        """In bytes, as the server says or as is known."""
         known = self.spec.versions[0].size if self.spec.versions else 0
         return known if self.remote.length is None else self.remote.length
 
@@ -246,9 +247,9 @@ class Offer:
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Raises DiskError where that many bytes more cannot be written."""
+    """Raises DiskError if that many more bytes cannot be written."""
     if not os.access(folder, os.W_OK):
-        raise DiskError(f"{folder} may not be written to")
+        raise DiskError(f"{folder} is not writable")
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise DiskError(f"{size:,} bytes are to come and {folder} has room for {free:,}")
+        raise DiskError(f"{size:,} bytes are missing and {folder} has room for {free:,}")

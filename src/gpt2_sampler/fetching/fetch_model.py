@@ -1,6 +1,6 @@
-"""A GPT-2's name -> its folder under models, whole and checked.
+"""A GPT-2's name -> its folder under models, complete and checked.
 
-Knows what belongs to a model, not how a file comes over the network.
+Knows what belongs to a model, but not how a file is fetched.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def download(
     network: Network = NETWORK,
     watch: Watch = SILENT,
 ) -> Path:
-    """Brings a model to models/NAME -> its folder, or that of an alias which is whole already.
+    """Fetches a model to models/NAME -> its folder, or that of an alias which is already complete.
 
-    hf:OWNER/NAME comes from a Hugging Face hub to models/OWNER/NAME. Another name that OpenAI
-    did not release is looked for where base_urls or the environment say.
-    Raises UsageError for a name or address that cannot be, DownloadError for the rest.
+    hf:OWNER/NAME is fetched from a Hugging Face hub to models/OWNER/NAME. Any other name that is
+    not OpenAI's is looked for where base_urls or the environment say. Raises UsageError for an
+    impossible name or address, DownloadError for everything else.
     """
     if name.startswith(HUB):
         return download_from_hub(name, models_dir, base_urls, network, watch)
@@ -80,11 +80,11 @@ def download_from_hub(
 def import_files(
     name: str, origin: str, models_dir: str | None = None, watch: Watch = SILENT
 ) -> Path:
-    """The same with files that were fetched by hand into the folder origin."""
+    """The same, with files that were downloaded by hand into the folder origin."""
     name = folder_name(name, own=True)
     source, folder = user_path(origin), models_folder(models_dir) / name
     if not source.is_dir():
-        raise UsageError(f"{source} is no folder to take files from")
+        raise UsageError(f"{source} is not a folder to take files from")
     if whole := whole_folder(name, folder.parent, watch):
         return whole
     with filling(folder):
@@ -94,15 +94,16 @@ def import_files(
 
 @contextlib.contextmanager
 def filling(folder: Path) -> Iterator[None]:
-    """Around what brings the files. Raises DiskError where they cannot be written, CheckpointError
-    where files that are right one by one are no model together."""
+    """Around whatever brings the files. Raises DiskError if they cannot be written, CheckpointError
+    if they do not make a model together."""
     with written(folder):
         yield
     open_checkpoint(folder)
 
 
 def folder_name(name: str, own: bool) -> str:
-    """The name as folders have it. Raises UsageError for one that is not known, unless own."""
+    """The name of the model's folder. Raises UsageError for a model that is not known, unless it is
+    somebody's own."""
     if canonical(name):
         return name.upper()
     if own and re.fullmatch(r"\w[\w.-]*", name):
@@ -118,11 +119,11 @@ def unknown(name: str) -> str:
     near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]}?)" if near else ""
     known = ", ".join(" = ".join(model.names) for model in RELEASED.values())
-    return f"{shown(name)!r} is no released model{hint}; there are {known}"
+    return f"{shown(name)!r} is not a released model{hint}; there are {known}"
 
 
 def base_urls_of(asked: Sequence[str]) -> list[str]:
-    """Each value, and the environment variable, may hold several, with commas between them."""
+    """The base URLs. Each value, and the environment variable, may have several with commas."""
     texts = asked or [os.environ.get(BASE_URL_VARIABLE) or released.BASE_URL]
     bases = [url.strip(" ,") for text in texts for url in re.split(r",(?=\s*\w+://)", text)]
     for url in bases:
@@ -136,7 +137,7 @@ def base_urls_of(asked: Sequence[str]) -> list[str]:
 
 
 def whole_folder(name: str, models: Path, watch: Watch) -> Path | None:
-    """The folder of this name or an alias that has every file right, if there is one."""
+    """The folder of this name, or of an alias, in which every file is right, if there is one."""
     for alias in dict.fromkeys((name, *aliases(name))):
         folder = models / alias
         if not any(faults(folder, files_of(name)).values()):
@@ -146,7 +147,7 @@ def whole_folder(name: str, models: Path, watch: Watch) -> Path | None:
 
 
 def faults(folder: Path, files: Sequence[FileSpec]) -> dict[str, str | None]:
-    """What is wrong with each file on disk, None if nothing; every byte is read."""
+    """What is wrong with each file on disk, None if nothing. Reads every byte."""
     found = [(spec, fault(folder / spec.name, spec, CHECKS)) for spec in files]
     return {spec.name: wrong for spec, wrong in found if wrong is None or spec.matters(wrong)}
 
@@ -177,10 +178,10 @@ def overview(models_dir: str | None = None) -> Iterator[Overview]:
 
 
 def check_weights(path: Path) -> None:
-    """Compares the checksum of every tensor, which the index beside the weights has."""
+    """Compares every tensor with its checksum in the index beside the weights."""
     try:
         entries = read_index(path.with_name(released.INDEX_FILE))
-    except CheckpointError:  # the index has a check of its own
+    except CheckpointError:  # the index has its own check
         return
     data = map_bytes(path)
     for name, entry in entries.items():

@@ -1,4 +1,4 @@
-"""What is known of a file -> what is wrong with the one on disk.
+"""What is known about a file -> what is wrong with the one on disk.
 
 Knows neither models nor networks.
 """
@@ -15,7 +15,7 @@ MISSING = "missing"
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """One right content of a file: its size in bytes and, where known, its SHA-256."""
+    """One valid content of a file: its size in bytes and, if known, its SHA-256."""
 
     size: int
     sha256: str | None = None
@@ -23,9 +23,9 @@ class Version:
 
 @dataclasses.dataclass(frozen=True)
 class FileSpec:
-    """A file by name, relative to its folder, and its right contents; none listed: not known.
+    """A file's name, relative to its folder, and its valid contents; none if they are not known.
 
-    An optional file is fetched where it is found and not missed where it is not.
+    An optional file is fetched if a source has it, and may be missing.
     """
 
     name: str
@@ -34,11 +34,11 @@ class FileSpec:
 
     @property
     def hashed(self) -> bool:
-        """Whether a SHA-256 settles the content."""
+        """Whether its SHA-256 is known."""
         return bool(self.versions) and all(version.sha256 for version in self.versions)
 
     def matters(self, wrong: str | None) -> bool:
-        """Whether it does what problem found wrong: an optional file may be missing."""
+        """Whether what problem() found is a fault: an optional file may be missing."""
         return wrong is not None and not (self.optional and wrong == MISSING)
 
     def size_problem(self, size: int) -> str | None:
@@ -56,7 +56,7 @@ class FileSpec:
 def problem(path: Path, spec: FileSpec, *, contents: bool = True) -> str | None:
     """What is wrong with the file at path: MISSING, its size, its SHA-256; None if nothing.
 
-    Without contents only the size is looked at. Raises OSError where it cannot be read.
+    Without contents only the size is checked. Raises OSError if the file cannot be read.
     """
     if not path.is_file():
         return MISSING

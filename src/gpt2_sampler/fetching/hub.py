@@ -1,6 +1,6 @@
-"""hf:OWNER/NAME[@REVISION] -> the files that a Hugging Face hub has under it, and where from.
+"""hf:OWNER/NAME[@REVISION] -> the model's files on a Hugging Face hub, and where to fetch them.
 
-Knows the hub's interface, not how files are fetched or what is in them.
+Knows the hub's interface, but not how files are fetched or what is in them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gpt2_sampler.weights.huggingface import CONFIG_NAME, INDEX_END, WEIGHTS_NAM
 ENDPOINT = "https://huggingface.co"
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-MOST = 16 << 20  # bytes of an answer; a model with thousands of files has one
+MOST = 16 << 20  # bytes of an answer, which would be one about thousands of files
 USEFUL = (*VOCABULARY_FILES, GENERATION_NAME)
 REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
 """A branch, a tag, a commit, or refs/pr/1."""
@@ -32,7 +32,7 @@ REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What to fetch into models/FOLDER, from SOURCE/NAME; network has the token for the hub."""
+    """What to fetch into models/FOLDER from SOURCE/NAME. network has the token for the hub."""
 
     folder: str
     files: Sequence[FileSpec]
@@ -46,10 +46,10 @@ def plan(
     network: Network,
     notice: Callable[[str], object] = lambda line: None,
 ) -> Plan:
-    """Asks the hub, the first of the base URLs that answers, what there is.
+    """Asks the first of the base URLs that answers for the model's files.
 
-    Without base URLs it is that of the environment, or Hugging Face's. Raises UsageError for a
-    name that cannot be, DownloadError where there is no such model or none that can be opened.
+    Without base URLs, asks the hub that the environment names, or Hugging Face's. Raises UsageError
+    for an impossible name, DownloadError if there is no such model or none that can be read here.
     """
     matched = re.fullmatch(rf"{HUB}(\w[\w.-]*/\w[\w.-]*)(?:@({REVISION}))?", name)
     if not matched:
@@ -89,23 +89,23 @@ def endpoint() -> str:
         origin(address)
     except ValueError:
         raise UsageError(
-            f"{ENDPOINT_VARIABLE} is {shown(address)!r}, not the address of a hub as {ENDPOINT}"
+            f"{ENDPOINT_VARIABLE} is {shown(address)!r}, not the address of a hub like {ENDPOINT}"
         ) from None
     return address
 
 
 def access_token() -> str | None:
-    """Raises UsageError for what cannot be one, without showing it."""
+    """The token, if there is one. Raises UsageError, without showing it, if it cannot be one."""
     for variable in TOKEN_VARIABLES:
         if token := os.environ.get(variable, "").strip():
             if not re.fullmatch(r"[!-~]+", token):
-                raise UsageError(f"{variable} holds more than letters, digits and signs")
+                raise UsageError(f"{variable} contains more than letters, digits and punctuation")
             return token
     return None
 
 
 def way_in(bases: Sequence[str], hub: str, token: str | None) -> str:
-    """What may help where the hub wants to know who asks."""
+    """What may help if the hub wants to know who is asking."""
     if token is None:
         return f"or for one that is private or gated set {TOKEN_VARIABLES[0]}"
     if origin(hub) not in map(origin, bases):
@@ -131,14 +131,14 @@ def ask(client: Client, listing: str) -> Mapping[str, Any]:
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
-        raise SourceError(f"{shown(listing)} answers no JSON") from None
+        raise SourceError(f"{shown(listing)} does not answer in JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get("siblings"), list):
         raise SourceError(f"{shown(listing)} does not answer as a hub does")
     return answer
 
 
 def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
-    """Those that sampling needs. Raises DownloadError where one is not there."""
+    """The files that sampling needs. Raises DownloadError if one is missing."""
     config = answer.get("config")
     kind = config.get("model_type", "gpt2") if isinstance(config, dict) else "gpt2"
     if kind != "gpt2":
@@ -159,7 +159,7 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
 
 
 def weights_of(names: Iterable[str]) -> list[str]:
-    """Those of the first kind there is: one file, or an index and its shards."""
+    """The files of the first kind of weights there is: one file, or an index and its shards."""
     for whole in WEIGHTS_NAMES:
         if whole in names:
             return [whole]
@@ -171,7 +171,7 @@ def weights_of(names: Iterable[str]) -> list[str]:
 
 
 def versions(entry: Mapping[str, Any]) -> tuple[Version, ...]:
-    """The size, and the SHA-256 that a hub has for large files."""
+    """The file's size and, for large files, the SHA-256 that the hub has."""
     large, size = entry.get("lfs"), entry.get("size")
     sha256 = large.get("sha256") if isinstance(large, dict) else None
     if isinstance(large, dict) and isinstance(sha256, str):

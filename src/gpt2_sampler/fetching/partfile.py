@@ -1,6 +1,6 @@
-"""A file on its way -> FILE.part beside a journal of what is missing, to go on after any end.
+"""A partly fetched file -> FILE.part and a journal of what is missing, to resume from at any time.
 
-Knows nothing of where the bytes come from.
+Does not know where the bytes come from.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pathlib import Path
 
 @dataclasses.dataclass
 class Span:
-    """Bytes at to end are missing; at moves on only when what lies before it is written."""
+    """The bytes from at to end are missing. at moves on only when bytes have been written."""
 
     at: int
     end: int
 
 
 class PartFile:
-    """The bytes of one content so far, whatever their order.
+    """The bytes of a file that have come so far, in whatever order.
 
-    length is the content's, in bytes; validator changes with the content (an ETag). An earlier
-    run's bytes are kept if both are the same, else it starts anew. spans are at most piece bytes.
+    length is the whole file's, in bytes; validator changes with its content, like an ETag. The
+    bytes of an earlier run are kept if both are the same. spans are at most piece bytes long.
     """
 
     def __init__(self, target: Path, length: int, validator: str, piece: int) -> None:
@@ -43,7 +43,7 @@ class PartFile:
         self.save()
 
     def left_over(self) -> list[tuple[int, int]] | None:
-        """What an earlier run still missed of this content; None if it left nothing of use."""
+        """What an earlier run had yet to fetch; None if it left nothing that can be used."""
         journal = read_journal(self.target)
         if journal is None or (journal["length"], journal["validator"]) != (
             self.length,
@@ -54,16 +54,17 @@ class PartFile:
 
     @property
     def missing(self) -> int:
-        """Bytes."""
+        """In bytes."""
         return sum(span.end - span.at for span in self.spans)
 
     @property
     def frontier(self) -> int:
-        """Every byte before this one is there."""
+        """All bytes before this one have come."""
         return next((span.at for span in self.spans if span.at < span.end), self.length)
 
     def save(self) -> None:
-        """Writes the journal. Never says more than is written; what it does not know is lost."""
+        """Writes the journal. It never claims bytes that are not written; what it misses is fetched
+        again."""
         missing = [(span.at, span.end) for span in self.spans if span.at < span.end]
         journal = {"length": self.length, "validator": self.validator, "missing": missing}
         new = self.journal.with_name(f"{self.journal.name}.new")
@@ -79,7 +80,7 @@ def names(target: Path) -> tuple[Path, Path]:
 def finish(target: Path) -> None:
     """Gives the part its final name."""
     part, journal = names(target)
-    journal.unlink(missing_ok=True)  # first: killed in between, nothing odd is left for ever
+    journal.unlink(missing_ok=True)  # first, so that a kill in between leaves no journal behind
     part.replace(target)
 
 
@@ -90,8 +91,8 @@ def discard(target: Path) -> None:
 
 
 def keep(target: Path, length: int | None, validator: str | None) -> int:
-    """Bytes that an earlier run left of this content. What it left of another one is removed, so
-    that it takes no room; all of it where either is None."""
+    """How many bytes an earlier run has left of this content. Removes what it has left of any
+    other, so that it takes no room, and everything if length or validator is None."""
     journal = read_journal(target)
     if journal is None or (journal["length"], journal["validator"]) != (length, validator):
         discard(target)
@@ -100,7 +101,7 @@ def keep(target: Path, length: int | None, validator: str | None) -> int:
 
 
 def read_journal(target: Path) -> dict | None:
-    """None where there is none, or none that can be trusted."""
+    """None if there is none, or none that can be trusted."""
     part, journal = names(target)
     try:
         fields = json.loads(journal.read_text(encoding="utf-8"))

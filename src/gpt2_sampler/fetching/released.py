@@ -60,7 +60,7 @@ FILES_117M = (
 
 
 def unhashed(name: str) -> tuple[FileSpec, ...]:
-    """Files whose checksums nobody published; the data file is 4 bytes a parameter."""
+    """Files whose checksums nobody has published; the data file has 4 bytes for each parameter."""
     size = 4 * HParams(**RELEASED[name].shape).n_parameters
     return (
         FileSpec(STATE_FILE),
@@ -78,7 +78,7 @@ FILES: dict[str, tuple[FileSpec, ...]] = {
 """By the main name of a model."""
 
 OTHER_FILES = tuple(FileSpec(spec.name, optional=spec.optional) for spec in FILES_117M)
-"""Of a model that OpenAI did not release: the same files, whose contents nobody knows before."""
+"""The files of a model that OpenAI did not release: the same names, with unknown contents."""
 
 
 def files_of(name: str) -> Sequence[FileSpec]:
@@ -87,5 +87,5 @@ def files_of(name: str) -> Sequence[FileSpec]:
 
 
 def download_size(name: str) -> int:
-    """Bytes of a model's files whose size is known: all but a few kilobytes."""
+    """The bytes of a model's files whose size is known, which are all but a few kilobytes."""
     return sum(file.versions[0].size for file in files_of(name) if file.versions)

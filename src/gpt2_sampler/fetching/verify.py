@@ -1,6 +1,6 @@
 """A model's folder -> what is wrong with each of its files.
 
-Of a released model every byte is known; of another, only what its files tell of each other.
+Every byte of a released model is known; of any other, only what its files say about each other.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ UNCHECKED = "whole; its format has no checksum"
 
 
 def verify(path: Path, models_dir: str | None = None) -> dict[Path, tuple[bool, str]]:
-    """Reads every byte of the model at a path -> for each file whether it is right, and what there
-    is to say of it."""
+    """Reads every byte of the model at a path -> whether each file is right, and a remark on it."""
     if canonical(path.name):
         found = faults(path, files_of(path.name))
         return {path / name: (not wrong, wrong or RIGHT) for name, wrong in found.items()}
@@ -35,7 +34,7 @@ def verify(path: Path, models_dir: str | None = None) -> dict[Path, tuple[bool, 
 
 
 def examine(path: Path, models_dir: str | None) -> dict[Path, tuple[bool, str]]:
-    """A folder of weights of any kind, or one checkpoint, and its vocabulary."""
+    """The same for a folder of weights of any kind, or one checkpoint, and its vocabulary."""
     folder = path if path.is_dir() else path.parent
     told = {file: (True, RIGHT) for file in map(folder.joinpath, BESIDE) if file.is_file()}
     try:

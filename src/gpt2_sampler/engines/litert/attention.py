@@ -1,8 +1,8 @@
-"""Queries, keys and values of tokens of any rows -> what they attend to, with a cache by row.
+"""Queries, keys and values of tokens of any rows -> the output of attention, with a cache per row.
 
-Two ways to the same numbers: Kernel, compiled from attention.c where a C compiler was at hand when
-the package was installed, and Plain, in NumPy. Knows no model and no LiteRT. Axis letters as in
-tensorflow/model.py; N tokens are read in a call.
+There are two implementations with the same results: Kernel, compiled from attention.c if there was
+a C compiler when the package was installed, and Plain, in NumPy. Knows no model and no LiteRT.
+Axis letters as in tensorflow/model.py; a call reads N tokens.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Numbers = npt.NDArray[np.int32]
 LANES, CHUNK, QUERIES, HEAD_MAX = 16, 64, 8, 512
 """As in attention.c."""
 WORTH_A_THREAD = 4096
-"""Vectors to be looked at in a call: fewer are done sooner than a second thread wakes up."""
+"""Cached vectors that a call has to look at; fewer are done before a second thread has woken up."""
 INT8_TOP, TINY = np.float32(127), np.float32(1e-30)
 
 PRIVATE: dict[str, int] = (
     {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 )
-"""Memory that no child process shares; Windows has no other."""
+"""Memory that is not shared with child processes; on Windows it never is."""
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 class Attention(abc.ABC):
     """The caches of L layers for B rows of C slots, and the attention over them.
 
-    begin says whose tokens come next, then attend is called for each layer. What slots hold that
-    were never written does not matter.
+    begin says which tokens come next; then attend is called for each layer. The content of slots
+    that were never written does not matter.
     """
 
     @abc.abstractmethod
@@ -51,18 +51,18 @@ class Attention(abc.ABC):
 
     @abc.abstractmethod
     def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
-        """qkv [N, 3 E], its queries scaled already -> out [N, E]. Both are contiguous."""
+        """qkv [N, 3 E], with scaled queries -> out [N, E]. Both are contiguous."""
 
     @abc.abstractmethod
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
-        """Makes the first slots of a row those of other rows."""
+        """Copies the first slots of one row, as many as there are tokens, to other rows."""
 
 
 def new_attention(
     layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool, threads: int
 ) -> Attention:
-    """The fastest there is here. In int8 each vector of the cache has a scale of its own.
-    Raises MemoryError."""
+    """The fastest one available. In int8 each vector of the cache has a scale of its own. Raises
+    MemoryError."""
     kernel = find_kernel() if head_size <= HEAD_MAX else None
     if kernel is None:
         return Plain(layers, rows, slots, heads, head_size, int8)
@@ -70,8 +70,8 @@ def new_attention(
 
 
 class Plain(Attention):
-    """Matrix products by row over a cache in float32 [L, B, 2, H, C, K]. In int8 it holds the
-    numbers that the kernel's cache stands for."""
+    """Matrix products, row by row, over a float32 cache [L, B, 2, H, C, K]. For int8 it holds the
+    rounded numbers that the kernel's cache represents."""
 
     def __init__(
         self, layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool
@@ -108,13 +108,14 @@ class Plain(Attention):
 
 
 def rounded(vectors: Floats) -> Floats:  # [..., K] -> [..., K]
-    """The nearest numbers that int8 can say, the largest of each vector being 127 of its steps."""
+    """The nearest numbers that int8 can represent, the largest of each vector being 127 steps."""
     top = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), TINY)
     return np.rint(vectors * (INT8_TOP / top)) * (top / INT8_TOP)
 
 
 def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
-    """Where each run of at most so many tokens of one row at consecutive positions begins, and N"""
+    """Where each run of tokens of one row at consecutive positions begins, and N at the end. A run
+    has at most so many tokens."""
     goes_on = (rows[1:] == rows[:-1]) & (positions[1:] == positions[:-1] + 1)
     begins = np.flatnonzero(np.r_[True, ~goes_on])
     ends = np.r_[begins[1:], len(rows)]
@@ -123,8 +124,8 @@ def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
 
 
 def untouched(shape: Sequence[int], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Zeros that the system gives page by page when they are touched, and takes back when they are
-    dropped. np.zeros may take memory that was used before, and touches all of it."""
+    """Zeros that the system provides page by page when they are touched, and takes back when they
+    are dropped. np.zeros may reuse memory, and then touches all of it."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         room = mmap.mmap(-1, max(1, size), **PRIVATE)
@@ -145,9 +146,9 @@ class Call(ctypes.Structure):
 
 
 class Kernel(Attention):
-    """attention.c, which says how the caches lie in memory.
+    """Runs attention.c, which describes how the caches are laid out in memory.
 
-    Their room costs nothing until it is used, and is never moved.
+    Their memory costs nothing until it is used, and is never moved.
     """
 
     def __init__(
@@ -208,7 +209,7 @@ class Kernel(Attention):
 
 
 def find_kernel() -> ctypes.CDLL | None:
-    """The compiled attention.c, if the installation has one that loads."""
+    """The compiled attention.c, if the installation has one that can be loaded."""
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_attention{suffix}")
         if path.exists():
@@ -220,5 +221,5 @@ def find_kernel() -> ctypes.CDLL | None:
             library.attention.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
             library.attention.restype = None
             return library
-    log.debug("attention runs in NumPy: no C compiler was at hand when this was installed")
+    log.debug("attention runs in NumPy: there was no C compiler when this was installed")
     return None

@@ -1,4 +1,4 @@
-"""A checkpoint -> an engine that runs it on a CPU: LiteRT's kernels and our attention in turn.
+"""A checkpoint -> an engine that runs it on a CPU, alternating LiteRT's kernels and our attention.
 
 Never imports TensorFlow.
 """
@@ -18,11 +18,11 @@ from gpt2_sampler.errors import OutOfMemory
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
 
 PIECE = 128
-"""Tokens that are read at once at most. For 117M more are no faster, and take 0.2 MB each."""
+"""Tokens to read at once, at most. For 117M more would not be faster, and take 0.2 MB each."""
 
 
 class LiteRTEngine(Engine):
-    """precision is "float32" or "int8", which is that of the weights and of the cache."""
+    """precision, "float32" or "int8", is that of the weights and of the cache."""
 
     def __init__(self, model: Path | Checkpoint, precision: str, threads: int) -> None:
         checkpoint = open_checkpoint(model)
@@ -37,7 +37,7 @@ class LiteRTEngine(Engine):
     def reserve(self, rows: int) -> None:
         h = self.hparams
         self.rows = 0
-        self.attention: Attention | None = None  # what it held makes room first
+        self.attention: Attention | None = None  # frees the old cache first
         try:
             self.attention = new_attention(
                 h.n_layer, rows, h.n_ctx, h.n_head, h.head_size, self.int8, self.threads

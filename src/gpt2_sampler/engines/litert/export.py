@@ -1,8 +1,8 @@
 """A checkpoint -> its LiteRT file in the user's cache, made once for each precision and kept.
 
-Knows where the file lies and whether it is whole and current, not what is in it. Only a file of the
-cache is ever loaded, since only this user writes there: LiteRT trusts what it loads, and a model's
-folder may come from anywhere.
+Knows where the file is and whether it is complete and current, but not what is in it. Only files in
+the cache are ever loaded, where only this user can write: LiteRT trusts what it loads, and a
+model's folder may come from anywhere.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.tensor_bundle import crc32c
 
 EXPORT_VERSION = 3
-"""Goes up whenever the same weights would give another file: test_export.py pins one."""
+"""To be raised whenever the same weights give a different file, which test_export.py notices."""
 FOLDER = "litert"
-LENGTH_SIZE, CRC_SIZE = 8, 4  # bytes, at the file's end: of the notes before them, of all of it
+LENGTH_SIZE, CRC_SIZE = 8, 4  # bytes at the end: the notes' length, the whole file's checksum
 MAX_NOTES = 1 << 20  # bytes
 NOTICEABLE = 1 << 27
-"""Bytes of weights: fewer are written before a line about it could be read."""
+"""Bytes of weights; fewer are written before anybody could read a message about it."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """A file that LiteRT can load, and arrays of it that are read otherwise, mapped by name."""
+    """A file that LiteRT can load, and by name the arrays in it that are read without LiteRT."""
 
     path: Path
     arrays: dict[str, np.ndarray]
 
 
 def exported(checkpoint: Checkpoint, precision: str) -> Exported:
-    """The file of a checkpoint, made now if there is none that is current and whole.
+    """The file of a checkpoint, made now unless there is one that is current and complete.
 
-    Raises EngineError where it cannot be written.
+    Raises EngineError if it cannot be written.
     """
     key = f"{EXPORT_VERSION} {precision} {checkpoint.fingerprint}"
     path = cache_folder() / f"{checkpoint.fingerprint[:16]}-{precision}.tflite"
@@ -72,7 +72,7 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
 
 
 def discard(checkpoint: Checkpoint) -> None:
-    """Removes what was made of a checkpoint."""
+    """Removes the files of a checkpoint."""
     for path in cache_folder().glob(f"{checkpoint.fingerprint[:16]}-*"):
         path.unlink(missing_ok=True)
 
@@ -85,7 +85,7 @@ def read(path: Path, key: str) -> Exported | None:
     """The file, if it was made for this key and is undamaged."""
     try:
         data = np.memmap(path, np.uint8, mode="r")
-    except (OSError, ValueError):  # not there, empty
+    except (OSError, ValueError):  # missing, or empty
         return None
     notes = notes_of(data)
     if notes is None or notes["key"] != key:
@@ -93,7 +93,7 @@ def read(path: Path, key: str) -> Exported | None:
     if crc32c(data[:-CRC_SIZE]) != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
         log.warning("%s is damaged; it is made again", path)
         return None
-    if hasattr(mmap, "MADV_DONTNEED"):  # what was read for the checksum leaves the memory again
+    if hasattr(mmap, "MADV_DONTNEED"):  # drops the pages that the checksum needed
         data._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
     arrays = {
         name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
@@ -105,7 +105,7 @@ def read(path: Path, key: str) -> Exported | None:
 
 
 def notes_of(data: np.ndarray) -> dict[str, Any] | None:
-    """What is written at a file's end: its key, the folder of its model, where its arrays are."""
+    """The notes at a file's end: its key, the folder of its model, where its arrays are."""
     end = len(data) - CRC_SIZE - LENGTH_SIZE
     size = int.from_bytes(data[end : end + LENGTH_SIZE].tobytes(), "little") if end > 0 else 0
     if not 0 < size <= min(end, MAX_NOTES):
@@ -118,7 +118,8 @@ def notes_of(data: np.ndarray) -> dict[str, Any] | None:
 
 
 def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
-    """Under a temporary name first, which belongs to whoever holds the lock. Raises OSError."""
+    """Writes the file, under a temporary name until it is complete. The caller holds the lock.
+    Raises OSError."""
     from gpt2_sampler.engines.litert.graph import build
 
     size = 4 * sum(map(math.prod, checkpoint.hparams.variable_shapes().values()))
@@ -147,8 +148,8 @@ def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what no run will load again: files of models that are gone, what killed runs left,
-    and what earlier versions put into the model's own folder."""
+    """Removes what no run will load again: files of models that are gone, what killed runs have
+    left, and what earlier versions have put into the model's own folder."""
     for path in [*cache_folder().glob("*.tflite"), *cache_folder().glob("*.part")]:
         lock = filelock.FileLock(f"{path.with_suffix('.tflite')}.lock")
         try:

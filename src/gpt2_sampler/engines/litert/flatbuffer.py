@@ -1,8 +1,8 @@
 """Operations and weights -> a LiteRT model file. Knows LiteRT's schema, nothing of GPT-2.
 
-Writing the file directly takes a second where TensorFlow's converter takes most of a minute and
-several copies of the weights. The weights lie behind the FlatBuffer, which refers to them by
-offset, so that they are streamed to disk and may be larger than a FlatBuffer's 2 GB.
+Writing the file directly takes a second; TensorFlow's converter takes most of a minute, and several
+copies of the weights. The weights follow the FlatBuffer, which refers to them by offset, so that
+they can be streamed to disk and exceed the 2 GB of a FlatBuffer.
 
 Format: tensorflow/compiler/mlir/lite/schema/schema.fbs.
 """
@@ -25,10 +25,10 @@ TYPES = {
     "int32": schema.TensorType.INT32,
     "int8": schema.TensorType.INT8,
 }
-ALIGNMENT = 64  # bytes: a cache line, more than any vector instruction asks for
-INLINE = 1024  # bytes: smaller constants lie in the FlatBuffer itself
+ALIGNMENT = 64  # bytes: a cache line, and enough for any vector instruction
+INLINE = 1024  # bytes; smaller constants are stored in the FlatBuffer itself
 DYNAMIC = -1
-"""A dimension that is known when the model runs."""
+"""A dimension that becomes known when the model runs."""
 
 Shape = Sequence[int]
 Array = np.ndarray
@@ -44,10 +44,10 @@ class Place:
 
 
 class File:
-    """A model in the making.
+    """A model that is being built.
 
-    places are arrays that readers of the file look for by name; offsets says where they are once
-    the file is written.
+    places are arrays that readers of the file look up by name; offset says where one is, once the
+    file is written.
     """
 
     def __init__(self) -> None:
@@ -62,11 +62,11 @@ class File:
         self.places: dict[str, Place] = {}
 
     def keep(self, array: Array) -> Place:
-        """Room for an array behind the FlatBuffer."""
+        """Reserves a place for an array after the FlatBuffer."""
         return self.keep_later(array.shape, array.dtype.name, lambda: array)
 
     def keep_later(self, shape: Shape, dtype: str, make: Callable[[], Array]) -> Place:
-        """The same for one that is made when the file is written."""
+        """The same for an array that is made only when the file is written."""
         buffer = schema.BufferT()
         buffer.size = math.prod(shape) * np.dtype(dtype).itemsize
         self.weights.append((buffer, make))
@@ -77,14 +77,14 @@ class File:
         self.places[name] = self.keep(array)
 
     def inline(self, array: Array) -> int:
-        """A buffer within the FlatBuffer, for what is small."""
+        """A buffer inside the FlatBuffer, for a small array."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return len(self.model.buffers) - 1
 
     def offset(self, place: Place) -> int:
-        """Bytes from the beginning of the written file."""
+        """In bytes from the beginning of the written file."""
         return int(self.model.buffers[place.buffer].offset)
 
     def code(self, op: int, version: int) -> int:
@@ -120,9 +120,9 @@ def aligned(at: int) -> int:
 
 
 class Graph:
-    """One of the file's functions, by the name under which it can be called.
+    """One of the file's functions, with the name under which it can be called.
 
-    Methods named for an operation add it and give the tensor that it makes, a number.
+    A method named after an operation adds it and returns the number of the tensor that it makes.
     """
 
     def __init__(self, file: File, name: str) -> None:
@@ -151,7 +151,7 @@ class Graph:
         name: str = "",
         scales: Array | None = None,
     ) -> int:
-        """With scales it is int8: one for all its numbers, or one for each of its first axis."""
+        """With scales it is int8: one scale for all its numbers, or one for each along axis 0."""
         tensor = schema.TensorT()
         tensor.name = name or f"t{len(self.shapes)}"
         tensor.type = TYPES[dtype if scales is None else "int8"]
@@ -237,7 +237,7 @@ class Graph:
         return self.unary(Op.GELU, x, options)
 
     def mean(self, x: int, axis: int) -> int:
-        """Over one axis, which stays with size 1."""
+        """Over one axis, which is kept with size 1."""
         options = schema.ReducerOptionsT()
         options.keepDims = True
         shape = list(self.shapes[x])
@@ -246,7 +246,7 @@ class Graph:
         return self.add_op(Op.MEAN, [x, axes], [shape], options)[0]
 
     def dense(self, x: int, weight: int, bias: int) -> int:  # [N, I], [O, I], [O] -> [N, O]
-        """With int8 weights x is quantised on the fly, each row by its own range."""
+        """If the weights are int8, x is quantised on the fly, each row by its own range."""
         options = schema.FullyConnectedOptionsT()
         options.asymmetricQuantizeInputs = True
         shape = (self.shapes[x][0], self.shapes[weight][0])

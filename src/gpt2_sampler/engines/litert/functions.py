@@ -1,8 +1,7 @@
-"""An exported file -> its functions, run one after another on N tokens, in place.
+"""An exported file -> its functions, run on N tokens in place.
 
-All that is known of LiteRT's interpreter is here. A signature runner copies every input and output;
-the calls below do not, and belong to the interpreter's private handle. A test says so when a new
-version moves them.
+Everything that knows LiteRT's interpreter is here. Its signature runners copy every input and
+output, so the calls below go to its private handle; a test fails if a new version moves them.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ Floats = npt.NDArray[np.float32]
 
 
 class Function:
-    """One function of the file; names of its inputs and outputs -> their memory, [N, width], which
-    stays where it is until N changes."""
+    """One function of the file. memory has its inputs and outputs by name, [N, width], which stay
+    where they are until N changes."""
 
     def __init__(self, interpreter: Interpreter, name: str) -> None:
         runner = interpreter.get_signature_runner(name)
@@ -42,7 +41,7 @@ class Function:
         self.memory: dict[str, Floats] = {}
 
     def resize(self, n_tokens: int) -> None:
-        """Raises OutOfMemory; the function then has no size."""
+        """Sets N. After OutOfMemory the function has no size."""
         if n_tokens == self.size:
             return
         self.size, self.memory = 0, {}
@@ -64,7 +63,7 @@ class Function:
             raise EngineError(f"LiteRT fails ({error})") from None
 
     def _map(self, tensor: int) -> Floats:
-        """LiteRT does not run while an array that it gave is kept: the memory is kept without."""
+        """LiteRT refuses to run while one of its arrays is in use, so only the memory is kept."""
         array = self._handle.tensor(self._interpreter, tensor, self._number)
         return np.asarray(Unowned(array))
 
@@ -87,8 +86,8 @@ def load_functions(path: Path, count: int, threads: int) -> list[Function]:
 
 
 def give_back(path: Path) -> None:
-    """Takes a mapped file out of the process's memory, on Linux. What is read of it after that
-    comes from the system's cache again."""
+    """On Linux, drops a mapped file's pages from the process's memory. If they are read again, they
+    come from the system's cache."""
     if sys.platform != "linux":
         return
     madvise = ctypes.CDLL(None).madvise

@@ -1,16 +1,16 @@
-"""A model's weights -> the transformer between its attentions as a LiteRT model. Knows no files.
+"""A model's weights -> everything but its attention as a LiteRT model. Knows no files.
 
-The mathematics of tensorflow/model.py, written for the kernels that run it on a CPU; a test holds
-every logit of the two together. Axis letters as there; N tokens are read in a call. What differs:
+The mathematics of tensorflow/model.py, written for the kernels that run it on a CPU; a test
+compares every logit of the two. Axis letters as there; a call reads N tokens. What differs:
 
-- Attention, which no set of LiteRT's operations does without reading its cache several times, is
-  not in it: a function ends before each attention, and the next one goes on after it.
-- Whatever is written to the residual stream has its mean taken out, after embedding in the weights
-  (LN(x) = LN(x - mean x)), so that layer norm needs no mean.
+- Attention is left out, because LiteRT's operations would read the cache several times for it. A
+  function ends before each attention, and the next function goes on after it.
+- Whatever is added to the residual stream has mean 0, which is folded into the weights except
+  for the embedding (LN(x) = LN(x - mean x)). So layer norm does not have to compute the mean.
 - Layer norm's bias is folded into the bias of what follows, the scale of attention into the
   query's weights. The norm's gain stays: it evens out the range of values that int8 has to span.
-- The key's bias is left out: it adds the same to all scores of a query.
-- In int8 the columns of the embedding are evened out first, see even_columns.
+- The key's bias is left out, since it adds the same to all scores of a query.
+- In int8 the columns of the embedding are evened out first; see even_columns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gpt2_sampler.engines.litert.flatbuffer import DYNAMIC, Array, File, Graph, 
 from gpt2_sampler.weights.hparams import HParams
 
 INT8_TOP, TINY = 127, 1e-30
-LARGE = 3  # times the usual size of a column
+LARGE = 3  # times the usual size of a column, above which it is scaled down
 EMBEDDINGS = ("wte", "lm_head")
 NORM_BEFORE = {"c_attn": "ln_1", "c_fc": "ln_2"}
 
@@ -45,8 +45,8 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
     fl: x [N, E], attended [N, E] by layer l - 1 -> new_x [N, E], qkv [N, 3 E] of layer l;
     fL: x, attended -> logits [N, V].
 
-    The places of the file, for what is done before f0: "wte" [V, E], in int8 with "wte_scales" [V]
-    and "wte_columns" [E] that its numbers are to be multiplied by, and "wpe" [C, E].
+    The file's places hold what is needed before f0: "wte" [V, E], which in int8 has to be
+    multiplied by "wte_scales" [V] and "wte_columns" [E], and "wpe" [C, E].
     """
     file = File()
     matrices: dict[str, Matrix] = {}
@@ -63,8 +63,8 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-    """A matrix [O, I] in the file. In int8 scales [O] are those of its rows, and the columns of an
-    embedding were divided by columns [I]. bias [O] goes with it."""
+    """A matrix [O, I] in the file, and its bias [O]. In int8 its rows have scales [O], and the
+    columns of an embedding have been divided by columns [I]."""
 
     numbers: Place
     bias: Place
@@ -73,8 +73,8 @@ class Matrix:
 
 
 class Builder:
-    """One function of the file. precision is "float32" or "int8"; matrices are those that the
-    file holds already."""
+    """Builds one function of the file. precision is "float32" or "int8"; matrices are those that
+    are in the file already."""
 
     def __init__(
         self,
@@ -90,12 +90,12 @@ class Builder:
         self.hparams = hparams
         self.int8 = precision == "int8"
         self.matrices = matrices
-        if name:  # else it only stores matrices
+        if name:  # without a name it only stores matrices
             self.graph = Graph(file, name)
 
     def between(self, layer: int) -> None:
-        """From the attention of the layer before, if there is one, to this layer's, or to the
-        logits where there is no such layer."""
+        """From the attention of the previous layer, if there is one, to that of this layer or, if
+        there is no such layer, to the logits."""
         g, h = self.graph, self.hparams
         x = g.input("x", [DYNAMIC, h.n_embd])
         if layer > 0:
@@ -115,7 +115,7 @@ class Builder:
         return self.dense(activation(self.graph, self.dense(x, f"{name}/c_fc")), f"{name}/c_proj")
 
     def norm(self, x: int, name: str) -> int:  # [N, E] -> [N, E]
-        """Layer norm of what has mean 0, without its bias."""
+        """Layer norm of a vector with mean 0, without the bias."""
         g = self.graph
         variance = g.mean(g.multiply(x, x), axis=1)
         epsilon = scalar(g, self.hparams.layer_norm_epsilon)
@@ -134,8 +134,8 @@ class Builder:
         return g.dense(x, weight, g.tensor(bias.shape, buffer=bias.buffer))
 
     def store(self, name: str) -> Matrix:
-        """Puts a matrix and its bias into the file, once: an embedding may serve both ends. Each
-        is read once: in float32 when the file is written, so that none is held meanwhile."""
+        """Puts a matrix and its bias into the file, once, since an embedding may serve both ends.
+        In float32 it is read only when the file is written, so that none stays in memory."""
         if name not in self.matrices:
             file = self.file
             if self.int8:
@@ -158,7 +158,7 @@ class Builder:
         return rows, columns
 
     def folded(self, name: str) -> tuple[Array, Array]:
-        """A matrix [O, I] and its bias [O], with all that can be computed beforehand."""
+        """A matrix [O, I] and its bias [O], with everything that can be computed in advance."""
         if name in EMBEDDINGS:
             matrix = self.weights[name]
             used = name == self.hparams.unembedding
@@ -177,7 +177,7 @@ class Builder:
         return matrix, bias
 
     def query_scale(self, name: str) -> Array:  # [3 E]
-        """The attention's scale for the query, 1 for the key and the value."""
+        """The scale of attention for the query, 1 for the key and the value."""
         layer = int(name.split("/", 1)[0].removeprefix("h"))
         scale = np.ones([3, self.hparams.n_embd], np.float32)
         scale[0] = self.hparams.attention_scale(layer)
@@ -185,7 +185,7 @@ class Builder:
 
 
 class Later:
-    """A matrix and its bias, made together when the matrix is asked for, which is first."""
+    """A matrix and its bias, made together when the matrix, which comes first, is asked for."""
 
     def __init__(self, make: Callable[[], tuple[Array, Array]]) -> None:
         self._make = make
@@ -203,11 +203,11 @@ def scalar(graph: Graph, value: float) -> int:
 
 
 def even_columns(matrix: Array) -> Array:  # [V, E] -> [E]
-    """What to divide an embedding's columns by, so that none is far larger than the others: a row
-    in int8 has one scale, which a few such columns would take from all the rest. What stands
-    beside the matrix, the gain before it or the sum after it, is multiplied by the same.
+    """What to divide an embedding's columns by so that none is far larger than the others. A row
+    in int8 has one scale, which a few such columns would spoil for all the rest. In return the gain
+    before the matrix, or the sum after it, is multiplied by the same.
 
-    1 for columns of usual size: their rows are told more exactly as they are.
+    It is 1 for columns of the usual size, which are more exact without scaling.
     """
     sizes = np.sqrt(np.mean(np.square(matrix, dtype=np.float32), axis=0))
     usual = LARGE * max(float(np.median(sizes)), TINY)
@@ -215,6 +215,6 @@ def even_columns(matrix: Array) -> Array:  # [V, E] -> [E]
 
 
 def quantize(matrix: Array) -> tuple[Array, Array]:
-    """[O, I] -> int8 [O, I], scales [O]: each output's largest weight becomes 127."""
+    """[O, I] -> int8 [O, I], scales [O]; the largest weight of each row becomes 127."""
     scales = np.maximum(np.abs(matrix).max(axis=1), TINY) / INT8_TOP
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales

@@ -29,9 +29,9 @@ GRID = tf.TensorSpec([None, None], tf.int32)
 
 class TensorFlowEngine(Engine):
     """Weights and cache stay on the device. The cache has all C slots from the start, so that no
-    graph is traced again for another length.
+    graph has to be traced again for another length.
 
-    device is "cpu" or "gpu"; raises EngineError where that GPU is not.
+    device is "cpu" or "gpu". Raises EngineError if there is no GPU.
     """
 
     def __init__(self, model: Path | Checkpoint, device: str) -> None:
@@ -45,7 +45,7 @@ class TensorFlowEngine(Engine):
             self.params = {name: tf.constant(array) for name, array in checkpoint.items()}
 
     def reserve(self, rows: int) -> None:
-        if rows == self.rows:  # what the slots hold does not matter until it is written anew
+        if rows == self.rows:  # old content does not matter: slots are written before they are seen
             return
         h = self.hparams
         shape = [rows, h.n_ctx, h.n_head, h.head_size]
@@ -75,7 +75,7 @@ class TensorFlowEngine(Engine):
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
-        """As many calls as there are different numbers of tokens that a row reads."""
+        """Rows that read equally many tokens share one call of the graph."""
         given = np.array([tokens, rows, positions], np.int32)  # [3, N]
         last = np.asarray(wanted, np.intp)
         logits = np.empty([len(last), self.hparams.n_vocab], np.float32)
@@ -115,8 +115,8 @@ class TensorFlowEngine(Engine):
 
 
 def alike(rows: npt.NDArray[np.int32]) -> list[npt.NDArray[np.intp]]:
-    """The rows of N tokens -> the tokens' numbers [B, T] of those rows that have T of them, for
-    each T that there is."""
+    """The rows that N tokens belong to -> for each T, the tokens' numbers [B, T] in those rows that
+    have T tokens."""
     of_row = [np.flatnonzero(rows == row) for row in dict.fromkeys(rows.tolist())]
     lengths = dict.fromkeys(len(places) for places in of_row)
     return [np.stack([p for p in of_row if len(p) == length]) for length in lengths]

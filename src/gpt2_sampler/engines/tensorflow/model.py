@@ -4,7 +4,7 @@ Knows tensors only: no files, no text, no sampling, no device, no cache.
 
 Axis letters, here and in every other module:
 V n_vocab, C n_ctx, E n_embd, H n_head, L n_layer, K = E / H;
-B rows, T tokens of a row that are read in this call, S slots that they may look at.
+B rows, T tokens of a row that this call reads, S slots of the cache that they may attend to.
 
 Formulas: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3,
 on Vaswani et al. 2017; GELU is the tanh approximation of Hendrycks and Gimpel 2016.
@@ -22,8 +22,8 @@ Params = Mapping[str, tf.Tensor]
 KeysValues = tuple[tf.Tensor, tf.Tensor]
 """One layer's keys and values, each [B, S, H, K]."""
 Remember = Callable[[int, tf.Tensor, tf.Tensor], KeysValues]
-"""A layer's number, the keys and values of the tokens that are read [B, T, H, K] -> those of all
-slots that they may look at: slot s of a row holds its token at position s."""
+"""A layer's number, the keys and values of the new tokens [B, T, H, K] -> those of all slots that
+they may attend to; slot s of a row holds its token at position s."""
 
 ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "gelu_new": lambda x: tf.nn.gelu(x, approximate=True),
@@ -34,7 +34,7 @@ ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "tanh": tf.tanh,
 }
 MASKED = -1e10
-"""In place of a score that must not count: far below any real one."""
+"""Replaces a score that must not count; it is far below any real one."""
 
 
 def transform(
@@ -62,7 +62,7 @@ def attention(
     positions: tf.Tensor,
     remember: Remember,
 ) -> tf.Tensor:
-    """x [B, T, E], positions [B, T] -> [B, T, E]. A token looks at the slots up to its own."""
+    """x [B, T, E], positions [B, T] -> [B, T, E]. A token attends to the slots up to its own."""
     name, shape = f"h{layer}/attn", tf.shape(x)
     heads = [shape[0], shape[1], 3, hparams.n_head, hparams.head_size]
     qkv = tf.reshape(dense(params, f"{name}/c_attn", x), heads)
