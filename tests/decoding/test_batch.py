@@ -403,7 +403,7 @@ def raising(error: type[BaseException], at: int) -> Callable[[int], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tokens": []}, "one token at least"),
+        ({"tokens": []}, "at least one token"),
         ({"tokens": [V]}, f"no {V}"),
         ({"tokens": [True]}, "no True"),
         ({"length": 0}, "length must be 1 or more, not 0"),

@@ -31,7 +31,7 @@ def test_any_samples_can_be_asked_for_without_an_end() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tokens": []}, "one token at least"),
+        ({"tokens": []}, "at least one token"),
         ({"tokens": [V]}, f"no {V}"),
         ({"length": 0}, "length must be 1 or more"),
         ({"seed": -1}, "a stream is of whole numbers"),

@@ -35,7 +35,7 @@ def test_any_sequence_of_token_ids_is_a_text(tokens: list[int]) -> None:
 @pytest.mark.parametrize(
     ("tokens", "said"),
     [
-        ([], "one token at least"),
+        ([], "at least one token"),
         ([1, 31], "no 31"),
         ([-1], "no -1"),
         ([2**70], "no 1180591620717411303424"),
