@@ -29,8 +29,10 @@ COMMAND = (
 )
 LINES_TYPED = (
     "Once upon a time there was a king who had",
-    "/more",
+    "/why 3",
+    "/take 4",
     "/undo",
+    "/more",
     "/set length 5000",
     "/set no_repeat_ngram 4",
 )

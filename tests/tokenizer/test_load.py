@@ -16,7 +16,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from gpt2_sampler import generate, load_engine
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.byte_level import Encoder, load_encoder
-from gpt2_sampler.tokenizer.load import Vocabulary, load_tokenizer
+from gpt2_sampler.tokenizer.load import Tokenizer as Vocabulary
+from gpt2_sampler.tokenizer.load import load_tokenizer
 from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.vocabulary import real_vocabulary

@@ -94,7 +94,8 @@ def number_of(word: str, takes: str) -> int:
 
 def undo(session: Session) -> None:
     text = " ".join(session.undo().split())
-    notice(f"back to the text that ends: {text[-REMINDER:]}" if text else "back at the start")
+    end = text if len(text) <= REMINDER else f"…{text[-REMINDER:]}"
+    notice(f"back to the text that ends: {end}" if text else "back at the start")
 
 
 def save(session: Session, words: str) -> None:

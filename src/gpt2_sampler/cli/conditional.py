@@ -34,7 +34,7 @@ def continue_prompts(argv: Sequence[str], program: str) -> None:
     )
 
     def jobs(files: Files, plan: Plan) -> Iterable[Job]:
-        return after_prompts(chain(first, prompts), plan, files.encoder, files.checkpoint.hparams)
+        return after_prompts(chain(first, prompts), plan, files.tokenizer, files.checkpoint.hparams)
 
     with file:
         first = list(islice(prompts, 1))  # its language may choose the model

@@ -23,7 +23,7 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
         write_records(settings, jobs)
         return
     model = load(settings)
-    start = start_of(model.encoder)
+    start = start_of(model.tokenizer)
     settings = seeded(settings)
     explain_colours(settings)
     first, stop = settings.first, settings.first + settings.nsamples
@@ -35,7 +35,7 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
 
 
 def jobs(files: Files, plan: Plan) -> Iterable[Job]:
-    return out_of_nothing(start_of(files.encoder), plan)
+    return out_of_nothing(start_of(files.tokenizer), plan)
 
 
 def start_of(tokenizer: Tokenizer) -> int:

@@ -33,7 +33,7 @@ LARGER_CHINESE = "hf:uer/gpt2-chinese-cluecorpussmall"
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    encoder: Tokenizer
+    tokenizer: Tokenizer
     engine: Engine
     name: str = ""
     rows: int = 1
@@ -66,7 +66,7 @@ class Files:
 
     path: Path
     checkpoint: Checkpoint
-    encoder: Tokenizer
+    tokenizer: Tokenizer
 
     @property
     def window(self) -> int:
@@ -88,16 +88,16 @@ def find_files(settings: ModelSettings, text: str = "") -> Files:
         explain_chinese(s.model_name)
     path = find_model(DEFAULT if s.model_name is None else s.model_name, s.models_dir)
     checkpoint = open_model(path, s.checkpoint, s.models_dir)
-    encoder, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
+    tokenizer, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
     vocabulary = vocabulary_folder(checkpoint, s.models_dir)
     if vocabulary != checkpoint.folder:
         notice(f"the vocabulary is that of {vocabulary}")
-    if encoder.n_learned > hparams.n_vocab:
+    if tokenizer.n_learned > hparams.n_vocab:
         raise CheckpointError(
-            f"{checkpoint.folder}: its vocabulary has {encoder.n_learned} tokens, its weights have "
-            f"{hparams.n_vocab}; they belong to two models"
+            f"{checkpoint.folder}: its vocabulary has {tokenizer.n_learned} tokens, its weights "
+            f"have {hparams.n_vocab}; they belong to two models"
         )
-    return Files(path, checkpoint, encoder)
+    return Files(path, checkpoint, tokenizer)
 
 
 def loaded(settings: ModelSettings, files: Files) -> Model:
@@ -111,7 +111,7 @@ def loaded(settings: ModelSettings, files: Files) -> Model:
         engine = load_engine(files.checkpoint, device, s.precision, s.threads)
     precision = s.precision if device == "cpu" else None
     draft = load_draft(files.checkpoint, s, device, rows) if isinstance(s, Settings) else None
-    return Model(files.encoder, engine, files.checkpoint.folder.name, rows, precision, draft)
+    return Model(files.tokenizer, engine, files.checkpoint.folder.name, rows, precision, draft)
 
 
 class Models:

@@ -39,7 +39,7 @@ def plan_of(settings: CorpusSettings, files: Files) -> Plan:
         length=s.sample_length(files.window),
         sampling=s.sampling,
         stops=tuple(s.stop_texts),
-        ends=frozenset() if s.ignore_eot else files.encoder.ends,
+        ends=frozenset() if s.ignore_eot else files.tokenizer.ends,
         tokens=s.tokens,
         logprobs=s.logprobs,
     )

@@ -75,7 +75,7 @@ def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> 
     if prompt.endswith(" "):
         aside("the prompt ends in a space; leave it out, as words begin with their own space")
     window = model.window
-    tokens = encoded(prompt, model.encoder, model.engine.hparams.n_vocab, special_tokens)
+    tokens = encoded(prompt, model.tokenizer, model.engine.hparams.n_vocab, special_tokens)
     if len(tokens) > window:
         left_out = len(tokens) - window
         notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")

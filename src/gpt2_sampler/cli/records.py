@@ -58,7 +58,7 @@ def pieces(
     s = settings
     if s.ray is None:
         model = loaded(s, files)
-        return write(model.batch(model.rows), files.encoder, jobs, plan)
+        return write(model.batch(model.rows), files.tokenizer, jobs, plan)
     source = Source(
         path=str(files.path.resolve()),
         step=s.checkpoint,

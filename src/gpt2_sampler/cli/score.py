@@ -136,14 +136,14 @@ def print_scores(scored: Iterable[Scored], n_texts: int, settings: ScoreSettings
 
 
 def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None:
-    tokens = model.encoder.encode(text)[-model.window :]
+    tokens = model.tokenizer.encode(text)[-model.window :]
     require_tokens(name, tokens)
     with quiet(settings.verbose):
         logits = next_logits(model.engine, tokens)
     table = effects(logits, tokens)
 
     def shown(token: int) -> str:
-        return look(model.encoder, token)
+        return look(model.tokenizer, token)
 
     if settings.json:
         say(json.dumps({"name": name, "settings": as_json(table, shown, TOP)}, ensure_ascii=False))
@@ -160,7 +160,7 @@ def require_tokens(name: str, tokens: Sequence[int]) -> None:
 
 
 def scored_text(name: str, text: str, model: Model, settings: ScoreSettings) -> Scored:
-    tokenizer = model.encoder
+    tokenizer = model.tokenizer
     tokens = tokenizer.encode(text)
     require_tokens(name, tokens)
     with quiet(settings.verbose):

@@ -116,7 +116,7 @@ class Session:
 
     def look(self, token: int) -> str:
         """How a token is shown in a list, by the tokenizer of the last text."""
-        return quoted(look(self._last().prompt.model.encoder, token))
+        return quoted(look(self._last().prompt.model.tokenizer, token))
 
     def last_text(self) -> SampleText:
         """Raises UsageError if there is none."""

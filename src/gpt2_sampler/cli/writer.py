@@ -53,7 +53,7 @@ def write(
     try:
         while not stopped():
             for text in itertools.islice(waiting, batch.rows - len(batch)):
-                sheet = sheets[text.number] = Sheet(text, Display(settings, model.encoder))
+                sheet = sheets[text.number] = Sheet(text, Display(settings, model.tokenizer))
                 if not text.ended:
                     batch.add(text.rest())
                 if alone:
@@ -92,18 +92,18 @@ def sample(
     taken: Sequence[int] = (),
 ) -> SampleText:
     """The sample with this number, as yet with the taken tokens only."""
-    out_of_nothing = list(prompt) == [model.encoder.start_of_text]
+    out_of_nothing = list(prompt) == [model.tokenizer.start_of_text]
     request = Request(
         id=number,
         tokens=prompt if start is None else start.rest().tokens,
         stream=stream(settings.seed or 0, number, () if out_of_nothing else prompt),
         sampling=settings.sampling,
         length=length,
-        ends=frozenset() if settings.ignore_eot else model.encoder.ends,
+        ends=frozenset() if settings.ignore_eot else model.tokenizer.ends,
         drawn=0 if start is None else start.rest().drawn,
         top=0 if paints(settings) else None,
     )
-    text = SampleText(request, model.encoder, settings.stop_texts, start)
+    text = SampleText(request, model.tokenizer, settings.stop_texts, start)
     for token in taken:
         text.add(Token(request, token, END_OF_TEXT if token in request.ends else ""))
     return text

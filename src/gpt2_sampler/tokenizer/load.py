@@ -64,9 +64,6 @@ class Tokenizer(Protocol):
     def stream(self, before: Sequence[int] = ()) -> Stream: ...
 
 
-Vocabulary = Tokenizer
-
-
 def has_vocabulary(folder: Path) -> bool:
     """Whether there is one of any kind, also of one that cannot be read here."""
     names = (*OPENAI_NAMES, *HUGGING_FACE_NAMES, characters.FILE_NAME, *OTHERS)
