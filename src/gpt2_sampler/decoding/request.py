@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpt2_sampler.decoding.logits import Logits, log_softmax, ordered, rank
+from gpt2_sampler.decoding.logits import Logits, logsumexp, ordered, rank
 from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.sampling import Sampling, choose, distribution
 from gpt2_sampler.decoding.window import in_window, that_matter
@@ -40,6 +40,9 @@ class Request:
     top: int | None = None
     """How many of the likeliest tokens are to be told beside the one that was drawn, 0 for that one
     alone. None tells nothing, at no cost."""
+
+
+UNCHANGED = Sampling()
 
 
 class Choice(NamedTuple):
@@ -173,10 +176,10 @@ def look(
     logits: Logits, seen: Sequence[int], sampling: Sampling, id: int, n: int
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """The token that was drawn from logits [V] after the text seen, and the n likeliest."""
-    model, filtered = log_softmax(logits), distribution(logits, seen, sampling)
     best = ordered(logits, n)
-
-    def choice(token: int, place: int) -> Choice:
-        return Choice(token, float(model[token]), float(filtered[token]), place)
-
-    return choice(id, rank(logits, id)), tuple(choice(t, r) for r, t in enumerate(best, 1))
+    ids = [id, *best]
+    model = logits[ids] - logsumexp(logits)
+    filtered = model if sampling == UNCHANGED else distribution(logits, seen, sampling)[ids]
+    ranks = [rank(logits, id), *range(1, len(ids))]
+    drawn, *others = map(Choice, ids, model.tolist(), filtered.tolist(), ranks)
+    return drawn, tuple(others)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.decoding.logits import check_numbers, log_softmax, ordered, rank
+from gpt2_sampler.decoding.logits import check_numbers, logsumexp, ordered, rank
 from gpt2_sampler.decoding.window import checked
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
@@ -43,10 +43,7 @@ def score(
     """
     scores = [np.zeros(0)]
     for targets, logits in read(engine, tokens, stride):
-        best = logits.max(axis=-1, keepdims=True)
-        mass = np.exp(logits - best).sum(axis=-1, dtype=np.float64)
-        own = logits[np.arange(len(targets)), targets].astype(np.float64)
-        scores.append(own - best[:, 0] - np.log(mass))
+        scores.append(logits[np.arange(len(targets)), targets] - logsumexp(logits))
     return np.concatenate(scores)
 
 
@@ -56,9 +53,9 @@ def places(
     """As score, token by token, with ranks and the likeliest tokens at each place."""
     for targets, logits in read(engine, tokens, stride):
         for token, row in zip(targets, logits, strict=True):
-            likely = log_softmax(row)
-            best = tuple((other, float(likely[other])) for other in ordered(row, top))
-            yield Place(token, float(likely[token]), rank(row, token), best)
+            best = ordered(row, top)
+            own, *others = (row[[token, *best]] - logsumexp(row)).tolist()
+            yield Place(token, own, rank(row, token), tuple(zip(best, others, strict=True)))
 
 
 def next_logits(engine: Engine, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
