@@ -20,7 +20,7 @@ from gpt2_sampler.files import read_bytes, written
 from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder
 from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
-from gpt2_sampler.tokenizer.huggingface import (
+from gpt2_sampler.tokenizer.declared import (
     ADDED_NAME,
     GENERATION_NAME,
     SETTINGS_NAME,

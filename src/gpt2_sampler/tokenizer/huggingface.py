@@ -1,8 +1,7 @@
 """A Hugging Face folder -> its tokenizer, put together as transformers does.
 
-Knows which of its files says what: tokenizer_config.json names the class, which may leave out
-most of tokenizer.json; the rest is in added_tokens.json and special_tokens_map.json of old. What
-a class does that is not known here is refused by name, never guessed.
+Knows what each class does with what the files say. What a class does that is not known here is
+refused by name, never guessed.
 """
 
 from __future__ import annotations
@@ -11,33 +10,28 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.files import read_object, read_text
+from gpt2_sampler.files import read_text
 from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT, Encoder, parse_merges
+from gpt2_sampler.tokenizer.declared import (
+    AS_SAVED,
+    BERT,
+    GENERATION_NAME,
+    GPT2,
+    TOKENIZER_NAME,
+    VOCABULARY_MERGES_NAME,
+    Folder,
+    content,
+    optional_object,
+    part,
+)
 from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
 
-TOKENIZER_NAME = "tokenizer.json"
-VOCABULARY_NAME, VOCABULARY_MERGES_NAME = "vocab.json", "merges.txt"
-BERT_NAME = "vocab.txt"
-SETTINGS_NAME, MAP_NAME, ADDED_NAME = (
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-)  # fmt: skip
-CONFIG_NAME, GENERATION_NAME = "config.json", "generation_config.json"
-GPT2, BERT = "GPT2Tokenizer", "BertTokenizer"
-AS_SAVED = ("TokenizersBackend", "PreTrainedTokenizer", "PythonBackend", "T5Tokenizer")
-"""Classes that take tokenizer.json as it is. Names are without the "Fast" at their ends."""
 OWN_WORDS = {"BertJapaneseTokenizer": "MeCab", "CpmTokenizer": "jieba"}
 """Classes that find words by programs of their own."""
-NAMED = tuple(f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
-DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    GPT2: dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT),
-    BERT: {f"{kind}_token": f"[{kind.upper()}]" for kind in ("unk", "sep", "pad", "cls", "mask")},
-}
-"""What the tokens are that a folder does not name."""
 BYTE_LEVEL = {
     "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True,
 }  # fmt: skip
@@ -45,126 +39,7 @@ EMPTY: Mapping[str, Any] = {"normalizer": None, "pre_tokenizer": None, "decoder"
 UNLIKE = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 """Settings of BPE that OpenAI's has not."""
 
-
 S = TypeVar("S", bound=Subwords)
-
-
-@dataclasses.dataclass(frozen=True)
-class Added:
-    """A token that is matched in a text before it is split into words."""
-
-    content: str
-    special: bool = False
-    single_word: bool = False
-    lstrip: bool = False
-    rstrip: bool = False
-    normalized: bool = True
-
-    @property
-    def simple(self) -> bool:
-        """Whether it takes no more of a text than its name."""
-        return not (self.single_word or self.lstrip or self.rstrip)
-
-
-class Folder:
-    """What the files say, as far as they are there. Raises CheckpointError."""
-
-    saved: dict[str, Any]
-    """tokenizer.json."""
-    kind: str
-    """The class that reads it, without "Fast" at its end."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder
-        self.settings = optional_object(folder / SETTINGS_NAME)
-        self.config = optional_object(folder / CONFIG_NAME)
-        self.saved = optional_object(folder / TOKENIZER_NAME)
-        self.kind = self.class_name()
-        self.said = set(self.settings)
-        self.settings = {**DEFAULTS.get(self.kind, {}), **self.settings}
-        self.declared = self.declared_tokens()
-
-    @cached_property
-    def vocabulary(self) -> dict[str, int]:
-        """Without what is added to it."""
-        if self.saved:
-            pieces = part(self.saved, "model")["vocab"]
-            if isinstance(pieces, dict):
-                return pieces
-            pieces = [piece if isinstance(piece, str) else piece[0] for piece in pieces]
-        elif self.kind == BERT:
-            pieces = read_text(self.path / BERT_NAME).removesuffix("\n").split("\n")
-        else:
-            return read_object(self.path / VOCABULARY_NAME)
-        return {piece: number for number, piece in enumerate(pieces)}
-
-    def class_name(self) -> str:
-        automatic = self.settings.get("auto_map")
-        if automatic:
-            names = automatic.get("AutoTokenizer") if isinstance(automatic, dict) else automatic
-            if names:
-                raise CheckpointError(
-                    f"its tokenizer is a program of its own ({names!s:.80}), and no program of "
-                    "a model is run here; transformers runs it with trust_remote_code=True"
-                )
-        name = self.settings.get("tokenizer_class") or self.config.get("tokenizer_class")
-        if name is not None:
-            return str(name).removesuffix("Fast")
-        if not self.saved:
-            return BERT if (self.path / BERT_NAME).is_file() else GPT2
-        bpe = part(self.saved, "model").get("type") == "BPE"
-        bytes_ = "ByteLevel" in json.dumps(self.saved.get("pre_tokenizer"))
-        return GPT2 if self.config and bpe and bytes_ else AS_SAVED[0]
-
-    def declared_tokens(self) -> dict[int, Added]:
-        """By their numbers; where tokenizer_config.json has none, those of the older files."""
-        if "added_tokens_decoder" in self.settings:
-            tokens = self.settings["added_tokens_decoder"]
-            return {int(number): added(token) for number, token in tokens.items()}
-        for key, value in optional_object(self.path / MAP_NAME).items():
-            self.said.add(key)
-            self.settings[key] = {**value, "special": True} if isinstance(value, dict) else value
-        special = {content(self.settings.get(name)) for name in NAMED}
-        special |= {content(token) for token in self.extra()}
-        found = {
-            number: Added(text, special=text in special, normalized=text not in special)
-            for text, number in optional_object(self.path / ADDED_NAME).items()
-        }
-        return found | {t["id"]: added(t) for t in self.saved.get("added_tokens") or []}
-
-    def extra(self) -> Sequence[Any]:
-        given = self.settings.get("extra_special_tokens") or self.settings.get(
-            "additional_special_tokens"
-        )
-        return list(given.values()) if isinstance(given, dict) else given or []
-
-    def added_tokens(self) -> list[Added]:
-        """In the order in which they get numbers, where the vocabulary has none for them."""
-        tokens = [self.declared[number] for number in sorted(self.declared)]
-        if self.kind in AS_SAVED:
-            tokens = [added(token) for token in self.saved.get("added_tokens") or []] + tokens
-        named = {content(self.settings.get(name)) for name in NAMED}
-        tokens = [
-            dataclasses.replace(token, special=True) if token.content in named else token
-            for token in tokens
-        ]
-        for value in (*(self.settings.get(name) for name in NAMED), *self.extra()):
-            if content(value) and content(value) not in {token.content for token in tokens}:
-                tokens.append(added(value, special=True))
-        first: dict[str, Added] = {}
-        for token in tokens:
-            first.setdefault(token.content, token)
-        return list(first.values())
-
-    def name(self, *kinds: str) -> list[str]:
-        """The tokens that are said to be of these kinds."""
-        keys = [f"{kind}_token" for kind in kinds]
-        return [text for k in keys if k in self.said and (text := content(self.settings.get(k)))]
-
-    def usual(self, *names: str) -> list[str]:
-        """Those of the names that the vocabulary has."""
-        declared = {token.content for token in self.declared.values()}
-        return [name for name in names if name in self.vocabulary or name in declared]
 
 
 def load_folder(path: Path) -> Encoder | Subwords:
@@ -179,8 +54,7 @@ def load_folder(path: Path) -> Encoder | Subwords:
         tokenizer = plain(folder.saved, folder) or as_saved(folder)
     else:
         raise CheckpointError(refusal(folder))
-    split = folder.settings.get("split_special_tokens")
-    tokenizer.special_tokens = not (isinstance(split, bool) and split)
+    tokenizer.special_tokens = not folder.choice("split_special_tokens")
     mark(tokenizer, folder)
     return tokenizer
 
@@ -199,7 +73,7 @@ def byte_level(folder: Folder) -> Encoder | Subwords:
         "model": {"type": "BPE", "vocab": vocabulary, "merges": merges},
         "pre_tokenizer": {
             "type": "ByteLevel",
-            "add_prefix_space": folder.settings.get("add_prefix_space") is True,
+            "add_prefix_space": folder.choice("add_prefix_space"),
             "trim_offsets": True,
             "use_regex": True,
         },
@@ -211,7 +85,7 @@ def byte_level(folder: Folder) -> Encoder | Subwords:
 
 def around(folder: Folder) -> dict[str, Any] | None:
     """What is added before and after a text where no tokenizer.json says it."""
-    if folder.saved or folder.settings.get("add_bos_token") is not True:
+    if folder.saved or not folder.choice("add_bos_token"):
         return None
     bos = content(folder.settings.get("bos_token"))
     single = [{"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
@@ -279,7 +153,6 @@ def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> 
     from tokenizers import AddedToken, Tokenizer
 
     without: dict[str, Any] = {"truncation": None, "padding": None, "added_tokens": []}
-    processor = saved.get("post_processor")
     try:
         tokenizer = Tokenizer.from_str(
             json.dumps({"version": "1.0", **EMPTY, **saved, **without, "post_processor": None})
@@ -292,24 +165,31 @@ def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> 
         raise CheckpointError(
             f"{folder.path / where} cannot be read ({str(error).splitlines()[0]:.200})"
         ) from None
-    before = [] if kind is WordPieces else added_before(processor)
-    return kind(tokenizer, [n for text in before if (n := tokenizer.token_to_id(text)) is not None])
+    before = [] if kind is WordPieces else added_before(saved.get("post_processor"))
+    ids = [tokenizer.token_to_id(n) if isinstance(n, str) else n for n in before]
+    made = kind(tokenizer, [n for n in ids if n is not None])
+    bpe = part(saved, "model").get("type") == "BPE"  # whose spaces transformers leaves alone
+    made.tidies = bool(folder.settings.get("clean_up_tokenization_spaces")) and not bpe
+    return made
 
 
-def added_before(processor: Any) -> list[str]:
-    """The tokens that tokenizer.json puts before a text. What it puts after one would end it."""
+def added_before(processor: Any) -> list[int | str]:
+    """The tokens, by number or name, that tokenizer.json puts before a text. What it puts after
+    one would end it."""
     if not isinstance(processor, dict):
         return []
     if processor.get("type") == "Sequence":
-        return [text for inner in processor["processors"] for text in added_before(inner)]
+        return [token for inner in processor["processors"] for token in added_before(inner)]
     if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
-        return [processor["cls"][0]]
-    texts = []
+        return [processor["cls"][1]]
+    tokens: list[int | str] = []
+    numbers = processor.get("special_tokens") or {}
     for step in processor.get("single") or []:
         if "SpecialToken" not in step:
             break
-        texts.append(step["SpecialToken"]["id"])
-    return texts
+        name = step["SpecialToken"]["id"]
+        tokens += numbers[name]["ids"] if name in numbers else [name]
+    return tokens
 
 
 def mark(tokenizer: Encoder | Subwords, folder: Folder) -> None:
@@ -363,30 +243,3 @@ def refusal(folder: Folder) -> str:
 
 def joined(merges: Sequence[Any]) -> list[str]:
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
-
-
-def optional_object(path: Path) -> dict[str, Any]:
-    return read_object(path) if path.is_file() else {}
-
-
-def part(saved: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A section of tokenizer.json, empty where it is null."""
-    return saved.get(name) or {}
-
-
-def content(token: Any) -> str | None:
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else None
-
-
-def added(token: Any, special: bool = False) -> Added:
-    """A token as the files describe it."""
-    if isinstance(token, str):
-        return Added(token, special=special, normalized=not special)
-    flags = {f.name: token[f.name] for f in dataclasses.fields(Added) if f.name in token}
-    flags.setdefault("special", special)
-    flags.setdefault("normalized", not flags["special"])
-    if not all(type(value) is bool for name, value in flags.items() if name != "content"):
-        raise TypeError(f"the added token {content(token)!r:.40} has a setting that is no choice")
-    return Added(**flags)

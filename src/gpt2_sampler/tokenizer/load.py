@@ -13,7 +13,7 @@ from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer import characters
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME, load_encoder
 from gpt2_sampler.tokenizer.characters import load_characters
-from gpt2_sampler.tokenizer.huggingface import (
+from gpt2_sampler.tokenizer.declared import (
     ADDED_NAME,
     BERT_NAME,
     GENERATION_NAME,
@@ -22,8 +22,8 @@ from gpt2_sampler.tokenizer.huggingface import (
     TOKENIZER_NAME,
     VOCABULARY_MERGES_NAME,
     VOCABULARY_NAME,
-    load_folder,
 )
+from gpt2_sampler.tokenizer.huggingface import load_folder
 from gpt2_sampler.tokenizer.wordpiece import Stream
 
 OPENAI_NAMES = (ENCODER_NAME, MERGES_NAME)

@@ -6,6 +6,7 @@ Unlike in OpenAI's vocabulary spaces are not part of tokens here: they are put b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,10 @@ UNSPACED = (
 )  # fmt: skip
 """First and last code points of scripts without spaces, and of their punctuation."""
 INCOMPLETE = "\ufffd"
+TIDIED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
+"""What transformers writes without its spaces where clean_up_tokenization_spaces is set."""
+UNDECIDED = re.compile(r" (?:n'?|'[vr]?)?$")
+"""How one of them may begin."""
 
 
 class Stream(Protocol):
@@ -37,6 +42,7 @@ class Subwords:
     each text."""
 
     special_tokens = True
+    tidies = False
     start_of_text: int | None = None
     end_of_text: int | None = None
     ends: frozenset[int] = frozenset()
@@ -74,7 +80,8 @@ class Subwords:
 
     def stream(self, before: Sequence[int] = ()) -> Stream:
         """Decodes one token after another; before are those that the text stands after."""
-        return LibraryStream(self.tokenizer, before)
+        stream = LibraryStream(self.tokenizer, before)
+        return TidyStream(stream) if self.tidies else stream
 
 
 class LibraryStream:
@@ -103,6 +110,30 @@ class LibraryStream:
 
     def _decode(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False)
+
+
+class TidyStream:
+    """Takes the spaces from before punctuation and contractions."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.waiting = ""  # the end of the text, which the next token may change
+
+    def push(self, token: int) -> str:
+        text = self._tidy(self.stream.push(token))
+        waiting = UNDECIDED.search(text)
+        at = waiting.start() if waiting else len(text)
+        self.waiting = text[at:]
+        return text[:at]
+
+    def finish(self) -> str:
+        return self._tidy(self.stream.finish())
+
+    def _tidy(self, new: str) -> str:
+        text = self.waiting + new
+        for spaced_out in TIDIED:
+            text = text.replace(spaced_out, spaced_out.strip())
+        return text
 
 
 class WordPieces(Subwords):

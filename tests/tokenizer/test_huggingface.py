@@ -1,0 +1,93 @@
+"""What a Hugging Face folder's files say of its tokenizer holds, as it does in transformers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.tokenizer.load import load_tokenizer
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "published"
+
+
+def changed(source: str, folder: Path, name: str, **values: Any) -> Path:
+    """A published folder with other values in one of its JSON files."""
+    shutil.copytree(PUBLISHED / source, folder, dirs_exist_ok=True)
+    path = folder / name
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps({**content, **values}), encoding="utf-8")
+    return folder
+
+
+def test_a_template_puts_numbers_before_a_text_whatever_their_names(tmp_path: Path) -> None:
+    plain = load_tokenizer(PUBLISHED / "distilgpt2").encode("Hello")
+    template = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A"}}],
+        "pair": [],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [7, 5], "tokens": ["<s>"]}},
+    }
+    bert = {"type": "BertProcessing", "sep": ["</s>", 2], "cls": ["<s>", 3]}
+    for processor, before in ((template, [7, 5]), (bert, [3])):
+        folder = changed("distilgpt2", tmp_path, "tokenizer.json", post_processor=processor)
+        assert load_tokenizer(folder).encode("Hello") == before + plain
+
+
+def test_of_a_token_described_twice_the_last_description_holds(tmp_path: Path) -> None:
+    greedy = {"__type": "AddedToken", "content": "<s>", "lstrip": True, "rstrip": True}
+    folder = changed("rugpt3", tmp_path, "tokenizer_config.json", sep_token=greedy)
+    tokenizer, plain = load_tokenizer(folder), load_tokenizer(PUBLISHED / "rugpt3")
+    assert tokenizer.encode("a <s> b") == tokenizer.encode("a<s>b")
+    assert plain.encode("a <s> b") != plain.encode("a<s>b")
+
+
+def test_tokens_beside_those_of_the_older_files_are_added(tmp_path: Path) -> None:
+    settings = {"additional_special_tokens": ["<new>"]}
+    folder = changed("persona", tmp_path, "tokenizer_config.json", **settings)
+    assert load_tokenizer(folder).encode("<personb><new>") == [301, 302]
+
+
+def test_a_token_without_a_name_is_none(tmp_path: Path) -> None:
+    folder = changed("cerebras", tmp_path, "tokenizer_config.json", additional_special_tokens=[""])
+    plain = load_tokenizer(PUBLISHED / "cerebras")
+    assert load_tokenizer(folder).encode("Hello") == plain.encode("Hello")
+
+
+@pytest.mark.parametrize("name", ["add_bos_token", "add_prefix_space", "split_special_tokens"])
+def test_a_choice_that_is_none_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    folder = changed("cerebras", tmp_path, "tokenizer_config.json", **{name: "yes"})
+    with pytest.raises(CheckpointError, match=f"its {name} must be true or false, not 'yes'"):
+        load_tokenizer(folder)
+
+
+WORDS = ["it", "'s", "do", "n't", ".", "?", "a", "'", "ve", "not", "'ve", "is"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("it 's a . a ?", "it's a. a?"),
+        ("do n't is not n't", "don't is notn't"),
+        ("a 've a ' a '", "a've a'a '"),
+        ("a .", "a."),
+    ],
+)
+def test_spaces_that_transformers_cleans_up_are_not_written(
+    words: str, text: str, tmp_path: Path
+) -> None:
+    library = Tokenizer(models.WordLevel({f"▁{word}": n for n, word in enumerate(WORDS)}, "▁a"))
+    library.pre_tokenizer = pre_tokenizers.Metaspace()
+    library.decoder = decoders.Metaspace()
+    library.save(str(tmp_path / "tokenizer.json"))
+    settings = tmp_path / "tokenizer_config.json"
+    for cleans, expected in ((True, text), (False, words)):
+        kind = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        settings.write_text(json.dumps({**kind, "clean_up_tokenization_spaces": cleans}))
+        tokenizer = load_tokenizer(tmp_path)
+        assert tokenizer.decode(tokenizer.encode(words)) == expected
