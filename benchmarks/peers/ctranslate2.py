@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ class CTranslate2(Peer):
     def load(self, folder: Path, target: Path, threads: int) -> None:
         import ctranslate2
 
+        self.ids = json.loads((folder / "encoder.json").read_text("utf-8"))
         self.generator = ctranslate2.Generator(
             str(target), compute_type=self.precision, intra_threads=threads
         )
@@ -54,3 +56,17 @@ class CTranslate2(Peer):
             callback=hook,
         )
         return first.sequences_ids[0]
+
+    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
+        """It sorts them by length itself."""
+        names = [token for token, _ in sorted(self.ids.items(), key=lambda item: item[1])]
+        results = self.generator.generate_batch(
+            [[names[token] for token in text] for text in prompts],
+            max_batch_size=rows,
+            include_prompt_in_result=False,
+            min_length=length,
+            max_length=length,
+            sampling_topk=TOP_K,
+            sampling_temperature=TEMPERATURE,
+        )
+        return sum(len(result.sequences_ids[0]) for result in results)

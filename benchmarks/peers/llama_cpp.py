@@ -92,20 +92,29 @@ class LlamaCpp(Peer):
 
     def add(self, texts: Sequence[Sequence[int]], start: int) -> None:
         """Reads the next tokens of every row, at positions start, start + 1, ..."""
-        size, length = len(texts) * len(texts[0]), len(texts[0])
+        self.read_parts([(row, start, text) for row, text in enumerate(texts)])
+
+    def read_parts(self, parts: Sequence[tuple[int, int, Sequence[int]]]) -> list[int]:
+        """Reads tokens of some rows: a row, the position of its first one, the tokens -> where in
+        the batch each part's last token is, after which there are logits."""
+        size = sum(len(text) for _, _, text in parts)
         batch = self.c.llama_batch_init(size, 0, 1)
         batch.n_tokens = size
-        for i in range(size):
-            row, at = divmod(i, length)
-            batch.token[i], batch.pos[i] = texts[row][at], start + at
-            batch.n_seq_id[i], batch.seq_id[i][0] = 1, row
-            batch.logits[i] = at == length - 1
+        i, last = 0, list[int]()
+        for row, start, text in parts:
+            for at, token in enumerate(text):
+                batch.token[i], batch.pos[i] = token, start + at
+                batch.n_seq_id[i], batch.seq_id[i][0] = 1, row
+                batch.logits[i] = at == len(text) - 1
+                i += 1
+            last.append(i - 1)
         began = time.perf_counter()
         failed = self.c.llama_decode(self.context, batch)
         self.engine_seconds = (self.engine_seconds or 0) + time.perf_counter() - began
         self.c.llama_batch_free(batch)
         if failed:
             raise RuntimeError(f"llama_decode gave {failed}")
+        return last
 
     def share(self, n_prompt: int, rows: int) -> int:
         """Reads a prompt in the first row and copies it to the others -> its tokens."""
@@ -129,14 +138,7 @@ class LlamaCpp(Peer):
     def generate(
         self, n_prompt: int, length: int, rows: int, step: Step, top_k: int = TOP_K
     ) -> list[int]:
-        c = self.c
-        chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
-        for sampler in (
-            c.llama_sampler_init_top_k(top_k),
-            c.llama_sampler_init_temp(TEMPERATURE),
-            c.llama_sampler_init_dist(SEED),
-        ):
-            c.llama_sampler_chain_add(chain, sampler)
+        c, chain = self.c, self.sampler_chain(top_k)
         self.reset(rows)
         start = self.share(n_prompt - 1, rows) if rows > 1 else 0
         texts = [[END_OF_TEXT] * (n_prompt - start)] * rows
@@ -150,6 +152,36 @@ class LlamaCpp(Peer):
             step()
         c.llama_sampler_free(chain)
         return tokens
+
+    def sampler_chain(self, top_k: int) -> Any:
+        c = self.c
+        chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        for sampler in (
+            c.llama_sampler_init_top_k(top_k),
+            c.llama_sampler_init_temp(TEMPERATURE),
+            c.llama_sampler_init_dist(SEED),
+        ):
+            c.llama_sampler_chain_add(chain, sampler)
+        return chain
+
+    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
+        """So many prompts at once, each read by itself, then a token of each a step."""
+        chain = self.sampler_chain(TOP_K)
+        n_tokens = 0
+        for first in range(0, len(prompts), rows):
+            self.reset(rows)
+            texts = prompts[first : first + rows]
+            drawn = []
+            for row, text in enumerate(texts):
+                [last] = self.read_parts([(row, 0, text)])
+                drawn.append(self.c.llama_sampler_sample(chain, self.context, last))
+            for at in range(1, length):
+                parts = [(r, len(text) + at - 1, [drawn[r]]) for r, text in enumerate(texts)]
+                lasts = self.read_parts(parts)
+                drawn = [self.c.llama_sampler_sample(chain, self.context, i) for i in lasts]
+            n_tokens += length * len(texts)
+        self.c.llama_sampler_free(chain)
+        return n_tokens
 
 
 GGUF_NAMES = {

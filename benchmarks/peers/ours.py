@@ -22,6 +22,7 @@ class LiteRT(Peer):
 
         if self.precision == "int8":
             self.cache_bytes = 1 + 4 / 64  # a scale for the 64 numbers of a head
+        self.folder = folder
         self.take(load_engine(folder, "cpu", self.precision, threads))
 
     def take(self, engine: Engine) -> None:
@@ -57,6 +58,18 @@ class LiteRT(Peer):
             if len(drawn) == rows:  # fewer where the prompt is copied, when the first row has it
                 step()
         return tokens
+
+    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
+        """As the commands that write files do, but for the files."""
+        from gpt2_sampler import Batch, Sampling
+        from gpt2_sampler.corpus.jobs import Job, Plan
+        from gpt2_sampler.corpus.write import write
+        from gpt2_sampler.tokenizer.byte_level import load_encoder
+
+        plan = Plan(SEED, 0, 1, length, Sampling(TEMPERATURE, TOP_K))
+        jobs = [Job(k, k, SEED, text, length, plan.sampling) for k, text in enumerate(prompts)]
+        pieces = write(Batch(self.engine, rows), load_encoder(self.folder), jobs, plan)
+        return sum(piece.tokens for piece in pieces)
 
     def read(self, n_prompt: int) -> None:
         self.engine.reserve(1)

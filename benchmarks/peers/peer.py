@@ -60,6 +60,10 @@ class Peer(abc.ABC):
         """Reads the prompt, then samples length tokens for each row; calls step whenever all rows
         have their next token. -> the first row's. A top_k of 0 keeps all tokens."""
 
+    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
+        """Samples length tokens after each prompt, so many at once -> how many tokens that were."""
+        raise NotImplementedError
+
     def read(self, n_prompt: int) -> None:
         """Reads the prompt, up to the next token's choice."""
         self.generate(n_prompt, 1, 1, lambda: None)
