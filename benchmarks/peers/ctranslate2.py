@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.peers.peer import TEMPERATURE, TOP_K, Peer, Step
+from benchmarks.peers.peer import TEMPERATURE, TOP_K, Peer, Step, Texts
 from benchmarks.peers.pytorch import Transformers
 
 
@@ -57,11 +57,12 @@ class CTranslate2(Peer):
         )
         return first.sequences_ids[0]
 
-    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
-        """It sorts them by length itself."""
+    def continue_all(self, texts: Texts, rows: int) -> int:
+        """It sorts them by length itself, and gives all of them as many tokens."""
         names = [token for token, _ in sorted(self.ids.items(), key=lambda item: item[1])]
+        [length] = {length for _, length in texts}
         results = self.generator.generate_batch(
-            [[names[token] for token in text] for text in prompts],
+            [[names[token] for token in prompt] for prompt, _ in texts],
             max_batch_size=rows,
             include_prompt_in_result=False,
             min_length=length,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.peers.peer import END_OF_TEXT, SEED, TEMPERATURE, TOP_K, Peer, Step
+from benchmarks.peers.peer import END_OF_TEXT, SEED, TEMPERATURE, TOP_K, Peer, Step, Texts
 
 
 class LlamaCpp(Peer):
@@ -164,22 +164,25 @@ class LlamaCpp(Peer):
             c.llama_sampler_chain_add(chain, sampler)
         return chain
 
-    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
-        """So many prompts at once, each read by itself, then a token of each a step."""
+    def continue_all(self, texts: Texts, rows: int) -> int:
+        """So many at once: each prompt is read by itself, then a token of each a step."""
         chain = self.sampler_chain(TOP_K)
         n_tokens = 0
-        for first in range(0, len(prompts), rows):
+        for first in range(0, len(texts), rows):
             self.reset(rows)
-            texts = prompts[first : first + rows]
-            drawn = []
-            for row, text in enumerate(texts):
-                [last] = self.read_parts([(row, 0, text)])
-                drawn.append(self.c.llama_sampler_sample(chain, self.context, last))
-            for at in range(1, length):
-                parts = [(r, len(text) + at - 1, [drawn[r]]) for r, text in enumerate(texts)]
-                lasts = self.read_parts(parts)
-                drawn = [self.c.llama_sampler_sample(chain, self.context, i) for i in lasts]
-            n_tokens += length * len(texts)
+            going = dict(enumerate(texts[first : first + rows]))
+            parts = [[(row, 0, prompt)] for row, (prompt, _) in going.items()]
+            drawn = 0
+            while going:
+                tokens = {}
+                for part in parts:
+                    for (row, _, _), last in zip(part, self.read_parts(part), strict=True):
+                        tokens[row] = self.c.llama_sampler_sample(chain, self.context, last)
+                drawn += 1
+                n_tokens += len(tokens)
+                going = {row: text for row, text in going.items() if drawn < text[1]}
+                at = {row: len(prompt) + drawn - 1 for row, (prompt, _) in going.items()}
+                parts = [[(row, at[row], [tokens[row]]) for row in going]]
         self.c.llama_sampler_free(chain)
         return n_tokens
 

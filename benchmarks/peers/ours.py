@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from benchmarks.peers.peer import END_OF_TEXT, SEED, TEMPERATURE, TOP_K, Peer, Step
+from benchmarks.peers.peer import END_OF_TEXT, SEED, TEMPERATURE, TOP_K, Peer, Step, Texts
 
 if TYPE_CHECKING:
     from gpt2_sampler import Engine
@@ -59,17 +59,29 @@ class LiteRT(Peer):
                 step()
         return tokens
 
-    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
+    def continue_all(self, texts: Texts, rows: int) -> int:
         """As the commands that write files do, but for the files."""
         from gpt2_sampler import Batch, Sampling
         from gpt2_sampler.corpus.jobs import Job, Plan
         from gpt2_sampler.corpus.write import write
         from gpt2_sampler.tokenizer.byte_level import load_encoder
 
-        plan = Plan(SEED, 0, 1, length, Sampling(TEMPERATURE, TOP_K))
-        jobs = [Job(k, k, SEED, text, length, plan.sampling) for k, text in enumerate(prompts)]
+        plan = Plan(SEED, 0, 1, 1, Sampling(TEMPERATURE, TOP_K))
+        jobs = [Job(k, k, SEED, *text, plan.sampling) for k, text in enumerate(texts)]
         pieces = write(Batch(self.engine, rows), load_encoder(self.folder), jobs, plan)
         return sum(piece.tokens for piece in pieces)
+
+    def draw_all(self, texts: Texts, rows: int) -> int:
+        """The decoding loop alone."""
+        from gpt2_sampler import Batch, Request, Sampling
+
+        batch, sampling = Batch(self.engine, rows), Sampling(TEMPERATURE, TOP_K)
+        for k, (prompt, length) in enumerate(texts):
+            batch.add(Request(k, prompt, (SEED, k), sampling, length))
+        n_tokens = 0
+        while len(batch):
+            n_tokens += len(batch.step())
+        return n_tokens
 
     def read(self, n_prompt: int) -> None:
         self.engine.reserve(1)

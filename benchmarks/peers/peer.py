@@ -18,6 +18,8 @@ BYTES = {"float32": 4, "f32": 4, "f16": 2, "q8_0": 34 / 32, "int8": 1}
 """Of a weight. q8_0 has a scale of 2 bytes for every 32 weights."""
 
 Step = Callable[[], None]
+Texts = Sequence[tuple[Sequence[int], int]]
+"""Prompts, and how many tokens are to follow each."""
 
 
 class Peer(abc.ABC):
@@ -60,8 +62,8 @@ class Peer(abc.ABC):
         """Reads the prompt, then samples length tokens for each row; calls step whenever all rows
         have their next token. -> the first row's. A top_k of 0 keeps all tokens."""
 
-    def continue_all(self, prompts: Sequence[Sequence[int]], length: int, rows: int) -> int:
-        """Samples length tokens after each prompt, so many at once -> how many tokens that were."""
+    def continue_all(self, texts: Texts, rows: int) -> int:
+        """Goes on with each text, so many at once -> how many tokens it sampled."""
         raise NotImplementedError
 
     def read(self, n_prompt: int) -> None:
