@@ -21,13 +21,15 @@ are not refilled, as a program has to do that by itself.
 Each run measures what is asked for once, one after another, adds it to the results' file, and
 reports the medians of all that is there, so that it can be run in pieces, which take turns. A
 measurement is a process of its own, of a minute to three. Conversions are those of bench_decode.py,
-made if they are not there. Nothing else may run meanwhile.
+made if they are not there. Nothing else may run meanwhile: what others disturbed, for more than 5%
+of the machine's time, is told and not kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -40,7 +42,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.bench_decode import prepare, processor
+from benchmarks.bench_decode import DISTURBED, others_seconds, prepare, processor
 from benchmarks.peers import PEERS
 from benchmarks.peers.ours import LiteRT
 from benchmarks.peers.peer import END_OF_TEXT
@@ -133,8 +135,15 @@ def main() -> None:
     for kind in asked.kinds:
         for name in [name for name in asked.only if name in WHO[kind]]:
             one = [sys.executable, __file__, *common, "--one", name, kind]
+            others, start = -others_seconds(), time.perf_counter()
             done = subprocess.run(one, stdout=subprocess.PIPE, check=True)
-            results[f"{kind}: {name}"].append(float(done.stdout.split()[-1]))
+            others += others_seconds()
+            rate = float(done.stdout.split()[-1])
+            share = 100 * others / (time.perf_counter() - start) / (os.cpu_count() or 1)
+            if share > DISTURBED:
+                print(f"{kind}: {name}: {rate:,.0f} tokens/s, others took {share:.0f}%: not kept")
+                continue
+            results[f"{kind}: {name}"].append(rate)
             asked.results.write_text(json.dumps(results, indent=1) + "\n")
     print(f"{processor()}, {asked.threads} threads, batches of {asked.rows}")
     report(results, asked.kinds)

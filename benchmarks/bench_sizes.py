@@ -8,11 +8,13 @@ For 117M, 345M, 774M and 1558M with random weights, in float32 and int8:
 - ms a token, one text and 4 at once, median of 32 tokens after that prompt; the first 2 warm up
 - MB: most memory of that process that nothing else could have (RssAnon, looked at every 5 ms);
   and what gpt2_sampler.engines.memory foretells, which must not be less
+- set: tokens/s of as many texts at once as a corpus of 1,024 tokens each is written in (32 where
+  they fit half of the free memory), in the middle of them, at position 512; median of 7 steps
 
 What bounds it: each token reads every weight once, so ms a token is at least the weights' bytes
 by the memory's bandwidth. A size that does not fit the free memory is left out, and named.
 
-    python3 benchmarks/bench_sizes.py [--sizes 117M,345M] [--folder DIR]
+    python3 benchmarks/bench_sizes.py [--sizes 117M,345M] [--precisions int8] [--folder DIR]
 
 Each measurement is a process of its own. Models are made in the folder one at a time, and what the
 engine runs in the user's cache; both are deleted after use. 1558M takes 6.2 GB in each. The last
@@ -39,19 +41,21 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
-from gpt2_sampler import load_engine  # noqa: E402
+from gpt2_sampler import Engine, load_engine  # noqa: E402
 from gpt2_sampler.engines.litert.export import discard, exported  # noqa: E402
 from gpt2_sampler.engines.load import PRECISIONS  # noqa: E402
-from gpt2_sampler.engines.memory import needed  # noqa: E402
+from gpt2_sampler.engines.memory import free_memory, needed, rows_that_fit  # noqa: E402
 from gpt2_sampler.weights.checkpoint import open_checkpoint  # noqa: E402
 from gpt2_sampler.weights.hparams import HParams  # noqa: E402
 from gpt2_sampler.weights.huggingface import save_huggingface  # noqa: E402
 
 PROMPT, WARM_UP, MEASURED = 256, 2, 32  # tokens
 ROWS = 4
+MIDDLE, STEPS = 512, 7
 COLUMNS = (
     *("size", "precision", "prepare s", "file MB", "start s", "prefill tok/s", "ms 1 row"),
     *("tok/s 1 row", "ms 4 rows", "tok/s 4 rows", "MB", "foretold MB"),
+    *("set rows", "set tok/s"),
 )
 
 
@@ -72,6 +76,7 @@ class RandomWeights(dict[str, np.ndarray]):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--precisions", default=",".join(PRECISIONS))
     parser.add_argument("--folder", default=tempfile.gettempdir())
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -83,7 +88,7 @@ def main() -> None:
     for size in arguments.sizes.split(","):
         with tempfile.TemporaryDirectory(dir=arguments.folder, prefix=f"gpt2-{size}-") as folder:
             save_huggingface(Path(folder), SIZES[size], RandomWeights(SIZES[size]), {})
-            for precision in PRECISIONS:
+            for precision in arguments.precisions.split(","):
                 need = needed(SIZES[size], precision, ROWS, SIZES[size].n_ctx)
                 if need > psutil.virtual_memory().available:
                     print(f"{size} {precision}: {need / 1e6:,.0f} MB are not free; left out")
@@ -122,13 +127,19 @@ def measure(folder: str, precision: str) -> dict[str, float]:
         engine.reserve(rows)
         engine.forward(prompt, [0] * PROMPT, range(PROMPT), [])
         engine.copy(0, range(1, rows), PROMPT)
-        steps = []
-        for step in range(WARM_UP + MEASURED):
-            started = time.perf_counter()
-            engine.forward([5] * rows, range(rows), [PROMPT + step] * rows, range(rows))
-            steps.append(1e3 * (time.perf_counter() - started))
+        steps = [timed(engine, rows, PROMPT + step) for step in range(WARM_UP + MEASURED)]
         milliseconds.append(statistics.median(steps[WARM_UP:]))
-    foretold = needed(engine.hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
+    memory = most[0]
+    hparams = engine.hparams
+    many = rows_that_fit(hparams, precision, hparams.n_ctx, free_memory())
+    engine.reserve(many)
+    prompt = random.integers(hparams.n_vocab, size=MIDDLE).tolist()
+    engine.forward(prompt, [0] * MIDDLE, range(MIDDLE), [])
+    engine.copy(0, range(1, many), MIDDLE)
+    step_of_set = statistics.median(
+        timed(engine, many, MIDDLE + step) for step in range(STEPS)
+    )
+    foretold = needed(hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
     return {
         "prepare s": round(prepared - began, 1),
         "file MB": round(path.stat().st_size / 1e6),
@@ -138,9 +149,18 @@ def measure(folder: str, precision: str) -> dict[str, float]:
         "tok/s 1 row": round(1e3 / milliseconds[0], 1),
         "ms 4 rows": round(milliseconds[1], 1),
         "tok/s 4 rows": round(ROWS * 1e3 / milliseconds[1], 1),
-        "MB": round(most[0] / 1e6),
+        "MB": round(memory / 1e6),
         "foretold MB": round(foretold / 1e6),
+        "set rows": many,
+        "set tok/s": round(1e3 * many / step_of_set),
     }
+
+
+def timed(engine: Engine, rows: int, position: int) -> float:
+    """Milliseconds of a step in which each row reads a token and its logits are wanted."""
+    started = time.perf_counter()
+    engine.forward([5] * rows, range(rows), [position] * rows, range(rows))
+    return 1e3 * (time.perf_counter() - started)
 
 
 def watch(most: list[int]) -> None:
