@@ -136,9 +136,7 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     prompt = random.integers(hparams.n_vocab, size=MIDDLE).tolist()
     engine.forward(prompt, [0] * MIDDLE, range(MIDDLE), [])
     engine.copy(0, range(1, many), MIDDLE)
-    step_of_set = statistics.median(
-        timed(engine, many, MIDDLE + step) for step in range(STEPS)
-    )
+    step_of_set = statistics.median(timed(engine, many, MIDDLE + step) for step in range(STEPS))
     foretold = needed(hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
     return {
         "prepare s": round(prepared - began, 1),

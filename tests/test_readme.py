@@ -113,6 +113,18 @@ def test_a_prompt_through_a_pipe_is_answered(clone: Path, command: str) -> None:
     assert done.stdout.endswith(f"\n{RULE}{RULE}\n")
 
 
+def test_the_records_are_those_that_stand_below_their_commands(clone: Path) -> None:
+    section = README.partition("### Many samples")[2]
+    blocks = re.findall(r"```\n(.*?)```", section, re.DOTALL)[:3]
+    first, second = blocks[0].splitlines()
+    prompts = re.findall(r"`([A-Z][\w ]+)`", section.partition("a file with the lines")[2])[:2]
+    (clone / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
+    for line, printed in ((first.replace("2000", "1"), blocks[1]), (second, blocks[2])):
+        done = run(line, clone)
+        assert done.returncode == 0, done.stderr
+        assert (clone / line.split()[-1]).read_text(encoding="utf-8") == printed
+
+
 def test_every_flag_of_the_help_is_in_the_readme() -> None:
     for script in (
         "generate_unconditional_samples",

@@ -210,8 +210,8 @@ def test_a_mistake_is_one_line(
 
 
 def test_a_terminal_sees_how_far_it_is(models: Path, tmp_path: Path) -> None:
-    def seen(*flags: str) -> str:
-        program, *words = command("gpt2-generate", models, "--nsamples", "4", "--length", "5")
+    def seen(*flags: str, name: str = "gpt2-generate") -> str:
+        program, *words = command(name, models, "--nsamples", "4", "--length", "5")
         terminal = pexpect.spawn(
             program,
             [*words, *flags],
@@ -226,3 +226,7 @@ def test_a_terminal_sees_how_far_it_is(models: Path, tmp_path: Path) -> None:
     assert "4/4" in bar
     assert re.search(r"\d tokens/s", bar)
     assert seen("--output", str(tmp_path / "b.jsonl"), "--quiet") == ""
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "Once"}\n\n{"none": 1}\n{"prompt": "There"}\n')
+    bar = seen(str(prompts), "--output", str(tmp_path / "c.jsonl"), name=CONDITIONAL)
+    assert "9/9" in bar

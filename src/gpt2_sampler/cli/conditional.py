@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from typing import BinaryIO
 
 from gpt2_sampler.cli.corpus_settings import ConditionalSettings
 from gpt2_sampler.cli.flags import parse
@@ -13,32 +14,43 @@ from gpt2_sampler.cli.records import write_records
 from gpt2_sampler.cli.terminal import run
 from gpt2_sampler.cli.texts import STDIN
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
-from gpt2_sampler.corpus.prompts import JSON_LINES, open_prompts, read_prompts
+from gpt2_sampler.corpus.prompts import JSON_LINES, Prompt, open_prompts, read_prompts
 from gpt2_sampler.files import user_path
 
 
 def continue_prompts(argv: Sequence[str], program: str) -> None:
     settings = parse(ConditionalSettings, argv, program, positional="prompts")
-    if settings.prompts == "-":
-        file, source = sys.stdin.buffer, STDIN
-    else:
-        file, source = open_prompts(user_path(settings.prompts)), settings.prompts
-    json_lines = settings.jsonl or source.endswith(JSON_LINES)
+    from_stdin = settings.prompts == "-"
+    file = sys.stdin.buffer if from_stdin else open_prompts(user_path(settings.prompts))
+    with file:
+        prompts = prompts_of(settings, file)
+        first = list(islice(prompts, 1))  # its language may choose the model
 
-    prompts = read_prompts(
+        def jobs(files: Files, plan: Plan) -> Iterable[Job]:
+            hparams = files.checkpoint.hparams
+            return after_prompts(chain(first, prompts), plan, files.tokenizer, hparams)
+
+        write_records(settings, jobs, first[0].text if first else "", n_records(settings))
+
+
+def prompts_of(settings: ConditionalSettings, file: BinaryIO) -> Iterator[Prompt]:
+    source = STDIN if settings.prompts == "-" else settings.prompts
+    return read_prompts(
         file,
         source,
-        json_lines=json_lines,
+        json_lines=settings.jsonl or source.endswith(JSON_LINES),
         separator=settings.separator,
         encoding=sys.stdin.encoding if source == STDIN else "utf-8",
     )
 
-    def jobs(files: Files, plan: Plan) -> Iterable[Job]:
-        return after_prompts(chain(first, prompts), plan, files.tokenizer, files.checkpoint.hparams)
 
-    with file:
-        first = list(islice(prompts, 1))  # its language may choose the model
-        write_records(settings, jobs, first[0].text if first else "")
+def n_records(settings: ConditionalSettings) -> int | None:
+    """How many there will be, where a bar shows it and the prompts can be read twice; else None."""
+    path = user_path(settings.prompts)
+    if settings.prompts == "-" or not settings.shows_progress or not path.is_file():
+        return None
+    with open_prompts(path) as file:
+        return sum(1 if one.problem else settings.nsamples for one in prompts_of(settings, file))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

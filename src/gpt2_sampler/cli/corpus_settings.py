@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 
 from gpt2_sampler.cli.flags import flag
@@ -56,6 +57,10 @@ class CorpusSettings(Settings):
     def makes_records(self) -> bool:
         """Whether as many samples as possible are wanted soon, rather than one to read along."""
         return self.output is not None or self.ray is not None
+
+    @property
+    def shows_progress(self) -> bool:
+        return sys.stderr.isatty() and not self.quiet
 
     def lowest(self) -> Mapping[str, int]:
         return {**super().lowest(), "first": 0}

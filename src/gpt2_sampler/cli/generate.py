@@ -20,7 +20,7 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 def generate_samples(argv: Sequence[str], program: str) -> None:
     settings = parse(GenerateSettings, argv, program)
     if settings.makes_records:
-        write_records(settings, jobs)
+        write_records(settings, jobs, total=settings.nsamples or None)
         return
     model = load(settings)
     start = start_of(model.tokenizer)

@@ -24,10 +24,14 @@ from gpt2_sampler.files import user_path
 
 
 def write_records(
-    settings: AnyCorpus, jobs_of: Callable[[Files, Plan], Iterable[Job]], prompt: str = ""
+    settings: AnyCorpus,
+    jobs_of: Callable[[Files, Plan], Iterable[Job]],
+    prompt: str = "",
+    total: int | None = None,
 ) -> None:
     """Writes the records of the jobs to --output, or their texts to stdout. prompt is one of
-    them, by whose language a model is chosen if none was asked for."""
+    them, by whose language a model is chosen if none was asked for; total is how many there are,
+    if that is known."""
     path = None if settings.output is None else user_path(settings.output)
     if path is not None:
         check_name(path)
@@ -37,7 +41,7 @@ def write_records(
     plan = plan_of(settings, files)
     jobs = jobs_of(files, plan)
     if path is None:
-        for record in with_progress(settings, pieces(settings, files, jobs, plan)):
+        for record in with_progress(settings, pieces(settings, files, jobs, plan), total):
             show_sample(record, settings)
         return
     run = Run(path, meta_of(settings, files, plan), jobs)
@@ -45,7 +49,7 @@ def write_records(
         say(settings, f"{path} has {counted(run.done, 'record')}; resuming after them")
     if not run.finished:
         written = run.write(pieces(settings, files, run.jobs, plan))
-        for record in with_progress(settings, written, run.done):
+        for record in with_progress(settings, written, total, run.done):
             warn_about(record)
     run.close()
     say(settings, f"{path} is complete: {counted(run.done, 'record')}")
@@ -73,16 +77,15 @@ def pieces(
 
 
 def with_progress(
-    settings: CorpusSettings, pieces: Iterator[Piece], done: int = 0
+    settings: CorpusSettings, pieces: Iterator[Piece], total: int | None, done: int = 0
 ) -> Iterator[Record]:
     """The records of the pieces, with a progress bar at a terminal. So many are done already."""
-    total = None if isinstance(settings, ConditionalSettings) else settings.nsamples or None
     verbose = settings.verbose  # libraries write most of their messages during the first step
     with tqdm(
         total=total,
         initial=done,
         unit=" samples",
-        disable=settings.quiet or not sys.stderr.isatty(),
+        disable=not settings.shows_progress,
         dynamic_ncols=True,
     ) as bar:
         n_tokens = 0
