@@ -16,6 +16,7 @@ import platform
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job, Plan
@@ -131,6 +132,8 @@ def spread(workers: Sequence[Any], jobs: Iterable[Job]) -> Iterator[Piece]:
 def connect(address: str) -> None:
     """Raises UsageError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address != LOCAL and has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError:
@@ -142,6 +145,13 @@ def connect(address: str) -> None:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except (ConnectionError, OSError, ValueError, RuntimeError) as problem:
         raise UsageError(f"there is no Ray cluster at {address} ({first_line(problem)})") from None
+
+
+def has_token() -> bool:
+    """Whether this user has a cluster's password, which `ray start` of 2.59 and later asks for
+    where it finds one; ray.init() shows it only if it is told to."""
+    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(given) or Path("~/.ray/auth_token").expanduser().is_file()
 
 
 def require_answer(address: str) -> None:
