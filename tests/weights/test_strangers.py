@@ -13,6 +13,7 @@ import pytest
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.strangers import stranger
 
 SAVED = Path(__file__).resolve().parents[1] / "huggingface" / "plain"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 548118077\n"
@@ -110,3 +111,14 @@ def refused(path: Path, says: str) -> None:
         open_checkpoint(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_zips_that_are_no_archives_to_unpack_are_called_by_their_names(tmp_path: Path) -> None:
+    for name, inner, says in (
+        ("last.ckpt", "last/data.pkl", "a file of PyTorch's whose name does not say"),
+        ("gpt2.keras", "config.json", "a model of Keras's own"),
+        ("model.zip", "config.json", "a zip archive and no model of PyTorch's; unpack it with:"),
+    ):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(inner, "x")
+        assert says in str(stranger(tmp_path / name))

@@ -28,7 +28,10 @@ BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 ENDS: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".onnx",), "an ONNX program, whose weights have no names; give the folder it was made of"),
     ((".tflite",), "a LiteRT program, whose weights have no names; give the folder it was made of"),
-    ((".msgpack",), "of Flax's format; save the model for PyTorch with: {flax}"),
+    (
+        (".msgpack",),
+        "of Flax's format; save the model for PyTorch, by transformers below 5, with: {flax}",
+    ),
     ((".ot",), "of rust-bert's format; give the folder it was made of"),
     ((".pb",), "a TensorFlow program, not a checkpoint; give the checkpoint or the folder"),
     (
@@ -67,7 +70,12 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
         begin = file.read(512)
     if not begin:
         return "empty; copy or download it again"
-    if begin.startswith(b"PK\x03\x04"):
+    if begin.startswith(b"PK\x03\x04") and b"/data.pkl" in begin:
+        return (
+            "a file of PyTorch's whose name does not say what is in it; give a folder with it as "
+            "pytorch_model.bin beside its config.json, or one of nanoGPT's as ckpt.pt"
+        )
+    if begin.startswith(b"PK\x03\x04") and path.suffix != ".keras":
         unzip = f"python3 -m zipfile -e {shlex.quote(str(path))} FOLDER"
         return f"a zip archive and no model of PyTorch's; unpack it with: {unzip}"
     if begin[257:262] == b"ustar":
