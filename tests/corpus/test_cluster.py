@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -108,3 +109,15 @@ def test_an_address_where_nobody_listens_is_a_mistake_at_once() -> None:
         connect(address)
     with pytest.raises(UsageError, match="HOST:PORT, or local, not 'somewhere'"):
         connect("somewhere")
+
+
+def test_a_token_that_is_there_is_shown_to_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not cluster.has_token()
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    assert cluster.has_token()
