@@ -62,8 +62,8 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
         drop_what_is_buffered()
         return end_by(SIGPIPE)
     except Exception as error:
-        if interrupted(error):
-            return end_by(signal.SIGINT)
+        if number := signal_behind(error):
+            return end_by(number)
         complain(error, verbose="--verbose" in words)
         return error.exit_code if isinstance(error, SamplerError) else SamplerError.exit_code
 
@@ -77,11 +77,15 @@ def handle_signals() -> None:
             signal.signal(number, terminate)
 
 
-def interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is the cause: native modules turn it into an ImportError."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+def signal_behind(error: BaseException | None) -> int:
+    """The signal that is the cause, or 0: native modules turn it into an ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return signal.SIGINT
+        if isinstance(error, Terminated):
+            return error.number
         error = error.__cause__ or error.__context__
-    return error is not None
+    return 0
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
