@@ -19,16 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from tests.misbehaving_server import MisbehavingServer, dripping
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- made by tests/attack.py -->\n", "<!-- end -->\n"
 DEMO = ROOT / "models" / "demo"
 
 
@@ -52,14 +51,20 @@ class Place:
             "PYTHONPATH": str(ROOT / "src"),
         }
 
-    def start(self, command: str, *words: str) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        command: str,
+        *words: str,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
         code = f"import sys; from gpt2_sampler.cli.start import {command}; sys.exit({command}())"
         return subprocess.Popen(
             [sys.executable, "-c", code, *words, "--models_dir", str(self.models)],
             env=self.environment,
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.PIPE,
         )
 
@@ -231,9 +236,17 @@ def signals(rounds: int, moments: random.Random) -> Result:
 ATTACKS = (download, export, conversion, history, signals)
 
 
-def table(results: list[Result]) -> str:
-    rows = [f"| {r.tried} | {r.times} | {r.lost} | {r.left} |" for r in results]
-    return "\n".join(["| what was tried | times | lost | left |", "|---|---|---|---|", *rows, ""])
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    head = f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|\n"
+    return head + "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+
+
+def put_into_readme(made: str, by: str) -> None:
+    """Between the marks of the program that made it."""
+    begin, end = f"<!-- made by {by} -->\n", "<!-- end -->\n"
+    before, _, rest = TABLE.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    TABLE.write_text(f"{before}{begin}{made}{end}{after}", encoding="utf-8")
 
 
 def main() -> int:
@@ -246,11 +259,10 @@ def main() -> int:
     for attack in ATTACKS:
         results.append(attack(chosen.rounds, random.Random(chosen.seed)))
         print(results[-1], file=sys.stderr, flush=True)
-    print(table(results), end="")
+    made = table(("what was tried", "times", "lost", "left"), results)
+    print(made, end="")
     if chosen.write:
-        before, _, rest = TABLE.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        TABLE.write_text(f"{before}{BEGIN}{table(results)}{END}{after}", encoding="utf-8")
+        put_into_readme(made, "tests/attack.py")
     return int(any(result.lost or result.left for result in results))
 
 
