@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from gpt2_sampler.corpus.run import KINDS
 from tests.misbehaving_server import MisbehavingServer, dripping
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,11 +95,12 @@ def killed(
     moments: random.Random,
     prepare: Callable[[Place], object],
     words: list[str],
-    right: Callable[[Place], bool],
+    right: Callable[[Place, bool], bool],
     again: Callable[[Place], object],
 ) -> tuple[int, int]:
     """Kills the command rounds times -> how often a file under a final name was wrong, and how many
-    files are left too many. again makes there be something to do after a run that was complete."""
+    files are left too many. right is also told whether a run has ended by itself; again makes there
+    be something to do after one."""
     with place() as clean:
         prepare(clean)
         seconds = clean.run(*words)
@@ -110,11 +112,11 @@ def killed(
             with attacked.start(*words) as process:
                 time.sleep(moments.uniform(0.1, 1.1) * seconds)
                 process.kill()
-            lost += not right(attacked)
+            lost += not right(attacked, False)
             if attacked.files() >= expected:
                 again(attacked)
         attacked.run(*words)
-        lost += not right(attacked)
+        lost += not right(attacked, True) or not expected <= attacked.files()
         return lost, len(attacked.files() - expected)
 
 
@@ -136,7 +138,7 @@ def download(rounds: int, moments: random.Random) -> Result:
             moments,
             lambda here: None,
             ["download", "own", "--base_url", server.url, "--no_export", "--quiet"],
-            lambda here: same(here.models / "own", Path(served) / "own"),
+            lambda here, _: same(here.models / "own", Path(served) / "own"),
             lambda here: shutil.rmtree(here.models / "own"),
         )
     return Result("kill -9 while a model is downloaded", rounds, lost, left)
@@ -164,14 +166,14 @@ def export(rounds: int, moments: random.Random) -> Result:
         moments,
         take_demo,
         ["generate", "--model_name", "demo", "--nsamples", "1", "--length", "3"],
-        lambda here: same(here.models / "demo", DEMO),
+        lambda here, _: same(here.models / "demo", DEMO),
         forget,
     )
     return Result("kill -9 while a model is exported, then sampled from", rounds, lost, left)
 
 
 def conversion(rounds: int, moments: random.Random) -> Result:
-    def whole(here: Place) -> bool:
+    def whole(here: Place, _: bool) -> bool:
         """A folder under its final name has all its files."""
         target = here.folder / "converted"
         return not target.exists() or (target / "config.json").exists()
@@ -185,6 +187,36 @@ def conversion(rounds: int, moments: random.Random) -> Result:
         lambda here: shutil.rmtree(here.folder / "converted"),
     )
     return Result("kill -9 while a model is converted", rounds, lost, left)
+
+
+def corpus(rounds: int, moments: random.Random) -> Result:
+    each = [corpus_of(kind, -(-rounds // len(KINDS)), moments) for kind in KINDS]
+    lost, left = (sum(counts) for counts in zip(*each, strict=True))
+    return Result(
+        "kill -9 of a run that writes records", len(KINDS) * -(-rounds // len(KINDS)), lost, left
+    )
+
+
+def corpus_of(kind: str, rounds: int, moments: random.Random) -> tuple[int, int]:
+    """What is there must be the beginning of what one undisturbed run makes; a table, all of it."""
+    name = f"samples{kind}"
+    words = ["generate", "--model_name", "demo", "--seed", "1", "--output", name, "--quiet"]
+    words += ["--nsamples", "96", "--length", "40"]
+    with place() as undisturbed:
+        take_demo(undisturbed)
+        undisturbed.run(*words)
+        whole = (undisturbed.folder / name).read_bytes()
+
+    def right(here: Place, ended: bool) -> bool:
+        path = here.folder / name
+        there = path.read_bytes() if path.exists() else b""
+        if ended or kind == ".parquet":
+            return there == whole or (not ended and not there)
+        return whole.startswith(there)
+
+    return killed(
+        rounds, moments, take_demo, words, right, lambda here: (here.folder / name).unlink()
+    )
 
 
 def history(rounds: int, moments: random.Random) -> Result:
@@ -233,7 +265,7 @@ def signals(rounds: int, moments: random.Random) -> Result:
     return Result("Ctrl-C, SIGTERM, SIGHUP while modules, a model and text come", rounds, lost, 0)
 
 
-ATTACKS = (download, export, conversion, history, signals)
+ATTACKS = (download, export, corpus, conversion, history, signals)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
