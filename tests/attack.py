@@ -24,12 +24,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from gpt2_sampler.corpus.run import KINDS
 from tests.misbehaving_server import MisbehavingServer, dripping
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_name("README.md")
 DEMO = ROOT / "models" / "demo"
+KINDS = (".jsonl", ".jsonl.gz", ".parquet")
 
 
 class Result(NamedTuple):
@@ -190,11 +190,10 @@ def conversion(rounds: int, moments: random.Random) -> Result:
 
 
 def corpus(rounds: int, moments: random.Random) -> Result:
-    each = [corpus_of(kind, -(-rounds // len(KINDS)), moments) for kind in KINDS]
+    of_each = -(-rounds // len(KINDS))
+    each = [corpus_of(kind, of_each, moments) for kind in KINDS]
     lost, left = (sum(counts) for counts in zip(*each, strict=True))
-    return Result(
-        "kill -9 of a run that writes records", len(KINDS) * -(-rounds // len(KINDS)), lost, left
-    )
+    return Result("kill -9 of a run that writes records", len(KINDS) * of_each, lost, left)
 
 
 def corpus_of(kind: str, rounds: int, moments: random.Random) -> tuple[int, int]:
