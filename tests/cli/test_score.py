@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from gpt2_sampler.cli.loading import Model
-from gpt2_sampler.cli.score import ScoreSettings, in_order, scored_text
+from gpt2_sampler.cli.score import ScoreSettings, compare, in_order, scored_text
 from gpt2_sampler.decoding.score import Place
+from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.seeing.score import Scored, bits
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
 from tests.checkpoints import ROOT
@@ -220,3 +221,28 @@ def test_a_mistake_is_one_line(files: Path, words: list[str], says: str) -> None
     [line] = done.stderr.decode().splitlines()
     assert says in line and line.startswith("error: ")
     assert done.returncode == (1 if "written" in says else 2)
+
+
+def test_logits_that_are_no_numbers_compare_no_settings() -> None:
+    class Diverged(FakeEngine):
+        def _logits(self, seen: Any) -> Any:
+            return super()._logits(seen) * np.nan
+
+    model = Model(BYTES, Diverged(V, C))
+    with pytest.raises(CheckpointError, match="not numbers"):
+        compare("text", TEXT, model, ScoreSettings(compare_settings=True))
+
+
+def test_a_hyphen_is_stdin(tmp_path: Path) -> None:
+    make_folder(tmp_path / "fake")
+    program = [sys.executable, str(ROOT / "tests" / "fake_command.py")]
+    flags = ["-", "--models_dir", str(tmp_path), "--model_name", "fake"]
+    for name, more in (("gpt2-score", []), ("gpt2-conditional", ["--seed", "1"])):
+        done = subprocess.run(
+            [*program, name, *flags, *more],
+            input=b"Once upon",
+            env=environment(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        assert done.stdout

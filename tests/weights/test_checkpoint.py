@@ -133,3 +133,15 @@ def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path, fold
     one = random_checkpoint(tmp_path / "one", seed=1)
     two = random_checkpoint(tmp_path / "two", seed=2)
     assert open_checkpoint(one).fingerprint != open_checkpoint(two).fingerprint
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weights_of_a_run_that_diverged_are_named_when_they_are_read(
+    tmp_path: Path, number: float
+) -> None:
+    weights = random_weights(PRIMES)
+    weights["h1/mlp/c_fc/w"][0, 3, 5] = number
+    save_checkpoint(tmp_path, PRIMES, weights)
+    checkpoint = open_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="h1/mlp/c_fc/w has numbers that are not finite"):
+        checkpoint["h1/mlp/c_fc/w"]

@@ -111,7 +111,8 @@ def named(
             given.append(meant(word.removeprefix("--"), value, kind_of))
             continue
         full = positional in dict(given) and kind_of[positional] is not tuple
-        if positional is None or full or word.startswith("-") or typography(word, kind_of):
+        dashed = word.startswith("-") and word != "-"  # "-" alone is stdin
+        if positional is None or full or dashed or typography(word, kind_of):
             raise UsageError(unknown(word, kind_of))
         given.append((positional, word))
     joined = {name: BETWEEN.join(v for n, v in given if n == name) for name, _ in given}

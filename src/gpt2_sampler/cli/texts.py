@@ -15,7 +15,7 @@ ARGUMENT, STDIN = "text", "stdin"
 
 
 def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[tuple[str, str]]:
-    """The names and texts of the given text, or else of files, or else of stdin.
+    """The names and texts of the given text, or else of files ("-" is stdin), or else of stdin.
 
     With by_lines each line that is not empty is a text, named by its number. Otherwise a text loses
     its last line break, as a prompt does. Raises UsageError.
@@ -26,7 +26,7 @@ def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[
     elif files:
         sources = map(read, files)
     else:
-        sources = iter([(STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding))])
+        sources = iter([read("-")])
     several = len(files) > 1
     for name, whole in sources:
         if not by_lines:
@@ -38,6 +38,8 @@ def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[
 
 
 def read(file: str) -> tuple[str, str]:
+    if file == "-":
+        return STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding)
     path = user_path(file)
     try:
         with path.open("rb") as opened:

@@ -50,8 +50,8 @@ class Tensors(Protocol):
 class Checkpoint(Mapping[str, np.ndarray]):
     """Weights by name ("wte", "h0/attn/c_attn/w"), float32, read-only, mapped from the file.
 
-    Names and shapes were checked when it was made, a tensor's checksum is when it is read; both
-    raise CheckpointError. folder is where it lies.
+    Names and shapes were checked when it was made, a tensor's checksum, and whether its numbers are
+    finite, when it is read; all raise CheckpointError. folder is where it lies.
     """
 
     def __init__(self, folder: Path, tensors: Tensors, bases: Iterable[Path] = ()) -> None:
@@ -73,7 +73,13 @@ class Checkpoint(Mapping[str, np.ndarray]):
         return hashlib.sha256(self.tensors.digest() + repr(self.hparams).encode()).hexdigest()
 
     def __getitem__(self, name: str) -> Floats:
-        return self.tensors.read(name)
+        array = self.tensors.read(name)
+        if not np.isfinite([array.min(), array.max()]).all():
+            raise CheckpointError(
+                f"{self.folder}: {name} has numbers that are not finite: it is damaged, or comes "
+                "from a training run that diverged"
+            )
+        return array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.hparams.variable_shapes())

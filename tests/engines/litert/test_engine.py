@@ -14,7 +14,7 @@ from gpt2_sampler.engines.litert import attention
 from gpt2_sampler.engines.litert.engine import LiteRTEngine
 from gpt2_sampler.engines.litert.export import exported
 from gpt2_sampler.engines.litert.functions import Function
-from gpt2_sampler.errors import OutOfMemory
+from gpt2_sampler.errors import EngineError, OutOfMemory
 from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint
 from gpt2_sampler.weights.hparams import HParams
 from tests.checkpoints import DEMO, random_checkpoint
@@ -131,13 +131,22 @@ def test_no_room_for_a_call_does_not_end_the_engine(
 
     class Full:
         def ResizeInputTensor(self, *arguments: object) -> None:
-            raise RuntimeError("out of memory")
+            raise RuntimeError("XNNPack delegate failed to reshape runtime")
+
+    class Choosy:
+        def ResizeInputTensor(self, *arguments: object) -> None:
+            raise RuntimeError("unsupported scale value (nan)")
 
     function = engine.layers[1]
-    with monkeypatch.context() as patch:
-        patch.setattr(function, "_handle", Full())
-        with pytest.raises(OutOfMemory, match="no room for 5 tokens"):
-            engine.forward([1] * 5, [0] * 5, range(5), [])
+    for handle, kind, said in (
+        (Full(), OutOfMemory, "no room for 5 tokens"),
+        (Choosy(), EngineError, "cannot prepare the model"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(function, "_handle", handle)
+            with pytest.raises(EngineError, match=said) as raised:
+                engine.forward([1] * 5, [0] * 5, range(5), [])
+        assert raised.type is kind
     np.testing.assert_array_equal(engine.logits([1, 2, 3]), expected)
 
 

@@ -20,6 +20,8 @@ from ai_edge_litert.interpreter import Interpreter
 from gpt2_sampler.errors import EngineError, OutOfMemory
 
 Floats = npt.NDArray[np.float32]
+NO_ROOM = "failed to reshape"
+"""What LiteRT says where it finds no memory, and for nothing else once it has taken a model."""
 
 
 class Function:
@@ -41,7 +43,8 @@ class Function:
         self.memory: dict[str, Floats] = {}
 
     def resize(self, n_tokens: int) -> None:
-        """Sets N. After OutOfMemory the function has no size."""
+        """Sets N. Raises OutOfMemory, or EngineError for what LiteRT does not take; it then has no
+        size."""
         if n_tokens == self.size:
             return
         self.size, self.memory = 0, {}
@@ -51,7 +54,9 @@ class Function:
                 self._handle.ResizeInputTensor(details["index"], shape, False, self._number)
             self._handle.AllocateTensors(self._number)
         except (MemoryError, RuntimeError) as error:
-            raise OutOfMemory(f"LiteRT has no room for {n_tokens} tokens ({error})") from None
+            if isinstance(error, MemoryError) or NO_ROOM in str(error):
+                raise OutOfMemory(f"LiteRT has no room for {n_tokens} tokens ({error})") from None
+            raise EngineError(f"LiteRT cannot prepare the model ({error})") from None
         self.size = n_tokens
         self.memory = {name: self._map(index) for name, index in self._tensors.items()}
 
