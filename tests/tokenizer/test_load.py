@@ -257,3 +257,19 @@ def test_settings_of_another_kind_are_one_line(settings: str, renamed: Path) -> 
     (renamed / "tokenizer_config.json").write_text(settings)
     with pytest.raises(CheckpointError, match="the vocabulary of"):
         load_tokenizer(renamed)
+
+
+@pytest.mark.parametrize("form", ["pair", "tokenizer"])
+def test_more_added_tokens_than_any_vocabulary_has_are_refused_at_once(
+    renamed: Path, form: str
+) -> None:
+    many = {f"token {number}": 60_000 + number for number in range(40_000)}
+    if form == "pair":
+        (renamed / "added_tokens.json").write_text(json.dumps(many))
+    else:
+        path = as_tokenizer(renamed) / "tokenizer.json"
+        added = [{"id": number, "content": text} for text, number in many.items()]
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**saved, "added_tokens": added}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"40,0\d\d added tokens, more than 32,768"):
+        load_tokenizer(renamed)

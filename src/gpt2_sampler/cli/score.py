@@ -95,6 +95,8 @@ def score_texts(argv: Sequence[str], program: str) -> None:
             raise UsageError(f"{name} is empty; there is nothing to score")
     if not named:
         raise UsageError("there is no text; give --text TEXT, files, or lines on stdin")
+    for file in filter(None, (settings.html, settings.png)):
+        require_place(file)
     if settings.png:
         require_matplotlib()
     model = Models(settings).answering("".join(text for _, text in named))
@@ -188,6 +190,14 @@ def in_order(scored: list[Scored], by: str) -> list[Scored]:
     known = [n for n, figure in enumerate(figures) if figure is not None]
     known.sort(key=lambda n: figures[n], reverse=descending)
     return [scored[n] for n in [*known, *(n for n, f in enumerate(figures) if f is None)]]
+
+
+def require_place(file: str) -> None:
+    """Before the work is done. Raises UsageError where no file can be."""
+    path = user_path(file)
+    if path.is_dir() or not path.parent.is_dir():
+        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise UsageError(f"{file} cannot be written: {why}")
 
 
 def save(file: str, content: bytes) -> None:

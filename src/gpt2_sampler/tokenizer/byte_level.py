@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from heapq import heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ WORD = regex.compile(r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+
 LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 SHORT_WORD = 64  # bytes; in longer words a heap finds the next pair sooner than a scan
+MAX_ADDED = 1 << 15  # tokens that are matched by name: a million of them would take minutes
 MAX_CACHED_WORDS = 2**15  # short words only: 4 MB for English, 25 MB at the worst
 GONE = " "  # in place of a symbol that was merged into its neighbour; part of no pair
 
@@ -141,6 +142,12 @@ def _added_symbol(text: str) -> str:
     return text if all(ord(c) in BYTE_OF_SYMBOL for c in text) else "".join(_byte_level(text))
 
 
+def require_few(names: Sized) -> None:
+    """Raises CheckpointError for more added tokens than any vocabulary has."""
+    if len(names) > MAX_ADDED:
+        raise CheckpointError(f"it has {len(names):,} added tokens, more than {MAX_ADDED:,}")
+
+
 def _any_of(names: Sequence[str]) -> re.Pattern[str] | None:
     """Finds the first name in a text, of those that begin there the longest."""
     if not names:
@@ -177,6 +184,7 @@ class Encoder:
         self.special_tokens = added is not None
         if added is None:
             added = {end_of_text: True} if self.end_of_text is not None else {}
+        require_few(added)
         self.added = added
         self._names = {  # whether special tokens are matched -> where names stand in a text
             special: _any_of([name for name in added if special or not added[name]])
