@@ -64,6 +64,31 @@ def test_a_text_that_goes_on_can_be_drawn_anew_from_there() -> None:
     assert begun == texts(story)[0]
 
 
+@pytest.mark.parametrize(
+    ("rows", "shown"), [(1, 0), (1, 7), (1, 30), (1, 71), (3, 0), (3, 1), (3, 3), (3, 5)]
+)
+def test_what_a_reader_that_ended_did_not_take_can_still_be_saved(
+    monkeypatch: pytest.MonkeyPatch, rows: int, shown: int
+) -> None:
+    whole, cut = (session(nsamples=3, batch_size=rows) for _ in range(2))
+    whole.ask("Once")
+    left = iter(range(shown))
+
+    def show(text: str, made_harmless: bool = False) -> None:
+        if next(left, None) is None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("gpt2_sampler.cli.writer.show", show)
+    with pytest.raises(BrokenPipeError):
+        cut.ask("Once")
+    assert texts(cut)
+    for kept, text in zip(texts(cut), texts(whole), strict=False):
+        assert text.startswith(kept)
+    monkeypatch.undo()
+    cut.more()
+    assert cut.transcript().startswith("Model prompt >>> Once\n")
+
+
 def test_undo_comes_back_to_the_text_before() -> None:
     story = session()
     story.ask("Once")

@@ -149,25 +149,27 @@ class Session:
         samples: list[SampleText] = []
         length = self.settings.sample_length(prompt.model.window)
         try:
-            with interruptible() as stopped:
-                for sample in write(
-                    self._batch_of(prompt.model),
-                    prompt.model,
-                    self.settings,
-                    prompt.tokens,
-                    numbers,
-                    length=length,
-                    start=start,
-                    taken=taken,
-                    stopped=stopped,
-                ):
-                    samples.append(sample)
-        except KeyboardInterrupt:  # pressed again before the text could stop by itself
-            show("\n")
-        show(CLOSING)
-        prompt.used = max(prompt.used, numbers.stop)
-        if samples:
-            self.steps.append(Step(prompt, start, samples, taken))
+            try:
+                with interruptible() as stopped:
+                    for sample in write(
+                        self._batch_of(prompt.model),
+                        prompt.model,
+                        self.settings,
+                        prompt.tokens,
+                        numbers,
+                        length=length,
+                        start=start,
+                        taken=taken,
+                        stopped=stopped,
+                    ):
+                        samples.append(sample)
+            except KeyboardInterrupt:  # pressed again before the text could stop by itself
+                show("\n")
+            show(CLOSING)
+        finally:  # a failure, or a reader that has ended, takes nothing of what was written
+            prompt.used = max(prompt.used, numbers.stop)
+            if samples:
+                self.steps.append(Step(prompt, start, samples, taken))
 
     def _batch_of(self, model: Model) -> Batch:
         """The one there is, as long as it has that model and as many rows as the settings say."""

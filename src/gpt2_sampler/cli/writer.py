@@ -41,7 +41,8 @@ def write(
 
     They go on from the prompt or, if start is given, from where that text ended, and first of all
     with the tokens in taken; then length more are drawn. Once stopped() is true, unfinished samples
-    are shown as they are. However it ends, none of their requests is left in the batch.
+    are shown as they are; where stdout takes no more, they are yielded before BrokenPipeError is
+    raised. However it ends, none of their requests is left in the batch.
     """
     rows = min(batch.rows, len(numbers)) if isinstance(numbers, range) else batch.rows
     before = len(prompt) if start is None else len(start.rest().tokens)
@@ -73,10 +74,10 @@ def write(
             while sheets and (first := next(iter(sheets.values()))).text.ended:
                 first.close()
                 yield sheets.pop(first.text.number).text
-        for sheet in sheets.values():
-            sheet.text.end("stopped")
-            sheet.close()
-            yield sheet.text
+        yield from unfinished(sheets, Sheet.close)
+    except BrokenPipeError:  # nobody reads on; whoever asked for them can have them yet
+        yield from unfinished(sheets, lambda sheet: sheet.text.take())
+        raise
     finally:
         for number in filter(batch.__contains__, sheets):
             batch.cancel(number)
@@ -135,6 +136,14 @@ class Sheet:
         if n_tokens > 1 and self.ended > self.began:
             remark += f", {(n_tokens - 1) / (self.ended - self.began):.1f} tokens/s"
         aside(f"[{remark}, {self.text.ended}]")
+
+
+def unfinished(sheets: dict[int, Sheet], let_go: Callable[[Sheet], object]) -> Iterator[SampleText]:
+    """Ends them where they are, one after another."""
+    for number, sheet in list(sheets.items()):
+        sheet.text.end("stopped")
+        let_go(sheet)
+        yield sheets.pop(number).text
 
 
 def header(number: int) -> str:
