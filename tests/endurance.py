@@ -24,7 +24,7 @@ from tests.attack import DEMO, Place, place, put_into_readme, table, take_demo
 
 LOOK = 0.5  # seconds between two looks
 MB = 1e6
-FLAT = 2.0  # MB that a run may grow by: what is kept of a text of 100,000 tokens takes one
+FLAT = 6.0  # MB that a run may grow by: what is kept of a text of 100,000 tokens takes 4.4
 WORDS = 400  # of a prompt at most: some have more tokens than the window
 
 
