@@ -58,6 +58,7 @@ class Place:
         *words: str,
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.DEVNULL,
+        stderr: int | IO[bytes] = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
         code = f"import sys; from gpt2_sampler.cli.start import {command}; sys.exit({command}())"
         return subprocess.Popen(
@@ -66,7 +67,7 @@ class Place:
             cwd=self.folder,
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
         )
 
     def run(self, command: str, *words: str) -> float:
