@@ -57,7 +57,7 @@ def watched(process: subprocess.Popen[bytes], seconds: float | None = None) -> l
         time.sleep(LOOK)
     _, errors = process.communicate()
     if process.returncode or seconds is not None:
-        raise RuntimeError(f"ended with {process.returncode}: {(errors or b'').decode()}")
+        raise RuntimeError(f"ended with {process.returncode}: {(errors or bytes()).decode()}")
     return found
 
 
@@ -85,8 +85,10 @@ def prompts(here: Place, count: int) -> Result:
         asked.seek(0)
         flags = ["--model_name", "demo", "--seed", "1", "--length", "20"]
         # Thousands of remarks on long prompts would fill a pipe that nobody reads meanwhile.
-        streams = {"stdin": asked, "stdout": answered, "stderr": subprocess.DEVNULL}
-        with here.start("interactive", *flags, **streams) as process:
+        unread = subprocess.DEVNULL
+        with here.start(
+            "interactive", *flags, stdin=asked, stdout=answered, stderr=unread
+        ) as process:
             memory = watched(process)
         answers = content(answered).count(b"= SAMPLE 1 =")
     if answers != count:
