@@ -57,7 +57,7 @@ def watched(process: subprocess.Popen[bytes], seconds: float | None = None) -> l
         time.sleep(LOOK)
     _, errors = process.communicate()
     if process.returncode or seconds is not None:
-        raise RuntimeError(f"ended with {process.returncode}: {(errors or bytes()).decode()}")
+        raise RuntimeError(f"ended with {process.returncode}: {(errors or b'').decode()}")
     return found
 
 
