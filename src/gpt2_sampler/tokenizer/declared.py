@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object, read_text
-from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT
+from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT, require_few
 
 TOKENIZER_NAME = "tokenizer.json"
 VOCABULARY_NAME, VOCABULARY_MERGES_NAME = "vocab.json", "merges.txt"
@@ -139,14 +139,16 @@ class Folder:
         tokens = [self.declared[number] for number in sorted(self.declared)]
         if self.kind in AS_SAVED:
             tokens = [added(token) for token in self.saved.get("added_tokens") or []] + tokens
+        values = [*(self.settings.get(name) for name in NAMED), *self.extra()]
+        require_few({*(token.content for token in tokens), *map(content, values)})
         named = {content(self.settings.get(name)) for name in NAMED}
         tokens = [
             dataclasses.replace(token, special=True) if token.content in named else token
             for token in tokens
         ]
-        there = {token.content for token in tokens}
-        for value in (*(self.settings.get(name) for name in NAMED), *self.extra()):
-            if content(value) not in there | {None}:
+        there = {None, *(token.content for token in tokens)}
+        for value in values:
+            if content(value) not in there:
                 tokens.append(added(value, special=True))
         last = {token.content: token for token in tokens if token.content}
         return list(last.values())
