@@ -21,9 +21,9 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 54811
 
 def archive(kind: str) -> bytes:
     file = io.BytesIO()
-    if kind == "zip":
+    if kind in ("zip", "pytorch"):
         with zipfile.ZipFile(file, "w") as zipped:
-            zipped.writestr("gpt2/config.json", "{}")
+            zipped.writestr("gpt2/config.json" if kind == "zip" else "archive/data.pkl", "{}")
     else:
         with tarfile.open(fileobj=file, mode="w") as tar:
             tar.addfile(tarfile.TarInfo("gpt2/config.json"))
@@ -48,6 +48,9 @@ def archive(kind: str) -> bytes:
         ("webtext.jsonl", b'{"text": ""}', "a dataset and no model"),
         ("x.parquet", b"PAR1", "a Parquet file, a dataset"),
         ("prompt.txt", b"Once upon", "a text and no model"),
+        ("rust_model.ot", archive("zip"), "rust-bert's format"),
+        ("epoch=1.ckpt", archive("pytorch"), "a file of PyTorch's whose name does not say"),
+        ("gpt2_124M.bin", b"\xc6\xd7\x34\x01\x03\0\0\0", "of llm.c's format; .*export_hf.py"),
         ("nothing", b"", "empty; copy or download it again"),
         ("model.gguf", POINTER, "a Git LFS pointer, not the file itself; type: git -C .* lfs pull"),
         ("ckpt.pt", POINTER, "a Git LFS pointer"),
@@ -78,6 +81,11 @@ def test_a_file_is_called_by_its_name(name: str, content: bytes, says: str, tmp_
         ({"optimizer.pt": "x", "trainer_state.json": "{}"}, "what is left of a training without"),
         ({"gpt2/config.json": "{}"}, "a folder around a model; give .*gpt2"),
         ({"a.gguf": "x", "b.gguf": "x"}, "has several models, a.gguf, b.gguf; give one"),
+        ({"a/config.json": "{}", "b/config.json": "{}"}, r"a folder of 2 models \(a, b, ...\)"),
+        ({"snapshots/0a1b/config.json": "{}", "refs/main": "0a1b"}, "give .*snapshots/0a1b"),
+        ({"zero_to_fp32.py": "x", "latest": "x"}, "what DeepSpeed saved in parts; join them: cd"),
+        ({"model.safetensors": "x"}, "a folder with model.safetensors, which is weights without"),
+        ({"gpt2.7z": "7z", "x.gz": ""}, "a folder with x.gz, which is empty"),
         ({}, "an empty folder"),
         ({"README.md": "x"}, "holds no model"),
     ],
@@ -104,6 +112,32 @@ def test_weights_of_another_format_alone_are_told(tmp_path: Path) -> None:
     )
     (tmp_path / "flax_model.msgpack").write_bytes(b"\x81")
     refused(tmp_path, "a folder with flax_model.msgpack, which is of Flax's format")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (
+            "model.fp16.safetensors",
+            "has no model.safetensors, but model.fp16.safetensors; if those",
+        ),
+        ("model-00001-of-00002.safetensors", "no model.safetensors.index.json, which says what is"),
+        ("pytorch_model-00003-of-00003.bin", "no pytorch_model.bin.index.json, which says what"),
+        ("optimizer.bin", "what is left of a training without its model"),
+    ],
+)
+def test_weights_by_another_name_are_told(name: str, says: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SAVED, tmp_path / "given"))
+    (folder / "model.safetensors").rename(folder / name)
+    refused(folder, says)
+    if name == "model.fp16.safetensors":
+        open_checkpoint(folder / name)
+
+
+def test_an_adapters_file_is_told_as_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "gpt2"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    refused(tmp_path / "adapter_model.safetensors", "is a LoRA adapter of 'gpt2'")
 
 
 def refused(path: Path, says: str) -> None:

@@ -67,7 +67,7 @@ class Tokenizer(Protocol):
 def has_vocabulary(folder: Path) -> bool:
     """Whether there is one of any kind, also of one that cannot be read here."""
     names = (*OPENAI_NAMES, *HUGGING_FACE_NAMES, characters.FILE_NAME, *OTHERS)
-    return any(any(folder.glob(name)) for name in names)
+    return any(path.is_file() for name in names for path in folder.glob(name))
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -92,7 +92,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if (folder / characters.FILE_NAME).is_file():
         return load_characters(folder / characters.FILE_NAME)
     names = ", ".join((ENCODER_NAME, *HUGGING_FACE_NAMES, characters.FILE_NAME))
-    if other := next((path for name in OTHERS for path in sorted(folder.glob(name))), None):
+    if other := found_in(folder):
         kind = "SentencePiece" if other.match(SENTENCEPIECE) else "foreign"
         raise CheckpointError(
             f"{folder} has a {kind} vocabulary ({other.name}), not one of {names}; copy "
@@ -101,6 +101,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     raise CheckpointError(
         f"{folder} has no vocabulary ({names}); copy that of the model that it was trained from"
     )
+
+
+def found_in(folder: Path) -> Path | None:
+    """A vocabulary of a kind that is not read here."""
+    paths = (path for name in OTHERS for path in sorted(folder.glob(name)))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def is_declared(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.named import NamedTensors, Stored, matrix, stored_names
 from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
 from gpt2_sampler.weights.safetensors import Floats, SafeTensors, write_safetensors
-from gpt2_sampler.weights.strangers import stranger
+from gpt2_sampler.weights.strangers import BESIDE, stranger
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 WEIGHTS_NAMES = (WEIGHTS_NAME, "pytorch_model.bin", "tf_model.h5")
 INDEX_END = ".index.json"
 """The end of the name of a file that says in which shard each tensor is."""
+SHARD = re.compile(r"-\d+-of-\d+(?=\.)")
 PREFIX = "transformer."
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "n_positions"}
 """Hyperparameters that are named otherwise in config.json."""
@@ -94,11 +96,32 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         if (folder / f"{name}{INDEX_END}").is_file():
             return shards(folder / f"{name}{INDEX_END}")
+    first, *others = WEIGHTS_NAMES
+    if found := other_weights(folder):
+        some = found[0].name
+        if SHARD.search(some):
+            raise CheckpointError(
+                f"{folder} has parts of the weights, such as {some}, but no "
+                f"{SHARD.sub('', some)}{INDEX_END}, which says what is in them; copy that too",
+                file=folder / f"{SHARD.sub('', some)}{INDEX_END}",
+            )
+        raise CheckpointError(
+            f"{folder} has no {first}, but {some}; if those are the weights, give that file: "
+            f"{found[0]}"
+        )
     if what := stranger(folder):
         raise CheckpointError(what)
-    first, *others = WEIGHTS_NAMES
     raise CheckpointError(
         f"{folder / first} is missing, and so are {' and '.join(others)}", file=folder / first
+    )
+
+
+def other_weights(folder: Path) -> list[Path]:
+    """Files that may be weights, by names that transformers does not look for."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in READERS and path.is_file() and not BESIDE.match(path.name)
     )
 
 

@@ -7,6 +7,7 @@ of which nothing is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from gpt2_sampler.weights.named import NamedTensors
 from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
 
 FILE_NAME = "ckpt.pt"
-COMPILED = "_orig_mod."
-"""How names begin that torch.compile has changed."""
+WRAPPED = re.compile(r"(_orig_mod\.|module\.)*")
+"""How names begin that torch.compile and DistributedDataParallel have changed."""
 PREFIX = "transformer."
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "block_size"}
 FIELDS = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
@@ -51,7 +52,7 @@ def weights(path: Path, saved: Any) -> Mapping[str, Tensor]:
     if not isinstance(saved, dict):
         raise CheckpointError(f"{path}: model holds no weights")
     return {
-        str(name).removeprefix(COMPILED).removeprefix(PREFIX): tensor
+        WRAPPED.sub("", str(name), count=1).removeprefix(PREFIX): tensor
         for name, tensor in saved.items()
         if isinstance(tensor, Tensor)
     }

@@ -19,6 +19,11 @@ BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a RAR archive; unpack it and give the folder"),
     (b"PAR1", "a Parquet file, a dataset and no model"),
     (b"ARROW1", "an Arrow file, a dataset and no model"),
+    (
+        b"\xc6\xd74\x01",
+        "of llm.c's format; write the model for transformers with llm.c's dev/eval/export_hf.py, "
+        "and give the folder",
+    ),
     (b"lmgg", "a file of ggml before GGUF; convert the model anew with llama.cpp"),
     (b"tjgg", "a file of ggml before GGUF; convert the model anew with llama.cpp"),
     (b"<!DOCTYPE", "a web page and no model: the download went wrong; download it again"),
@@ -42,6 +47,14 @@ ENDS: tuple[tuple[tuple[str, ...], str], ...] = (
     ((".txt", ".md", ".log"), "a text and no model"),
 )
 """How names end -> what the files are."""
+ADAPTER = "adapter_config.json"
+TELLING = (
+    ".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".onnx", ".tflite", ".msgpack", ".ot", ".pb",
+    ".keras", ".h5", ".bin", ".safetensors", ".ckpt", ".pt", ".pth",
+)  # fmt: skip
+"""Ends of names that say what a folder with them is."""
+BESIDE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|adapter_)")
+"""How files begin that training leaves beside the weights."""
 FLAX = (
     "import transformers as t; t.GPT2LMHeadModel.from_pretrained({folder}, from_flax=True)"
     ".save_pretrained({folder})"
@@ -70,12 +83,20 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
         begin = file.read(512)
     if not begin:
         return "empty; copy or download it again"
+    if path.name.startswith("adapter_model") and (path.parent / ADAPTER).is_file():
+        return folder_of(path.parent)
+    for start, what in BEGINNINGS:
+        if begin.lstrip().lower().startswith(start.lower()):
+            return what.format(path=shlex.quote(str(path)))
+    for ends, what in ENDS:
+        if path.name.lower().endswith(ends):
+            return what.format(flax=python(FLAX, folder=path.parent))
     if begin.startswith(b"PK\x03\x04") and b"/data.pkl" in begin:
         return (
             "a file of PyTorch's whose name does not say what is in it; give a folder with it as "
             "pytorch_model.bin beside its config.json, or one of nanoGPT's as ckpt.pt"
         )
-    if begin.startswith(b"PK\x03\x04") and path.suffix != ".keras":
+    if begin.startswith(b"PK\x03\x04"):
         unzip = f"python3 -m zipfile -e {shlex.quote(str(path))} FOLDER"
         return f"a zip archive and no model of PyTorch's; unpack it with: {unzip}"
     if begin[257:262] == b"ustar":
@@ -87,12 +108,6 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
             "an HDF5 file without a config.json beside it, which says what it holds; give the "
             "folder as transformers saved it"
         )
-    for start, what in BEGINNINGS:
-        if begin.lstrip().lower().startswith(start.lower()):
-            return what.format(path=shlex.quote(str(path)))
-    for ends, what in ENDS:
-        if path.name.lower().endswith(ends):
-            return what.format(flax=python(FLAX, folder=path.parent))
     if path.suffix in (".safetensors", ".bin"):
         return "weights without a config.json beside them, which says their shape; give both"
     return None
@@ -100,26 +115,39 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
 
 def folder_of(path: Path) -> str | None:  # noqa: PLR0911
     names = {entry.name for entry in path.iterdir()}
-    if "adapter_config.json" in names:
-        base = str(read_object(path / "adapter_config.json").get("base_model_name_or_path"))
+    if ADAPTER in names:
+        base = str(read_object(path / ADAPTER).get("base_model_name_or_path"))
         merge = python(MERGE, folder=path, base=base)
         return f"a LoRA adapter of {base!r:.80}, not a model; merge the two with: {merge}"
     steps = [name for name in names if re.fullmatch(r"checkpoint-\d+", name)]
     if steps:
         last = max(steps, key=lambda name: int(name.partition("-")[2]))
         return f"a training run's folder; give one of its {len(steps)} steps: {path / last}"
+    if "zero_to_fp32.py" in names:
+        here = shlex.quote(str(path))
+        return f"what DeepSpeed saved in parts; join them: cd {here} && python3 zero_to_fp32.py . ."
     for name in sorted(names):
         if name.endswith((".onnx", ".msgpack", ".tflite", ".ot")) or name == "saved_model.pb":
             return f"a folder with {name}, which is {file_of(path / name)}"
     if names & {"dataset_info.json", "dataset_dict.json", "state.json"}:
         return "a dataset and no model"
-    if names & {"optimizer.pt", "trainer_state.json", "training_args.bin"}:
+    if "trainer_state.json" in names or any(map(BESIDE.match, names)):
         return "what is left of a training without its model; give the folder of the model"
-    inner = [entry for entry in path.iterdir() if (entry / "config.json").is_file()]
+    inner = sorted(
+        config.parent
+        for pattern in ("*/config.json", "snapshots/*/config.json")
+        for config in path.glob(pattern)
+    )
     if len(inner) == 1:
         return f"a folder around a model; give {inner[0]}"
+    if inner:
+        some = ", ".join(folder.name for folder in inner[:3])
+        return f"a folder of {len(inner)} models ({some}, ...); give one, such as {inner[0]}"
     if names and all(name.endswith((".jsonl", ".parquet", ".arrow", ".csv")) for name in names):
         return "a dataset and no model"
+    for name in sorted(name for name in names if name.lower().endswith(TELLING)):
+        if what := file_of(path / name):
+            return f"a folder with {name}, which is {what}"
     return None if names else "an empty folder, which holds no model"
 
 
