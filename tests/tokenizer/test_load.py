@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import sys
@@ -273,3 +274,71 @@ def test_more_added_tokens_than_any_vocabulary_has_are_refused_at_once(
         path.write_text(json.dumps({**saved, "added_tokens": added}), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"40,0\d\d added tokens, more than 32,768"):
         load_tokenizer(renamed)
+
+
+def test_bytes_of_broken_characters_are_streamed_as_they_are_decoded(renamed: Path) -> None:
+    (renamed / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
+    vocabulary = load_tokenizer(renamed)
+    assert isinstance(vocabulary, Subwords)
+    draw = random.Random(5)
+    broken = [vocabulary.encode(character)[1:] for character in "天é🙂"]
+    for _ in range(50):
+        ids: list[int] = []
+        for _ in range(20):
+            ids += draw.choice(broken)[draw.randrange(3) :]
+            ids += [draw.randrange(256)]
+        assert streamed(vocabulary, ids) == vocabulary.tokenizer.decode(ids)
+
+
+def test_merges_that_the_library_does_not_survive_are_refused(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    change(tmp_path / "tokenizer.json", model=saved["model"] | {"continuing_subword_prefix": "##"})
+    with pytest.raises(CheckpointError, match="'a b' has not the prefix '##'"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_vocabulary_of_bytes_is_gpt2s_however_its_texts_were_split(
+    renamed: Path, openai: Path
+) -> None:
+    folder = as_tokenizer(renamed)
+    change(folder / "tokenizer.json", pre_tokenizer={"type": "Whitespace"})
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
+    text = "Hello  there, don't"
+    assert load_tokenizer(folder).encode(text) == load_encoder(openai).encode(text)
+
+
+def test_pieces_that_are_marked_otherwise_are_joined_as_the_library_joins_them(
+    tmp_path: Path,
+) -> None:
+    vocabulary = {"[UNK]": 0, "play": 1, "@@ing": 2, "it": 3}
+    pieces = models.WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix="@@")
+    tokenizer = Tokenizer(pieces)
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.WordPiece(prefix="@@")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.encode("playing it") == [1, 2, 3]
+    assert loaded.decode([1, 2, 3]) == streamed(loaded, [1, 2, 3]) == "playing it"
+
+
+def test_text_by_single_bytes_is_streamed_whole(tmp_path: Path) -> None:
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
+    tokenizer = Tokenizer(models.Unigram([(p, 0.0) for p in pieces], unk_id=0, byte_fallback=True))
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    loaded = load_tokenizer(tmp_path)
+    text = "春眠不觉晓 처음 🙂é" * 9
+    assert streamed(loaded, loaded.encode(text)) == loaded.decode(loaded.encode(text)) == text
+
+
+def test_what_splits_words_by_chance_is_for_training(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")], dropout=0.5))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert load_tokenizer(tmp_path).encode("ab" * 50) == [2] * 50
+
+
+def change(path: Path, **values: object) -> None:
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(saved | values), encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object, read_text
-from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT, require_few
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, require_few
 
 TOKENIZER_NAME = "tokenizer.json"
 VOCABULARY_NAME, VOCABULARY_MERGES_NAME = "vocab.json", "merges.txt"
@@ -102,9 +102,11 @@ class Folder:
             return str(name).removesuffix("Fast")
         if not self.saved:
             return BERT if (self.path / BERT_NAME).is_file() else GPT2
-        bpe = part(self.saved, "model").get("type") == "BPE"
-        bytes_ = "ByteLevel" in json.dumps(self.saved.get("pre_tokenizer"))
-        return GPT2 if self.config and bpe and bytes_ else AS_SAVED[0]
+        model = part(self.saved, "model")
+        if not self.config or model.get("type") != "BPE":
+            return AS_SAVED[0]
+        split = "ByteLevel" in json.dumps(self.saved.get("pre_tokenizer"))
+        return GPT2 if split or set(BYTE_SYMBOLS) <= set(model["vocab"]) else AS_SAVED[0]
 
     def declared_tokens(self) -> dict[int, Added]:
         """By their numbers; where tokenizer_config.json has none, those of the older files."""

@@ -28,7 +28,7 @@ from gpt2_sampler.tokenizer.declared import (
     optional_object,
     part,
 )
-from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
+from gpt2_sampler.tokenizer.wordpiece import CONTINUES, Subwords, WordPieces
 
 OWN_WORDS = {"BertJapaneseTokenizer": "MeCab", "CpmTokenizer": "jieba"}
 """Classes that find words by programs of their own."""
@@ -36,7 +36,7 @@ BYTE_LEVEL = {
     "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True,
 }  # fmt: skip
 EMPTY: Mapping[str, Any] = {"normalizer": None, "pre_tokenizer": None, "decoder": None}
-UNLIKE = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+UNLIKE = ("continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 """Settings of BPE that OpenAI's has not."""
 
 S = TypeVar("S", bound=Subwords)
@@ -144,18 +144,26 @@ def bert(folder: Folder) -> WordPieces:
 
 
 def as_saved(folder: Folder) -> Subwords:
-    pieces = part(folder.saved, "model").get("type") == "WordPiece"
+    model = part(folder.saved, "model")
+    pieces = model.get("type") == "WordPiece" and model["continuing_subword_prefix"] == CONTINUES
     return through_library(WordPieces if pieces else Subwords, folder.saved, folder)
 
 
 def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> S:
-    """Without what cuts or fills a text: that is for training."""
+    """Without what cuts or fills a text, or splits it by chance: that is for training."""
     from tokenizers import AddedToken, Tokenizer
 
+    model = dict(saved["model"])
+    if "merges" in model:
+        model["dropout"] = None
+        require_prefix(model)
     without: dict[str, Any] = {"truncation": None, "padding": None, "added_tokens": []}
     try:
         tokenizer = Tokenizer.from_str(
-            json.dumps({"version": "1.0", **EMPTY, **saved, **without, "post_processor": None})
+            json.dumps(
+                {"version": "1.0", **EMPTY, **saved, **without}
+                | {"model": model, "post_processor": None}
+            )
         )
         tokenizer.add_tokens(
             [AddedToken(**dataclasses.asdict(token)) for token in folder.added_tokens()]
@@ -171,6 +179,14 @@ def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> 
     bpe = part(saved, "model").get("type") == "BPE"  # whose spaces transformers leaves alone
     made.tidies = bool(folder.settings.get("clean_up_tokenization_spaces")) and not bpe
     return made
+
+
+def require_prefix(model: Mapping[str, Any]) -> None:
+    """The library does not survive merges that lack it."""
+    prefix = model.get("continuing_subword_prefix") or ""
+    for merge in joined(model["merges"]):
+        if not merge.partition(" ")[2].startswith(prefix):
+            raise CheckpointError(f"the merge {merge!r:.80} has not the prefix {prefix!r:.40}")
 
 
 def added_before(processor: Any) -> list[int | str]:

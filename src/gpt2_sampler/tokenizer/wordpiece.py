@@ -25,6 +25,7 @@ UNSPACED = (
 )  # fmt: skip
 """First and last code points of scripts without spaces, and of their punctuation."""
 INCOMPLETE = "\ufffd"
+WINDOW = 8  # tokens that a token's text may depend on
 TIDIED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 """What transformers writes without its spaces where clean_up_tokenization_spaces is set."""
 UNDECIDED = re.compile(r" (?:n'?|'[vr]?)?$")
@@ -90,23 +91,28 @@ class LibraryStream:
 
     def __init__(self, tokenizer: Tokenizer, before: Sequence[int]) -> None:
         self.tokenizer = tokenizer
-        self.shown = list(before[-8:])  # tokens
-        self.waiting: list[int] = []  # tokens of a character that is incomplete
+        self.window = list(before[-WINDOW:])  # tokens
+        self.given = len(self._decode(self.window))  # characters of the window's text
 
     def push(self, token: int) -> str:
-        self.waiting.append(token)
-        return self._difference(complete=True)
+        self.window.append(token)
+        text = self._decode(self.window)
+        settled = len(text.rstrip(INCOMPLETE))  # what follows may be a character's first bytes
+        new = text[self.given : settled]
+        self.given = max(self.given, settled)
+        if settled == len(text) and len(self.window) > 2 * WINDOW:
+            self._shorten(text)
+        return new
 
     def finish(self) -> str:
-        return self._difference(complete=False) if self.waiting else ""
+        return self._decode(self.window)[self.given :]
 
-    def _difference(self, complete: bool) -> str:
-        old = self._decode(self.shown)
-        new = self._decode([*self.shown, *self.waiting])
-        if complete and new.endswith(INCOMPLETE) and len(self.waiting) < 4:
-            return ""
-        self.shown, self.waiting = [*self.shown[-8:], *self.waiting], []
-        return new[len(old) :]
+    def _shorten(self, text: str) -> None:
+        """Forgets the first tokens, where those after them mean the same without them."""
+        recent = self.window[-WINDOW:]
+        shorter = self._decode(recent)
+        if text.endswith(shorter):
+            self.window, self.given = recent, len(shorter)
 
     def _decode(self, ids: list[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=False)
