@@ -331,12 +331,28 @@ def test_text_by_single_bytes_is_streamed_whole(tmp_path: Path) -> None:
     loaded = load_tokenizer(tmp_path)
     text = "春眠不觉晓 처음 🙂é" * 9
     assert streamed(loaded, loaded.encode(text)) == loaded.decode(loaded.encode(text)) == text
+    broken = [1 + ord("a"), 1 + 0xE6, 1 + 0x98]
+    assert loaded.decode(broken) == tokenizer.decode(broken) == "\ufffd" * 3
 
 
 def test_what_splits_words_by_chance_is_for_training(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")], dropout=0.5))
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     assert load_tokenizer(tmp_path).encode("ab" * 50) == [2] * 50
+
+
+def test_of_several_templates_the_first_is_followed(renamed: Path) -> None:
+    folder = as_tokenizer(renamed)
+    templates = [
+        {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "x", "type_id": 0}}, {"Sequence": {"id": "A"}}],
+            "special_tokens": {"x": {"id": "x", "ids": [number], "tokens": ["x"]}},
+        }
+        for number in (7, 11)
+    ]
+    change(folder / "tokenizer.json", post_processor={"type": "Sequence", "processors": templates})
+    assert load_tokenizer(folder).encode("") == [7]
 
 
 def change(path: Path, **values: object) -> None:

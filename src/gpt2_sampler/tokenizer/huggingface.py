@@ -176,7 +176,7 @@ def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> 
     before = [] if kind is WordPieces else added_before(saved.get("post_processor"))
     ids = [tokenizer.token_to_id(n) if isinstance(n, str) else n for n in before]
     made = kind(tokenizer, [n for n in ids if n is not None])
-    bpe = part(saved, "model").get("type") == "BPE"  # whose spaces transformers leaves alone
+    bpe = type(tokenizer.model).__name__ == "BPE"  # whose spaces transformers leaves alone
     made.tidies = bool(folder.settings.get("clean_up_tokenization_spaces")) and not bpe
     return made
 
@@ -195,7 +195,8 @@ def added_before(processor: Any) -> list[int | str]:
     if not isinstance(processor, dict):
         return []
     if processor.get("type") == "Sequence":
-        return [token for inner in processor["processors"] for token in added_before(inner)]
+        # The library adds what the first says, and leaves out the others' tokens.
+        return next(filter(None, map(added_before, processor["processors"])), [])
     if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
         return [processor["cls"][1]]
     tokens: list[int | str] = []

@@ -73,8 +73,9 @@ class Subwords:
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        stream = self.stream()
-        return "".join([stream.push(token) for token in ids]) + stream.finish()
+        if not self.tidies:
+            return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+        return joined(self.stream(), ids)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         return self.decode(ids).encode()
@@ -83,6 +84,10 @@ class Subwords:
         """Decodes one token after another; before are those that the text stands after."""
         stream = LibraryStream(self.tokenizer, before)
         return TidyStream(stream) if self.tidies else stream
+
+
+def joined(stream: Stream, ids: Iterable[int]) -> str:
+    return "".join([stream.push(token) for token in ids]) + stream.finish()
 
 
 class LibraryStream:
@@ -144,6 +149,9 @@ class TidyStream:
 
 class WordPieces(Subwords):
     """BERT's: "##" joins a piece to the one before; no spaces around Chinese characters."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return joined(self.stream(), ids)
 
     def stream(self, before: Sequence[int] = ()) -> Stream:
         return PieceStream(self.pieces, before)
