@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
     extras_require={
-        "hf": ["tokenizers>=0.15"],
+        "hf": ["tokenizers>=0.20"],
         "parquet": ["pyarrow>=14"],
         "plot": ["matplotlib>=3.8"],
         "ray": ["ray>=2.9"],
