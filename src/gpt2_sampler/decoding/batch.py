@@ -13,20 +13,13 @@ from itertools import count, islice
 
 from gpt2_sampler.decoding.draft import Draft
 from gpt2_sampler.decoding.logits import Logits
-from gpt2_sampler.decoding.reading import Reading, n_shared, read
+from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
 from gpt2_sampler.decoding.request import Place, Request, Text, Token, draw, told
 from gpt2_sampler.decoding.window import checked, in_window, is_whole
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
 
 log = logging.getLogger(__name__)
-
-PIECE = 64  # tokens
-"""What is read of prompts in one step while other rows wait for their next token. For 117M in int8
-a step takes about 3 ms and 0.15 to 0.2 a token more: with a piece it takes 15, still faster than
-anybody reads, and a prompt of 1,000 begins to be answered after 16 of them. Larger pieces would
-make a prompt no cheaper, smaller ones leave the processor's cores half idle."""
-WORTH_COPYING = 8  # tokens; a row that can have fewer of another's reads them itself, in this step
 
 
 class Row:

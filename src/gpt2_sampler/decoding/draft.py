@@ -14,24 +14,23 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 
-from gpt2_sampler.decoding.reading import Reading, n_shared, read
+from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
 from gpt2_sampler.decoding.request import Place, Text, draw
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
 
-PIECE = 64  # tokens
-"""What is read in one step of texts that the draft has not followed, while others wait."""
-WORTH_READING = 32  # tokens of such a text, for each one that is still to come
-WORTH_COPYING = 8  # tokens
+WORTH_READING = 32  # tokens
+"""What the draft reads to catch up with a text, at most, for each token that is still to come: more
+would take longer than its guesses save."""
 MOST = 6
-"""Guesses at a text. With the token before them they are AT_ONCE."""
+"""Guesses at a text in one step. With the token before them they are AT_ONCE."""
 AT_ONCE = 7  # tokens
-"""That XNNPACK multiplies with the weights while it has them at hand, on AVX-512."""
+"""With AVX-512 XNNPACK multiplies this many by the weights in one pass over them."""
 FIRST, WEIGHT, KEPT = 0.95, 8, 0.9
-"""The share of right guesses that is expected at first, how many guesses that opinion counts for,
-and what is left of all that was seen after one step more."""
+"""The share of right guesses expected before any was checked, the number of guesses that this
+expectation counts for, and the part of all past guesses that still counts after another step."""
 PATIENCE = 16
-"""Steps without a guess after which one is tried again."""
+"""After this many steps without a guess, one is tried again."""
 
 
 @dataclasses.dataclass
@@ -102,13 +101,14 @@ class Draft:
         return {guess.row: guess.tokens for guess in guesses}
 
     def learn(self, guessed: int, right: int) -> None:
-        """How many guesses at a text there were, and how many of the first of them were right."""
+        """Takes in how many guesses at a text were checked, and how many were right before the
+        first wrong one."""
         self._right = KEPT * self._right + right
         self._compared = KEPT * self._compared + min(guessed, right + 1)
 
     def _begin(self, engine: Engine, texts: Mapping[int, Text], n: int) -> Iterator[Guess]:
-        """What of the texts the draft is to read, n guesses at most to follow: those first that
-        it has followed, and of the others as much as may keep these waiting."""
+        """What the draft is to read of each text before n guesses at most: first the texts that it
+        has kept up with, then as much of the others as these may be kept waiting for."""
         guesses = []
         for row, text in texts.items():
             seen = text.seen(self._hparams.n_ctx)
@@ -136,8 +136,9 @@ class Draft:
         self._held[row] = tokens[:shared]
 
     def _worth_guessing(self, n_texts: int) -> int:
-        """How many guesses at each text make tokens come fastest, if as many are right as of late.
-        Where that is none now and then one is tried, unless none could be worth it."""
+        """The number of guesses at each text that makes tokens come fastest, judged by how often
+        recent ones were right. If it is 0, one is still tried now and then, unless not even right
+        guesses would pay."""
         best = fastest(n_texts, self._right / self._compared)
         if best or not fastest(n_texts, 1):
             return best
@@ -161,12 +162,13 @@ class Draft:
             )
 
 
-# In the time that float32 takes for one token, int8 being the draft: 117M on 2 cores of Zen 4, as
-# benchmarks/bench_draft.py measures it. They decide how often something is guessed and no more.
+# Times, in units of what float32 takes to read one token, with int8 as the draft: measured with 117M
+# on 2 cores of Zen 4. They only decide how much is guessed.
 
 
 def fastest(n_texts: int, share: float) -> int:
-    """The number of guesses at each text with which tokens come fastest, if this share is right."""
+    """The number of guesses at each text with which tokens come fastest, if each guess is right
+    with this probability."""
 
     def rate(n: int) -> float:
         tokens = sum(share**guess for guess in range(n + 1))
