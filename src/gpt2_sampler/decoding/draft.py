@@ -162,8 +162,8 @@ class Draft:
             )
 
 
-# Times, in units of what float32 takes to read one token, with int8 as the draft: measured with 117M
-# on 2 cores of Zen 4. They only decide how much is guessed.
+# Times, in units of what float32 takes to read one token, with int8 as the draft: measured with
+# 117M on 2 cores of Zen 4. They only decide how much is guessed.
 
 
 def fastest(n_texts: int, share: float) -> int:
