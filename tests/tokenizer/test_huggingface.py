@@ -59,9 +59,19 @@ def test_a_token_without_a_name_is_none(tmp_path: Path) -> None:
     assert load_tokenizer(folder).encode("Hello") == plain.encode("Hello")
 
 
-@pytest.mark.parametrize("name", ["add_bos_token", "add_prefix_space", "split_special_tokens"])
-def test_a_choice_that_is_none_is_refused_by_name(name: str, tmp_path: Path) -> None:
-    folder = changed("cerebras", tmp_path, "tokenizer_config.json", **{name: "yes"})
+def test_special_tokens_of_a_kind_of_model_are_refused_by_name(tmp_path: Path) -> None:
+    own = {"model_specific_special_tokens": {"image_token": "<image>"}}
+    folder = changed("cerebras", tmp_path, "tokenizer_config.json", **own)
+    with pytest.raises(CheckpointError, match="names model_specific_special_tokens"):
+        load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("kind", ["cerebras", "uer"])
+@pytest.mark.parametrize(
+    "name", ["add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens"]
+)
+def test_a_choice_that_is_none_is_refused_by_name(kind: str, name: str, tmp_path: Path) -> None:
+    folder = changed(kind, tmp_path, "tokenizer_config.json", **{name: "yes"})
     with pytest.raises(CheckpointError, match=f"its {name} must be true or false, not 'yes'"):
         load_tokenizer(folder)
 

@@ -28,6 +28,7 @@ GPT2, BERT = "GPT2Tokenizer", "BertTokenizer"
 AS_SAVED = ("TokenizersBackend", "PreTrainedTokenizer", "PythonBackend", "T5Tokenizer")
 """Classes that take tokenizer.json as it is. Names are without the "Fast" at their ends."""
 NAMED = tuple(f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+CHOICES = ("add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens")
 DEFAULTS: Mapping[str, Mapping[str, str]] = {
     GPT2: dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT),
     BERT: {f"{kind}_token": f"[{kind.upper()}]" for kind in ("unk", "sep", "pad", "cls", "mask")},
@@ -67,6 +68,13 @@ class Folder:
         self.saved = optional_object(folder / TOKENIZER_NAME)
         self.kind = self.class_name()
         self.said = set(self.settings)
+        for name in CHOICES:
+            self.choice(name)
+        if self.settings.get("model_specific_special_tokens"):
+            raise CheckpointError(
+                f"its {SETTINGS_NAME} names model_specific_special_tokens, which are not read "
+                "here; write them as extra_special_tokens"
+            )
         self.settings = {**DEFAULTS.get(self.kind, {}), **self.settings}
         if not self.settings.get("extra_special_tokens"):
             self.settings["extra_special_tokens"] = self.settings.pop(
