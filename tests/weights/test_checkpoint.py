@@ -145,3 +145,14 @@ def test_weights_of_a_run_that_diverged_are_named_when_they_are_read(
     checkpoint = open_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match="h1/mlp/c_fc/w has numbers that are not finite"):
         checkpoint["h1/mlp/c_fc/w"]
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\0b", ""])
+def test_a_checkpoint_file_that_names_what_is_no_name_says_so_in_one_line(
+    name: str, tmp_path: Path
+) -> None:
+    folder = random_checkpoint(tmp_path)
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n', encoding="utf-8")
+    with pytest.raises(CheckpointError, match="names no model_checkpoint_path") as caught:
+        open_checkpoint(folder)
+    assert "\n" not in str(caught.value)

@@ -65,7 +65,9 @@ def latest_prefix(folder: Path) -> Path | None:
     path = folder / STATE_FILE
     if not path.exists():
         return None
-    named = re.search(r'^model_checkpoint_path:\s*"([^"]+)"', read_text(path), re.MULTILINE)
+    named = re.search(
+        r'^model_checkpoint_path:\s*"([^"\x00-\x1f]+)"', read_text(path), re.MULTILINE
+    )
     if not named:
         raise CheckpointError(f"{path} names no model_checkpoint_path", file=path)
     return folder / re.split(r"[/\\]", named[1])[-1]
