@@ -9,6 +9,7 @@ sixteen; in JSON it sometimes puts another value in place of one. All is drawn f
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import shutil
@@ -29,7 +30,8 @@ from tests.gguf_files import write_gguf
 TESTS = Path(__file__).parent
 SMALL = HParams(n_vocab=263, n_ctx=5, n_embd=32, n_head=4, n_layer=1)
 SECTIONS = 16
-TEXT = "Hello <|endoftext|>[CLS] 天\n"
+TEXT, CHARACTERS = "Hello <|endoftext|>[CLS] 天\n", "tell\n"
+"""What is encoded, and what a model of characters knows of it."""
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1e300, 2**70, "", "x", [], [1], {}, {"content": "x"})
 SLOW = 20.0  # seconds that no file may take
 MEMORY = 6 << 30  # bytes of addresses in the long run; libraries take two thirds of them
@@ -37,6 +39,10 @@ MEMORY = 6 << 30  # bytes of addresses in the long run; libraries take two third
 
 def copied(*parts: str) -> Callable[[Path], object]:
     return lambda folder: shutil.copytree(TESTS.joinpath(*parts), folder)
+
+
+def with_vocabulary(*parts: str) -> Callable[[Path], object]:
+    return lambda folder: byte_vocabulary(shutil.copytree(TESTS.joinpath(*parts), folder))
 
 
 def openai(folder: Path) -> None:
@@ -65,10 +71,10 @@ MODELS: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "bert": (copied("published", "uer"), ("vocab.txt", "tokenizer_config.json", "config.json")),
     "library": (copied("published", "kogpt2"), ("tokenizer.json",)),
     "dialogpt": (copied("published", "dialogpt"), ("generation_config.json",)),
-    "shards": (copied("huggingface", "silu"), ("model.safetensors.index.json",)),
-    "pytorch": (copied("formats", "whole"), ("pytorch_model.bin",)),
-    "legacy": (copied("formats", "legacy"), ("pytorch_model.bin",)),
-    "hdf5": (copied("formats", "tensorflow"), ("tf_model.h5",)),
+    "shards": (with_vocabulary("huggingface", "silu"), ("model.safetensors.index.json",)),
+    "pytorch": (with_vocabulary("formats", "whole"), ("pytorch_model.bin",)),
+    "legacy": (with_vocabulary("formats", "legacy"), ("pytorch_model.bin",)),
+    "hdf5": (with_vocabulary("formats", "tensorflow"), ("tf_model.h5",)),
     "nanogpt": (nanogpt, ("ckpt.pt", "meta.pkl")),
     "gguf": (gguf, ("x.gguf",)),
 }  # fmt: skip
@@ -107,10 +113,10 @@ def changed(value: Any, draw: random.Random) -> Any:
     return draw.choice(VALUES)
 
 
-def opened(folder: Path) -> str:
+def opened(folder: Path, text: str) -> str:
     """What became of it: all weights and a text's tokens, or one line. Raises AssertionError."""
     outcome = "a model"
-    for read in (read_weights, read_text):
+    for read in (read_weights, functools.partial(read_text, text=text)):
         try:
             read(folder)
         except SamplerError as error:
@@ -127,21 +133,22 @@ def read_weights(folder: Path) -> None:
     checkpoint.fingerprint  # noqa: B018
 
 
-def read_text(folder: Path) -> None:
+def read_text(folder: Path, text: str) -> None:
     tokenizer = load_tokenizer(folder)
-    ids = tokenizer.encode(TEXT)
+    ids = tokenizer.encode(text)
     tokenizer.decode(ids)
-    tokenizer.encode(TEXT, special_tokens=False)
+    tokenizer.encode(text, special_tokens=False)
 
 
 def fuzz(kind: str, count: int, seed: int = 0) -> dict[str, int]:
     """count inputs for each of the kind's files -> how many gave a model, how many a line."""
     make, names = MODELS[kind]
+    text = CHARACTERS if kind == "nanogpt" else TEXT
     outcomes: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as temporary:
         good, work = Path(temporary) / "good", Path(temporary) / "work"
         make(good)
-        assert opened(good) == "a model"
+        assert opened(good, text) == "a model"
         for name in names:
             content = (good / name).read_bytes()
             for number in range(count):
@@ -151,7 +158,7 @@ def fuzz(kind: str, count: int, seed: int = 0) -> dict[str, int]:
                 (work / name).write_bytes(mutated(content, name, draw))
                 began = time.monotonic()
                 try:
-                    outcome = opened(work)
+                    outcome = opened(work, text)
                 except Exception as error:
                     raise AssertionError(f"{kind}: {name}, input {number}: {error!r}") from error
                 assert time.monotonic() - began < SLOW, (kind, name, number)

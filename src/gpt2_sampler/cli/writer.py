@@ -74,9 +74,9 @@ def write(
             while sheets and (first := next(iter(sheets.values()))).text.ended:
                 first.close()
                 yield sheets.pop(first.text.number).text
-        yield from unfinished(sheets, Sheet.close)
+        yield from unfinished(batch, sheets, Sheet.close)
     except BrokenPipeError:  # nobody reads on; whoever asked for them can have them yet
-        yield from unfinished(sheets, lambda sheet: sheet.text.take())
+        yield from unfinished(batch, sheets, lambda sheet: sheet.text.take())
         raise
     finally:
         for number in filter(batch.__contains__, sheets):
@@ -138,9 +138,13 @@ class Sheet:
         aside(f"[{remark}, {self.text.ended}]")
 
 
-def unfinished(sheets: dict[int, Sheet], let_go: Callable[[Sheet], object]) -> Iterator[SampleText]:
-    """Ends them where they are, one after another."""
+def unfinished(
+    batch: Batch, sheets: dict[int, Sheet], let_go: Callable[[Sheet], object]
+) -> Iterator[SampleText]:
+    """Ends them where they are, one after another; the batch forgets them."""
     for number, sheet in list(sheets.items()):
+        if number in batch:
+            batch.cancel(number)
         sheet.text.end("stopped")
         let_go(sheet)
         yield sheets.pop(number).text
