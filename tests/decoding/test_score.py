@@ -80,7 +80,9 @@ def test_places_tell_the_rank_and_the_likeliest_tokens(n_tokens: int) -> None:
         assert place.logprob == pytest.approx(logprob, abs=1e-5)
         assert place.rank == in_order.index(token) + 1
         assert [token for token, _ in place.top] == in_order[:3]
-        assert [p for _, p in place.top] == pytest.approx([logprobs[t] for t in in_order[:3]])
+        assert [p for _, p in place.top] == pytest.approx(
+            [logprobs[t] for t in in_order[:3]], abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("stride", [0, C, -1])
