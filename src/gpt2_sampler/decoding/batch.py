@@ -168,7 +168,9 @@ class Batch:
     def _guess(self, plan: Sequence[Going]) -> dict[int, list[int]]:
         if self._draft is None:
             return {}
-        texts = {row.number: text for row, text, unread, _ in plan if len(unread) == 1}
+        texts = {
+            row.number: text for row, text, unread, whole in plan if whole and len(unread) == 1
+        }
         return self._draft.guess(texts, self.rows)
 
     def _keep(
