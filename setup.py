@@ -33,8 +33,8 @@ setup(
         "gpt2_sampler.seeing": ["page.html", "page.css", "page.js"],
     },
     include_package_data=False,
-    # Loaded with ctypes: it needs a C compiler and no Python headers. Without a compiler the
-    # installation goes on, and attention runs in NumPy.
+    # Loaded with ctypes: they need a C compiler and no Python headers. Without a compiler the
+    # installation goes on; attention then runs in NumPy, and bus errors end the process silently.
     ext_modules=[
         Extension(
             "gpt2_sampler.engines.litert._attention",
@@ -42,7 +42,13 @@ setup(
             depends=["src/gpt2_sampler/engines/litert/attention_kernel.h"],
             extra_compile_args=["-O3", "-std=gnu11"],
             optional=True,
-        )
+        ),
+        Extension(
+            "gpt2_sampler.cli._bus_error",
+            ["src/gpt2_sampler/cli/bus_error.c"],
+            extra_compile_args=["-std=gnu11"],
+            optional=True,
+        ),
     ],
     entry_points={
         "console_scripts": [

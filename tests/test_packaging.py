@@ -119,19 +119,20 @@ WINGS = {
     "errors": "",
     "files": "errors",
     "encodings": "errors",
+    "compiled": "",
     "pickles": "",
     "registry": "errors files",
     "tokenizer": "errors files pickles",
     "weights": "errors files pickles",
     "opening": "errors files registry tokenizer weights",
-    "engines": "errors files registry weights opening",
+    "engines": "errors files compiled registry weights opening",
     "fetching": "errors files registry tokenizer weights opening",
     "decoding": "errors tokenizer engines",
     "seeing": "errors tokenizer decoding",
     "convert": "errors files tokenizer weights opening engines",
     "corpus": "errors files encodings tokenizer weights opening engines decoding",
-    "cli": "errors files encodings registry tokenizer weights opening engines fetching decoding "
-    "seeing convert corpus",
+    "cli": "errors files encodings compiled registry tokenizer weights opening engines fetching "
+    "decoding seeing convert corpus",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""
 
@@ -212,7 +213,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_holds_one_package_and_the_bundled_models(wheel: Path) -> None:
     names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
-    assert any(name.startswith("gpt2_sampler/engines/litert/_attention.") for name in names)
+    for compiled in ("engines/litert/_attention.", "cli/_bus_error."):
+        assert any(name.startswith(f"gpt2_sampler/{compiled}") for name in names)
     modules = {name for name in names if name.endswith(".py")}
     assert modules == {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for p in PACKAGE.rglob("*.py")}
     for bundled in BUNDLED:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from gpt2_sampler.cli.bus_error import handle_bus_errors
 from gpt2_sampler.cli.remedies import described
 from gpt2_sampler.errors import SamplerError
 
@@ -51,6 +52,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
         prepare_streams()
         pass_on_logs()
         handle_signals()
+        handle_bus_errors()
         command(words, Path(program).name)
         show("")  # what is still buffered
         return 0

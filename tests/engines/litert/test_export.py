@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -64,6 +65,42 @@ def test_a_file_in_the_models_own_folder_is_not_loaded_but_removed(folder: Path)
     (folder / "litert" / "float32.tflite.lock").touch()
     assert exported(folder).is_relative_to(os.environ["XDG_CACHE_HOME"])
     assert not (folder / "litert").exists()
+
+
+def test_a_cache_where_others_can_write_is_made_private(folder: Path) -> None:
+    export.cache_folder().mkdir(parents=True)
+    export.cache_folder().chmod(0o777)
+    exported(folder)
+    assert export.cache_folder().stat().st_mode & 0o777 == 0o700
+
+
+def give_away(monkeypatch: pytest.MonkeyPatch, given: Path) -> None:
+    """As if what is at the path now belonged to another user."""
+    status = Path.lstat
+    inode = status(given).st_ino
+
+    def lstat(path: Path) -> os.stat_result:
+        numbers = list(status(path))
+        if numbers[stat.ST_INO] == inode:
+            numbers[stat.ST_UID] = os.geteuid() + 1
+        return os.stat_result(numbers)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+
+
+def test_a_cache_of_another_user_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported(folder)
+    give_away(monkeypatch, export.cache_folder())
+    with pytest.raises(EngineError, match=r"other users can write in .*; set XDG_CACHE_HOME"):
+        exported(folder)
+
+
+def test_a_file_of_another_user_in_the_cache_is_not_loaded_but_made_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = exported(folder).stat().st_ino
+    give_away(monkeypatch, exported(folder))
+    assert exported(folder).stat().st_ino != planted
 
 
 def test_what_is_no_work_of_ours_in_a_models_folder_stays(folder: Path) -> None:

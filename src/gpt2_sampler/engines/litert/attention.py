@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import ctypes
-import importlib.machinery
 import itertools
 import logging
 import math
@@ -20,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from gpt2_sampler.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
@@ -209,17 +210,11 @@ class Kernel(Attention):
 
 
 def find_kernel() -> ctypes.CDLL | None:
-    """The compiled attention.c, if the installation has one that can be loaded."""
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_attention{suffix}")
-        if path.exists():
-            try:
-                library = ctypes.CDLL(str(path))
-            except OSError as error:
-                log.debug("%s cannot be loaded (%s)", path, error)
-                continue
-            library.attention.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
-            library.attention.restype = None
-            return library
-    log.debug("attention runs in NumPy: there was no C compiler when this was installed")
-    return None
+    """The compiled attention.c, if the installation has one."""
+    library = compiled(Path(__file__).parent, "_attention")
+    if library is None:
+        log.debug("attention runs in NumPy: there was no C compiler when this was installed")
+        return None
+    library.attention.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    library.attention.restype = None
+    return library

@@ -1,17 +1,20 @@
 """A checkpoint -> its LiteRT file in the user's cache, made once for each precision and kept.
 
-Knows where the file is and whether it is complete and current, but not what is in it. Only files in
-the cache are ever loaded, where only this user can write: LiteRT trusts what it loads, and a
-model's folder may come from anywhere.
+Knows where the file is and whether it is complete and current, but not what is in it. LiteRT trusts
+what it loads, and a model's folder may come from anywhere. So only files in the cache are loaded,
+that belong to this user (or to root) in a folder where nobody else can write: they were made here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import math
 import mmap
+import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +33,7 @@ EXPORT_VERSION = 3
 FOLDER = "litert"
 LENGTH_SIZE, CRC_SIZE = 8, 4  # bytes at the end: the notes' length, the whole file's checksum
 MAX_NOTES = 1 << 20  # bytes
+WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 NOTICEABLE = 1 << 27
 """Bytes of weights; fewer are written before anybody could read a message about it."""
 
@@ -52,9 +56,10 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
     key = f"{EXPORT_VERSION} {precision} {checkpoint.fingerprint}"
     path = cache_folder() / f"{checkpoint.fingerprint[:16]}-{precision}.tflite"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         if found := read(path, key):
             return found
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with filelock.FileLock(f"{path}.lock"):
             if not (found := read(path, key)):  # else another process has just made it
                 write(path, checkpoint, precision, key)
@@ -81,9 +86,30 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("gpt2-sampler") / FOLDER
 
 
+def make_private(folder: Path) -> None:
+    """Takes away others' right to write there. Raises OSError, EngineError if they keep it."""
+    if os.name != "posix":
+        return
+    if folder.stat().st_mode & WRITTEN_BY_OTHERS and is_own(folder):
+        with contextlib.suppress(PermissionError):  # root's, or of a file system without rights
+            folder.chmod(0o700)
+    if folder.stat().st_mode & WRITTEN_BY_OTHERS or not is_own(folder):
+        raise EngineError(
+            f"other users can write in {folder}, and what lies there would be run; set "
+            "XDG_CACHE_HOME to a folder of your own"
+        )
+
+
+def is_own(path: Path) -> bool:
+    """Whether it belongs to this user or to root, who can do everything anyway."""
+    return os.name != "posix" or path.lstat().st_uid in (os.geteuid(), 0)
+
+
 def read(path: Path, key: str) -> Exported | None:
     """The file, if it was made for this key and is undamaged."""
     try:
+        if not is_own(path):
+            return None
         data = np.memmap(path, np.uint8, mode="r")
     except (OSError, ValueError):  # missing, or empty
         return None
