@@ -249,20 +249,35 @@ def history(rounds: int, moments: random.Random) -> Result:
     return Result("kill -9 of a session, right after a prompt", rounds, lost, left)
 
 
+LONG_TASKS = {
+    "generate": ["--model_name", "demo"],
+    "conditional": ["prompts", "--model_name", "demo", "--nsamples", "1000"],
+    "score": ["prompts", "--model_name", "demo", "--stride", "1"],
+}
+"""Commands that do not end by themselves while they are attacked."""
+
+
 def signals(rounds: int, moments: random.Random) -> Result:
     """Lost is here: a traceback, or another end than that by the signal."""
-    lost = 0
+    lost = times = 0
     with place() as here:
         take_demo(here)
+        (here.folder / "prompts").write_text("Once upon a time there was a king.\n" * 1000)
         seconds = here.run("generate", "--model_name", "demo", "--nsamples", "1", "--length", "3")
-        for number in range(rounds):
-            ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3]
-            with here.start("generate", "--model_name", "demo") as process:
-                time.sleep(0.06 + moments.uniform(0, 1.5) * seconds)
-                process.send_signal(ending)
-                _, errors = process.communicate()
-            lost += process.returncode != -ending or b"Traceback" in errors
-    return Result("Ctrl-C, SIGTERM, SIGHUP while modules, a model and text come", rounds, lost, 0)
+        for command, words in LONG_TASKS.items():
+            for number in range(rounds):
+                ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3]
+                with here.start(command, *words) as process:
+                    time.sleep(0.06 + moments.uniform(0, 1.5) * seconds)
+                    process.send_signal(ending)
+                    _, errors = process.communicate()
+                wrong = process.returncode != -ending or b"Traceback" in errors
+                if wrong:
+                    print(command, ending, process.returncode, errors.decode(), file=sys.stderr)
+                lost += wrong
+                times += 1
+    tried = "Ctrl-C, SIGTERM, SIGHUP of generate, conditional, score, from start to text"
+    return Result(tried, times, lost, 0)
 
 
 ATTACKS = (download, export, corpus, conversion, history, signals)

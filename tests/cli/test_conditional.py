@@ -87,6 +87,41 @@ def test_one_bad_prompt_is_told_and_recorded_and_the_run_goes_on(
     assert [f"error: {record['error']}" for record in records[1:4]] == told
 
 
+@pytest.mark.parametrize("to_a_file", [True, False])
+def test_a_run_that_could_continue_no_prompt_fails(
+    models: Path, tmp_path: Path, to_a_file: bool
+) -> None:
+    output = tmp_path / "out.jsonl"
+    flags = ["--jsonl", "--length", "1", *(["--output", str(output)] if to_a_file else [])]
+    done = run(CONDITIONAL, models, *flags, stdin=b'{"prompt": 1}\n{}\n')
+    assert done.returncode == 1
+    told = done.stderr.decode().splitlines()
+    assert told[-1] == "error: could not continue any of the 2 prompts"
+    if to_a_file:
+        assert told[-2] == f"{output} is complete: 2 records, 2 of them errors"
+        assert ["error" in record for record in read(output)] == [True, True]
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(models: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    flags = ["--nsamples", "40", "--length", "20", "--batch_size", "3", "--output", str(output)]
+    with subprocess.Popen(
+        command("gpt2-generate", models, *flags),
+        env=environment(None, delay=0.005),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as stopped:
+        while not output.exists() or output.stat().st_size < 999:
+            time.sleep(0.01)
+        stopped.send_signal(signal.SIGINT)
+        _, told = stopped.communicate()
+    assert stopped.returncode == -signal.SIGINT
+    n_records = len(read(output))
+    assert told == f"{output} has {n_records} records; the same command goes on after them\n"
+    assert run("gpt2-generate", models, *flags, book=None).returncode == 0
+    assert len(read(output)) == 40
+
+
 def test_a_prompt_that_is_too_long_keeps_its_tail_and_says_so(models: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     flags = ["--length", "1", "--output", str(output), "--quiet"]
@@ -176,6 +211,24 @@ def test_a_file_of_other_settings_is_refused(
     assert output.read_bytes() == content
     again = run("gpt2-generate", models, *same, "--batch_size", "7", "--threads", "1")
     assert again.returncode == 0
+
+
+def test_a_file_of_another_model_is_refused_with_both_their_names(
+    models: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    same = ["--nsamples", "2", "--length", "5", "--output", str(output)]
+    run("gpt2-generate", models, *same)
+    meta = output.with_name("out.jsonl.meta.json")
+    made = json.loads(meta.read_text())
+    made["model"]["path"], made["settings"]["fingerprint"] = "/the/other", "0123456789abcdef01"
+    meta.write_text(json.dumps(made))
+    done = run("gpt2-generate", models, *same)
+    assert done.returncode == 2
+    told = done.stderr.decode()
+    assert "was made with the model /the/other (fingerprint 0123456789abcdef), not " in told
+    assert f"{models / 'fake'} (fingerprint " in told
+    assert told.endswith("; choose another --output, or the same settings\n")
 
 
 @pytest.mark.parametrize(

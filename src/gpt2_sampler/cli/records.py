@@ -14,12 +14,13 @@ from gpt2_sampler.cli.corpus_settings import ConditionalSettings, CorpusSettings
 from gpt2_sampler.cli.loading import Files, find_files, loaded, seeded
 from gpt2_sampler.cli.plans import AnyCorpus, device_of, meta_of, plan_of, with_its_seed
 from gpt2_sampler.cli.quiet import quiet
-from gpt2_sampler.cli.terminal import harmless, notice, show
+from gpt2_sampler.cli.terminal import Terminated, harmless, notice, show
 from gpt2_sampler.cli.writer import CLOSING, header
 from gpt2_sampler.corpus.cluster import Source, write_on
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.corpus.run import Run, check_name
 from gpt2_sampler.corpus.write import Piece, Record, write
+from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.files import user_path
 
 
@@ -31,7 +32,7 @@ def write_records(
 ) -> None:
     """Writes the records of the jobs to --output, or their texts to stdout. prompt is one of
     them, by whose language a model is chosen if none was asked for; total is how many there are,
-    if that is known."""
+    if that is known. Raises SamplerError if not one of them could be written."""
     path = None if settings.output is None else user_path(settings.output)
     if path is not None:
         check_name(path)
@@ -40,19 +41,48 @@ def write_records(
     settings = seeded(settings)
     plan = plan_of(settings, files)
     jobs = jobs_of(files, plan)
+    tally = Tally()
     if path is None:
         for record in with_progress(settings, pieces(settings, files, jobs, plan), total):
+            tally.add(record)
             show_sample(record, settings)
-        return
+        return tally.require_a_text()
     run = Run(path, meta_of(settings, files, plan), jobs)
     if run.done and not run.finished:
         say(settings, f"{path} has {counted(run.done, 'record')}; resuming after them")
     if not run.finished:
         written = run.write(pieces(settings, files, run.jobs, plan))
-        for record in with_progress(settings, written, total, run.done):
-            warn_about(record)
+        try:
+            for record in with_progress(settings, written, total, run.done):
+                tally.add(record)
+        except (KeyboardInterrupt, Terminated):
+            say(
+                settings,
+                f"{path} has {counted(run.done, 'record')}; the same command goes on after them",
+            )
+            raise
     run.close()
-    say(settings, f"{path} is complete: {counted(run.done, 'record')}")
+    failed = f", {tally.failed:,} of them errors" if tally.failed else ""
+    say(settings, f"{path} is complete: {counted(run.done, 'record')}{failed}")
+    tally.require_a_text()
+
+
+class Tally:
+    """Says what is wrong with the prompts of records, and how many have no text."""
+
+    def __init__(self) -> None:
+        self.records = self.failed = 0
+
+    def add(self, record: Record) -> None:
+        self.records += 1
+        self.failed += "error" in record
+        warn_about(record)
+
+    def require_a_text(self) -> None:
+        """Raises SamplerError if there were records and none has a text."""
+        if self.records and self.failed == self.records:
+            what = "the prompt" if self.records == 1 else f"any of the {self.records:,} prompts"
+            raise SamplerError(f"could not continue {what}")
 
 
 def pieces(
@@ -105,7 +135,6 @@ def with_progress(
 
 def show_sample(record: Record, settings: CorpusSettings) -> None:
     """Writes a sample to stdout as OpenAI's scripts do, with a rule after a prompt's last one."""
-    warn_about(record)
     if "error" in record:
         return
     show(f"{header(record['sample'])}{record['text']}\n")

@@ -61,6 +61,7 @@ class Run:
         if there and before is None:
             raise UsageError(f"{path} exists and has no {meta_path(path).name}", change=["output"])
         if there:
+            require_same_model(path, before or {}, meta)
             require_same(path, (before or {}).get("settings", {}), meta["settings"])
         else:
             write_meta(path, meta)
@@ -127,6 +128,19 @@ def write_meta(path: Path, meta: Meta) -> None:
             new.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
     except OSError as problem:
         raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+
+
+def require_same_model(path: Path, there: Meta, asked: Meta) -> None:
+    """Raises UsageError, naming both models, for a file that another one has made."""
+    name, before, now = "fingerprint", there.get("settings", {}), asked["settings"]
+    if before.get(name) != now.get(name):
+        models = [
+            f"{meta.get('model', {}).get('path')} ({name} {str(settings.get(name)):.16})"
+            for meta, settings in ((there, before), (asked, now))
+        ]
+        raise UsageError(
+            f"{path} was made with the model {models[0]}, not {models[1]}", change=["output"]
+        )
 
 
 def require_same(path: Path, there: Meta, asked: Meta, where: str = "") -> None:
