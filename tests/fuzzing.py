@@ -32,7 +32,10 @@ SMALL = HParams(n_vocab=263, n_ctx=5, n_embd=32, n_head=4, n_layer=1)
 SECTIONS = 16
 TEXT, CHARACTERS = "Hello <|endoftext|>[CLS] 天\n", "tell\n"
 """What is encoded, and what a model of characters knows of it."""
-VALUES: tuple[Any, ...] = (None, True, 0, -1, 1e300, 2**70, "", "x", [], [1], {}, {"content": "x"})
+VALUES: tuple[Any, ...] = (
+    *(None, True, 0, -1, 0.5, 10**9, 2**70, 1e300, float("nan"), float("inf")),
+    *("", "x", "\0", "\ud800", "x" * 10**6, [], [1], [[]] * 10**5, {}, {"content": "x"}),
+)  # JSON in Python also has what is no number
 SLOW = 20.0  # seconds that no file may take
 MEMORY = 6 << 30  # bytes of addresses in the long run; libraries take two thirds of them
 

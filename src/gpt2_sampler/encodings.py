@@ -78,8 +78,10 @@ def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
         line = file.readline(LIMIT + 1)
         _, found = marked(line)
         if found not in (None, "utf-8"):
-            text = decoded(line + file.read(LIMIT), source)
-            yield from text.encode().splitlines(keepends=True)
+            rest = file.read(LIMIT)
+            if len(rest) == LIMIT:
+                raise UsageError(f"{source} has more than {LIMIT:,} bytes; save it as UTF-8")
+            yield from decoded(line + rest, source).encode().splitlines(keepends=True)
             return
         number = 1
         while line:

@@ -23,7 +23,7 @@ def of_json(*lines: object) -> list[Prompt]:
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_the_same_words_are_the_same_prompts_in_any_coding(codec: str, end: str) -> None:
     content = end.join(["Ein König", "", "東京", ""]).encode(codec)
     assert [(p.line, p.text) for p in plain(content)] == [(1, "Ein König"), (3, "東京")]
@@ -56,7 +56,8 @@ def test_a_line_of_json_has_a_prompt_an_id_and_settings() -> None:
         ({"prompt": 3}, "it is not a JSON object"),
         ({"prompt": ""}, "its prompt is empty"),
         ({"prompt": "\ud83d"}, "its prompt contains half a character"),
-        ({"prompt": "a", "id": "7"}, "its id must be a whole number, 0 or more, not '7'"),
+        ({"prompt": "a", "id": "7"}, f"its id must be a whole number, 0 to {2**63 - 1}, not '7'"),
+        ({"prompt": "a", "id": 2**63}, "its id must be"),
         ({"prompt": "a", "id": True}, "its id must be"),
         ({"prompt": "a", "id": -1}, "its id must be"),
     ],

@@ -46,7 +46,7 @@ class ScoreSettings(ModelSettings):
     of a text is not part of it.
     """
 
-    files: tuple[str, ...] = flag((), "files to score, also without --files", "FILE")
+    files: tuple[str, ...] = flag((), "files to score, also without --files; - for stdin", "FILE")
     text: str | None = flag(None, "score this text", "TEXT")
     lines: bool = flag(False, "score each line as a text of its own")
     sort: str | None = flag(

@@ -20,6 +20,8 @@ from gpt2_sampler.files import reason
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
 """How the names of files end whose lines are JSON objects."""
+TOP_ID = 2**63 - 1
+"""What a Parquet file holds."""
 HALF = re.compile("[\ud800-\udfff]")
 """A half of UTF-16's pairs, which JSON can have by itself."""
 
@@ -68,11 +70,15 @@ def read_prompts(
 
 def text_lines(file: BinaryIO, source: str, encoding: str) -> Iterator[Prompt]:
     """Each line with its number and, if it is not text, what is wrong with it."""
-    for number, data in enumerate(raw_lines(file, source), 1):
+    number = itertools.count(1)
+    for data in raw_lines(file, source):
         try:
-            yield Prompt(number, decoded(data, "it", encoding).removesuffix("\n"))
+            # Where lines end as on old Macs, with CR alone, several come as one.
+            for text in decoded(data, "it", encoding).removesuffix("\n").split("\n"):
+                yield Prompt(next(number), text)
         except UsageError as error:
-            yield Prompt(number, data.decode(errors="replace").rstrip("\r\n"), problem=str(error))
+            text = data.decode(errors="replace").rstrip("\r\n")
+            yield Prompt(next(number), text, problem=str(error))
 
 
 def between(lines: Iterable[Prompt], separator: str) -> Iterator[Prompt]:
@@ -101,8 +107,8 @@ def of_json(line: Prompt) -> Prompt:
     if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
         return problem('it is not a JSON object with a text called "prompt"')
     id, text = content.pop("id", None), content.pop("prompt")
-    if id is not None and not (isinstance(id, int) and not isinstance(id, bool) and id >= 0):
-        return problem(f"its id must be a whole number, 0 or more, not {id!r:.40}")
+    if id is not None and not (type(id) is int and 0 <= id <= TOP_ID):
+        return problem(f"its id must be a whole number, 0 to {TOP_ID}, not {id!r:.40}")
     if not text:
         return problem("its prompt is empty")
     if HALF.search(text):
