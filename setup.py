@@ -39,7 +39,10 @@ setup(
         Extension(
             "gpt2_sampler.engines.litert._attention",
             ["src/gpt2_sampler/engines/litert/attention.c"],
-            depends=["src/gpt2_sampler/engines/litert/attention_kernel.h"],
+            depends=[
+                "src/gpt2_sampler/engines/litert/attention_kernel.h",
+                "src/gpt2_sampler/engines/litert/attention_vnni.h",
+            ],
             extra_compile_args=["-O3", "-std=gnu11"],
             optional=True,
         ),

@@ -24,6 +24,7 @@ from gpt2_sampler.engines.litert.attention import (
 )
 
 LAYERS, ROWS, SLOTS = 2, 5, 3 * CHUNK + 7
+VNNI = 3  # the version of attention_vnni.h
 LIBRARY = find_kernel()
 VERSIONS = range(LIBRARY.attention_versions()) if LIBRARY else [0]
 compiled = pytest.mark.skipif(LIBRARY is None, reason="attention.c is not compiled here")
@@ -93,9 +94,12 @@ def test_kernel_and_twin_agree(
     plain = Plain(LAYERS, ROWS, SLOTS, heads, size, int8)
     for rows, positions in calls:
         qkv = random.normal(size=[LAYERS, len(rows), 3 * heads * size]).astype(np.float32)
-        qkv[..., : heads * size] *= random.choice([0.01, 1, 30]) / np.sqrt(size)
+        sharp = random.choice([0.01, 1, 30])  # how much scores differ
+        qkv[..., : heads * size] *= sharp / np.sqrt(size)
         expected = attend(plain, rows, positions, qkv)
-        np.testing.assert_allclose(attend(fast, rows, positions, qkv), expected, atol=1e-4)
+        rounds = int8 and version == VNNI  # queries to 16 bits
+        atol = 3e-3 if rounds and sharp > 1 else 1e-4
+        np.testing.assert_allclose(attend(fast, rows, positions, qkv), expected, atol=atol)
         fast.helped = threads
 
 

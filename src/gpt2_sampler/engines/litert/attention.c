@@ -4,10 +4,12 @@
    own row's slots from 0 to its own. Nothing is allocated, nothing is checked; attention.py does
    both and has the same in NumPy, to which a test holds this.
 
-   The cache of a layer, for B rows of H heads, K numbers a vector, S slots (a multiple of CHUNK):
-     keys    [B, H, S / LANES, K, LANES]   so that LANES scores are summed side by side
-     values  [B, H, S, KP]                 KP is K rounded up to LANES; what is beyond K stays 0
-   in float, or in int8 with scales [B, H, S] that the numbers are to be multiplied by.
+   The cache of a layer is [B, H, S / CHUNK] chunks of CHUNK slots, for B rows of H heads, K numbers
+   a vector, S slots. A chunk is read from its beginning to its end and holds
+     keys    [CHUNK / LANES, K, LANES]  so that LANES scores are summed side by side
+     values  [CHUNK, KP]                KP is K rounded up to LANES; what is beyond K stays 0
+   in float, or in int8, followed by [CHUNK] scales of keys and as many of values, which the numbers
+   are to be multiplied by. Where attention_vnni.h runs, the numbers have an order of its own.
 
    The work on vectors is in attention_kernel.h, compiled once for each kind of processor; which
    version runs is decided when the program runs. */
@@ -19,6 +21,7 @@
 #define LANES 16
 #define CHUNK 64     /* slots scored at a time */
 #define QUERIES 8    /* tokens of one row that share the reading of its cache */
+#define SHARES 8     /* of the work, for each thread: neighbours prefetch for each other */
 #define HEAD_MAX 512 /* numbers in a vector at most: the scratch below is on the stack */
 #define EXPORTED __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
@@ -26,13 +29,28 @@
 typedef struct {
     const float *qkv; /* [N, 3, H, K]; the query is scaled already */
     float *out;       /* [N, H, K] */
-    void *keys, *values;
-    float *key_scales, *value_scales; /* null for a cache in float */
+    char *cache;
     const int32_t *rows, *positions;  /* [N], tokens of one row in ascending order */
     const int32_t *groups;            /* [G + 1]: where each run of at most QUERIES tokens of one
                                          row at consecutive positions begins, and N */
-    int32_t n_groups, heads, head_size, slots;
+    int32_t n_groups, heads, head_size, chunks, int8; /* chunks of a row's head */
 } Call;
+
+typedef struct {
+    void *keys, *values;
+    float *key_scales, *value_scales; /* in int8 */
+} Chunk;
+
+INLINE int wide_of(int head_size) { return (head_size + LANES - 1) / LANES * LANES; }
+
+/* A cache's chunk, by its number in the layer. Its parts begin at multiples of 64 bytes. */
+INLINE Chunk chunk_at(const Call *c, size_t number, int size, int int8) {
+    size_t numbers = (size_t)CHUNK * (int8 ? 1 : sizeof(float)), wide = wide_of(size);
+    size_t scales = int8 ? CHUNK * sizeof(float) : 0;
+    char *keys = c->cache + number * (numbers * (size + wide) + 2 * scales);
+    char *values = keys + numbers * size, *after = values + numbers * wide;
+    return (Chunk){keys, values, (float *)after, (float *)(after + scales)};
+}
 
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b) JOIN2(a, b)
@@ -57,6 +75,8 @@ typedef struct {
 #define WIDTH 16
 #define WIDEN(bytes) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(bytes))))
 #include "attention_kernel.h"
+
+#include "attention_vnni.h"
 #endif
 
 typedef void (*Work)(const Call *, int item);
@@ -69,6 +89,7 @@ static const struct Kernel {
 #if defined(__x86_64__)
     {"avx2", store_avx2, attend_avx2},
     {"avx512", store_avx512, attend_avx512},
+    {"avx512vnni", store_vnni, attend_vnni},
 #endif
 };
 
@@ -80,7 +101,7 @@ EXPORTED int attention_versions(void) {
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return 2;
-    return 3;
+    return __builtin_cpu_supports("avx512vnni") ? 4 : 3;
 #else
     return 1;
 #endif
@@ -107,7 +128,7 @@ static struct {
     pid_t owner;
     const Call *call;
     Work work;
-    int count;
+    int count, at_once;
     uint32_t generation;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
@@ -116,12 +137,13 @@ static _Atomic int done;
 
 /* Does items of one generation until none is left. A helper that comes late finds another
    generation and takes nothing. */
-static void take_items(Work work, const Call *call, int count, uint32_t generation) {
+static void take_items(Work work, const Call *call, int count, int at_once, uint32_t generation) {
     uint64_t now = atomic_load(&ticket);
     while (now >> 32 == generation && (int)(uint32_t)now < count) {
-        if (!atomic_compare_exchange_weak(&ticket, &now, now + 1)) continue;
-        work(call, (int)(uint32_t)now);
-        atomic_fetch_add(&done, 1);
+        if (!atomic_compare_exchange_weak(&ticket, &now, now + at_once)) continue;
+        int first = (int)(uint32_t)now, end = first + at_once < count ? first + at_once : count;
+        for (int item = first; item < end; item++) work(call, item);
+        atomic_fetch_add(&done, end - first);
         now = atomic_load(&ticket);
     }
 }
@@ -135,9 +157,9 @@ static void *help(void *unused) {
         seen = pool.generation;
         Work work = pool.work;
         const Call *call = pool.call;
-        int count = pool.count;
+        int count = pool.count, at_once = pool.at_once;
         pthread_mutex_unlock(&pool.lock);
-        take_items(work, call, count, seen);
+        take_items(work, call, count, at_once, seen);
     }
     return NULL;
 }
@@ -173,11 +195,12 @@ static void each(Work work, const Call *call, int count, int threads) {
     pool.work = work;
     pool.call = call;
     pool.count = count;
+    int at_once = pool.at_once = 1 + count / (SHARES * threads);
     atomic_store(&done, 0);
     atomic_store(&ticket, (uint64_t)generation << 32);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
-    take_items(work, call, count, generation);
+    take_items(work, call, count, at_once, generation);
     for (int spins = 0; atomic_load(&done) < count; spins++)
         if (spins > 1000) sched_yield();
     pthread_mutex_unlock(&one_caller);

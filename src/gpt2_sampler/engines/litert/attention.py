@@ -139,10 +139,9 @@ class Call(ctypes.Structure):
     """As in attention.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("qkv", "out", "keys", "values")),
-        *((name, ctypes.c_void_p) for name in ("key_scales", "value_scales")),
+        *((name, ctypes.c_void_p) for name in ("qkv", "out", "cache")),
         *((name, ctypes.c_void_p) for name in ("rows", "positions", "groups")),
-        *((name, ctypes.c_int32) for name in ("n_groups", "heads", "head_size", "slots")),
+        *((name, ctypes.c_int32) for name in ("n_groups", "heads", "head_size", "chunks", "int8")),
     )
 
 
@@ -163,26 +162,18 @@ class Kernel(Attention):
         int8: bool,
         threads: int,
     ) -> None:
-        slots = -(-slots // CHUNK) * CHUNK
+        chunks = -(-slots // CHUNK)
         wide = -(-head_size // LANES) * LANES
-        dtype = np.int8 if int8 else np.float32
+        a_slot = head_size + wide + 2 * 4 if int8 else 4 * (head_size + wide)  # bytes
         self.library, self.threads = library, threads
         self.version = library.attention_versions() - 1
         self.heads = heads
-        self.keys = untouched([layers, rows, heads, slots * head_size], dtype)
-        self.values = untouched([layers, rows, heads, slots * wide], dtype)
-        self.scales = untouched([layers, 2, rows, heads, slots if int8 else 0], np.float32)
+        self.cache = untouched([layers, rows, heads, chunks, CHUNK * a_slot], np.int8)
         self.calls = [
             Call(
-                keys=keys.ctypes.data,
-                values=values.ctypes.data,
-                key_scales=scales[0].ctypes.data if int8 else None,
-                value_scales=scales[1].ctypes.data if int8 else None,
-                heads=heads,
-                head_size=head_size,
-                slots=slots,
+                cache=cache.ctypes.data, heads=heads, head_size=head_size, chunks=chunks, int8=int8
             )
-            for keys, values, scales in zip(self.keys, self.values, self.scales, strict=True)
+            for cache in self.cache
         ]
 
     def begin(self, rows: Numbers, positions: Numbers) -> None:
@@ -200,13 +191,9 @@ class Kernel(Attention):
         self.library.attention(ctypes.byref(call), self.version, self.helped)
 
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
-        filled = -(-tokens // CHUNK) * CHUNK
-        slots = self.calls[0].slots
+        filled = -(-tokens // CHUNK)
         for target in targets:
-            for cache in self.keys, self.values:
-                end = cache.shape[-1] // slots * filled
-                cache[:, target, :, :end] = cache[:, source, :, :end]
-            self.scales[:, :, target, :, :filled] = self.scales[:, :, source, :, :filled]
+            self.cache[:, target, :, :filled] = self.cache[:, source, :, :filled]
 
 
 def find_kernel() -> ctypes.CDLL | None:

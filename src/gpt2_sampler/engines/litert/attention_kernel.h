@@ -63,45 +63,45 @@ TARGET INLINE float FN(quantise)(const float *x, int size, int8_t *to, size_t st
 
 /* Writes one head's keys and values of a group's tokens to their slots. */
 TARGET static void FN(store)(const Call *c, int item) {
-    int size = c->head_size, wide = (size + LANES - 1) / LANES * LANES;
+    int size = c->head_size, wide = wide_of(size);
     int head = item % c->heads, group = item / c->heads;
     for (int n = c->groups[group]; n < c->groups[group + 1]; n++) {
         const float *key = c->qkv + ((size_t)(3 * n + 1) * c->heads + head) * size;
         const float *value = key + (size_t)c->heads * size;
-        size_t slot = c->positions[n];
-        size_t first = ((size_t)c->rows[n] * c->heads + head) * c->slots;
-        size_t key_at = (first + slot / LANES * LANES) * size + slot % LANES;
-        size_t value_at = (first + slot) * wide;
-        if (c->key_scales) {
-            c->key_scales[first + slot] = FN(quantise)(key, size, (int8_t *)c->keys + key_at, LANES);
-            c->value_scales[first + slot] =
-                FN(quantise)(value, size, (int8_t *)c->values + value_at, 1);
+        size_t row_head = (size_t)c->rows[n] * c->heads + head;
+        int slot = c->positions[n] % CHUNK, chunk = c->positions[n] / CHUNK;
+        Chunk to = chunk_at(c, row_head * c->chunks + chunk, size, c->int8);
+        size_t key_at = (size_t)slot / LANES * LANES * size + slot % LANES, value_at = slot * wide;
+        if (c->int8) {
+            to.key_scales[slot] = FN(quantise)(key, size, (int8_t *)to.keys + key_at, LANES);
+            to.value_scales[slot] = FN(quantise)(value, size, (int8_t *)to.values + value_at, 1);
         } else {
-            float *keys = (float *)c->keys + key_at;
+            float *keys = (float *)to.keys + key_at;
             for (int i = 0; i < size; i++) keys[(size_t)i * LANES] = key[i];
-            memcpy((float *)c->values + value_at, value, sizeof(float) * size);
+            memcpy((float *)to.values + value_at, value, sizeof(float) * size);
         }
     }
 }
 
 /* Asks for memory that will be read soon. The processor's own prefetching ends with each page, and
-   a chunk of int8 is one; a chunk of floats is four, and gains nothing. */
-TARGET INLINE void FN(fetch)(const int8_t *first, size_t count) {
-    for (size_t i = 0; i < count; i += 64) __builtin_prefetch(first + i, 0, 2);
+   a chunk of int8 is two; a chunk of floats is eight, and gains nothing. */
+TARGET INLINE void FN(fetch)(Chunk chunk) {
+    const char *first = chunk.keys, *end = (char *)(chunk.value_scales + CHUNK);
+    for (; first < end; first += 64) __builtin_prefetch(first, 0, 2);
 }
 
 /* Where a strip of WIDTH slots of a chunk begins within its keys. */
 #define STRIP(s) ((size_t)(s) * WIDTH / LANES * LANES * size + (size_t)(s) * WIDTH % LANES)
 
-/* query [K] -> its scores for the slots of a chunk, whose keys begin at number `at`. Four sums
-   at a time: one would wait for itself. */
+/* query [K] -> its scores for the slots of a chunk. Four sums at a time: one would wait for
+   itself. */
 TARGET INLINE void FN(score_one)(
-    const float *query, const void *keys, size_t at, int size, const int int8, float *scores
+    const float *query, const void *keys, int size, const int int8, float *scores
 ) {
     for (int s = 0; s < STRIPS; s += 4) {
         Vec s0 = {}, s1 = {}, s2 = {}, s3 = {};
         for (int i = 0; i < size; i++) {
-            size_t from = at + (size_t)i * LANES;
+            size_t from = (size_t)i * LANES;
             s0 += query[i] * FN(load)(keys, from + STRIP(s), int8);
             s1 += query[i] * FN(load)(keys, from + STRIP(s + 1), int8);
             s2 += query[i] * FN(load)(keys, from + STRIP(s + 2), int8);
@@ -114,12 +114,12 @@ TARGET INLINE void FN(score_one)(
 
 /* The same for QUERIES queries [QUERIES, K] -> scores [QUERIES, CHUNK]. */
 TARGET INLINE void FN(score_many)(
-    const float *queries, const void *keys, size_t at, int size, const int int8, float *scores
+    const float *queries, const void *keys, int size, const int int8, float *scores
 ) {
     for (int s = 0; s < STRIPS; s++) {
         Vec s0 = {}, s1 = {}, s2 = {}, s3 = {}, s4 = {}, s5 = {}, s6 = {}, s7 = {};
         for (int i = 0; i < size; i++) {
-            Vec key = FN(load)(keys, at + (size_t)i * LANES + STRIP(s), int8);
+            Vec key = FN(load)(keys, (size_t)i * LANES + STRIP(s), int8);
             const float *q = queries + i * QUERIES;
             s0 += q[0] * key, s1 += q[1] * key, s2 += q[2] * key, s3 += q[3] * key;
             s4 += q[4] * key, s5 += q[5] * key, s6 += q[6] * key, s7 += q[7] * key;
@@ -213,7 +213,7 @@ TARGET INLINE void FN(attend_to_row)(
     const Call *c, size_t row_head, const float *queries, int first, int n, float *out,
     size_t stride, int size, const int int8, const int count
 ) {
-    int wide = (size + LANES - 1) / LANES * LANES;
+    int wide = wide_of(size);
     float sums[count * HEAD_MAX] __attribute__((aligned(64)));
     float scores[count * CHUNK] __attribute__((aligned(64)));
     float tops[QUERIES];
@@ -222,29 +222,28 @@ TARGET INLINE void FN(attend_to_row)(
     for (int q = 0; q < count; q++) tops[q] = -1e30f, totals[q] = (Vec){};
     int end = first + n;
     for (int start = 0; start < end; start += CHUNK) {
-        size_t slot = row_head * c->slots + start;
-        if (int8 && count == 1 && start + CHUNK < end) {
-            FN(fetch)((const int8_t *)c->keys + (slot + CHUNK) * size, (size_t)CHUNK * size);
-            FN(fetch)((const int8_t *)c->values + (slot + CHUNK) * wide, (size_t)CHUNK * wide);
-        }
-        if (count == 1) FN(score_one)(queries, c->keys, slot * size, size, int8, scores);
-        else FN(score_many)(queries, c->keys, slot * size, size, int8, scores);
+        size_t number = row_head * c->chunks + start / CHUNK;
+        Chunk chunk = chunk_at(c, number, size, int8);
+        if (int8 && count == 1 && start + CHUNK < end)
+            FN(fetch)(chunk_at(c, number + 1, size, int8));
+        if (count == 1) FN(score_one)(queries, chunk.keys, size, int8, scores);
+        else FN(score_many)(queries, chunk.keys, size, int8, scores);
         for (int q = 0; q < count; q++) {
             int visible = first + q + 1 - start;
             FN(weigh)(
-                scores + q * CHUNK, visible < 0 ? 0 : visible, c->key_scales + slot,
-                c->value_scales + slot, int8, tops + q, totals + q, sums + q * wide, wide
+                scores + q * CHUNK, visible < 0 ? 0 : visible, chunk.key_scales,
+                chunk.value_scales, int8, tops + q, totals + q, sums + q * wide, wide
             );
         }
         int slots = end - start < CHUNK ? end - start : CHUNK, i = 0;
         if (count == 1) {
             for (; i + 4 * WIDTH <= wide; i += 4 * WIDTH)
-                FN(add_one)(scores, c->values, slot * wide + i, slots, wide, int8, sums + i);
+                FN(add_one)(scores, chunk.values, i, slots, wide, int8, sums + i);
             for (; i < wide; i += WIDTH)
-                FN(add_rest)(scores, c->values, slot * wide + i, slots, wide, int8, sums + i);
+                FN(add_rest)(scores, chunk.values, i, slots, wide, int8, sums + i);
         } else {
             for (; i < wide; i += WIDTH)
-                FN(add_many)(scores, c->values, slot * wide + i, slots, wide, int8, sums + i);
+                FN(add_many)(scores, chunk.values, i, slots, wide, int8, sums + i);
         }
     }
     for (int q = 0; q < n; q++) {
@@ -257,7 +256,7 @@ TARGET INLINE void FN(attend_to_row)(
 /* One head of a group of tokens. A head of 64, the commonest, has code of its own. */
 TARGET static void FN(attend)(const Call *c, int item) {
     int size = c->head_size, head = item % c->heads, group = item / c->heads;
-    int from = c->groups[group], n = c->groups[group + 1] - from, int8 = c->key_scales != NULL;
+    int from = c->groups[group], n = c->groups[group + 1] - from, int8 = c->int8;
     size_t row_head = (size_t)c->rows[from] * c->heads + head, stride = (size_t)c->heads * size;
     const float *query = c->qkv + 3 * from * stride + (size_t)head * size;
     float *out = c->out + from * stride + (size_t)head * size;
