@@ -64,5 +64,4 @@ def test_the_terminal_is_usable_afterwards(tmp_path: Path) -> None:
     )
     shell.expect_exact("was shortened")
     shell.expect_exact(pexpect.EOF)
-    settings = shell.before.split()
-    assert {"icanon", "echo", "icrnl", "isig"} <= set(settings)
+    assert {"icanon", "echo", "icrnl", "isig"} <= set(str(shell.before).split())

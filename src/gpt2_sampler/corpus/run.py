@@ -135,7 +135,7 @@ def require_same_model(path: Path, there: Meta, asked: Meta) -> None:
     name, before, now = "fingerprint", there.get("settings", {}), asked["settings"]
     if before.get(name) != now.get(name):
         models = [
-            f"{meta.get('model', {}).get('path')} ({name} {str(settings.get(name)):.16})"
+            f"{meta.get('model', {}).get('path')} ({name} {settings.get(name)!s:.16})"
             for meta, settings in ((there, before), (asked, now))
         ]
         raise UsageError(
