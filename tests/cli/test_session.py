@@ -13,6 +13,7 @@ from gpt2_sampler.cli.commands import Leave, obey
 from gpt2_sampler.cli.loading import Model
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import InteractiveSettings
+from gpt2_sampler.engines.memory import needed
 from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
 from tests.fake_engine import FakeEngine, Floats
@@ -345,8 +346,10 @@ def test_quit_leaves() -> None:
 
 
 def test_a_prompt_counts_when_room_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt2_sampler.cli.loading.free_memory", lambda: 17_000)
-    model = Model(BYTES, FakeEngine(256, 41), precision="float32")
+    engine = FakeEngine(256, 41)
+    enough = needed(engine.hparams, "float32", 2, len("Once") + 3, loaded=True)
+    monkeypatch.setattr("gpt2_sampler.cli.loading.free_memory", lambda: enough)
+    model = Model(BYTES, engine, precision="float32")
     settings = InteractiveSettings(seed=5, length=3, nsamples=2, batch_size=2)
     story = Session(lambda prompt: model, settings)
     story.ask("Once")

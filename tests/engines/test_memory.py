@@ -45,8 +45,8 @@ def test_what_fits_passes() -> None:
         ("float32", 16, 1024, 10 * GB, {"batch_size": 4}),
         ("float32", 1, 1024, 5 * GB, {"precision": "int8"}),
         ("float32", 16, 1024, 5 * GB, {"precision": "int8"}),
-        ("int8", 3, 1024, int(2 * GB), {"batch_size": 2}),
-        ("int8", 3, 1024, int(1.8 * GB), {"batch_size": 1, "length": 512}),
+        ("int8", 3, 1024, int(2.3 * GB), {"batch_size": 2}),
+        ("int8", 3, 1024, int(2.07 * GB), {"batch_size": 1, "length": 512}),
         ("float32", 1, 1024, GB, None),
     ],
 )

@@ -16,7 +16,11 @@ from gpt2_sampler.weights.hparams import HParams
 
 MOST_ROWS = 32
 """More gain little, as benchmarks/bench_corpus.py shows."""
-BASE = 80 << 20  # bytes: Python, the libraries, the vocabulary
+BASE = 30 << 20  # bytes: Python, the libraries, the vocabulary
+PIECE = 128
+"""Tokens that LiteRT reads at once, at most. For 117M more would not be faster."""
+BETWEEN = 8
+"""Vectors of n_embd that LiteRT keeps in a layer for each of these tokens."""
 
 
 def needed(
@@ -26,7 +30,7 @@ def needed(
     each, prompts included; with loaded, only those beyond what the loaded model has already.
 
     Mapped files do not count, since the system can drop their pages whenever something else needs
-    the memory; nor does what reading a long prompt takes for a moment.
+    the memory.
     """
     h = hparams
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
@@ -34,7 +38,8 @@ def needed(
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
     slot = 2 * h.n_layer * h.n_head * head
     logits = 8 * 4 * rows * h.n_vocab
-    texts = slot * rows * min(tokens, h.n_ctx) + logits
+    reading = 4 * BETWEEN * h.n_embd * (h.n_layer + 1) * min(tokens, PIECE)
+    texts = slot * rows * min(tokens, h.n_ctx) + logits + reading
     return texts if loaded else BASE + weights + texts
 
 
