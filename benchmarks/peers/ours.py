@@ -19,7 +19,10 @@ class LiteRT(Peer):
 
     def load(self, folder: Path, target: Path, threads: int) -> None:
         from gpt2_sampler import load_engine
+        from gpt2_sampler.engines.litert.attention import implementation
 
+        if implementation() == "NumPy":
+            raise SystemExit("attention.c is not compiled here; type: pip install -e .")
         if self.precision == "int8":
             self.cache_bytes = 1 + 4 / 64  # a scale for the 64 numbers of a head
         self.folder = folder

@@ -16,9 +16,12 @@ PACKAGES = (
 def version_text(details: bool) -> str:
     lines = [f"gpt2-sampler {__version__}"]
     if details:
+        from gpt2_sampler.engines.litert.attention import implementation
+
         lines += [
             f"{platform.python_implementation()} {platform.python_version()}",
             f"{platform.platform()}, {platform.processor() or platform.machine()}",
+            f"attention by {implementation()}",
             *(f"{package} {version_of(package) or 'is not installed'}" for package in PACKAGES),
         ]
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from gpt2_sampler.engines.litert.attention import (
     Kernel,
     Plain,
     find_kernel,
+    implementation,
     runs,
     untouched,
 )
@@ -178,6 +179,13 @@ def test_threads_are_made_again_after_a_fork() -> None:
         same = np.array_equal(attend(fast, [0] * n, [*range(n)], qkv), before)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_runs_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["plain", "avx2", "avx512", "avx512vnni"]
+    assert implementation() == (names[VERSIONS[-1]] if LIBRARY else "NumPy")
+    monkeypatch.setattr("gpt2_sampler.engines.litert.attention.find_kernel", lambda: None)
+    assert implementation() == "NumPy"
 
 
 def test_runs_end_where_the_row_or_the_order_does() -> None:

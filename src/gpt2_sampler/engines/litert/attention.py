@@ -196,6 +196,16 @@ class Kernel(Attention):
             self.cache[:, target, :, :filled] = self.cache[:, source, :, :filled]
 
 
+def implementation() -> str:
+    """What runs attention here: the kernel's version for this processor, or "NumPy"."""
+    kernel = find_kernel()
+    if kernel is None:
+        return "NumPy"
+    kernel.attention_name.restype = ctypes.c_char_p
+    name: bytes = kernel.attention_name(kernel.attention_versions() - 1)
+    return name.decode()
+
+
 def find_kernel() -> ctypes.CDLL | None:
     """The compiled attention.c, if the installation has one."""
     library = compiled(Path(__file__).parent, "_attention")
