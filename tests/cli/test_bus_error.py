@@ -23,6 +23,7 @@ READ_WHAT_IS_GONE = """
 import os, sys
 import numpy as np
 from gpt2_sampler.cli.keys import hold
+from gpt2_sampler.cli.quiet import quiet
 from gpt2_sampler.cli.terminal import run
 from gpt2_sampler.files import map_bytes
 
@@ -30,7 +31,8 @@ def read(words, program):
     hold()
     data = map_bytes(__import__("pathlib").Path(sys.argv[1]))
     os.truncate(sys.argv[1], 1)
-    data[-1]
+    with quiet(verbose=False):
+        data[-1]
 
 sys.exit(run(read, []))
 """

@@ -14,11 +14,12 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
+static int errors = STDERR_FILENO; /* a copy: while libraries are kept quiet, 2 leads nowhere */
 static char line[8192]; /* of /proc/self/maps; a path has 4,096 bytes at most */
 
 static void say(const char *text, size_t length) {
     while (length > 0) {
-        ssize_t n = write(STDERR_FILENO, text, length);
+        ssize_t n = write(errors, text, length);
         if (n <= 0) return;
         text += n, length -= (size_t)n;
     }
@@ -88,6 +89,8 @@ EXPORTED void handle_bus_errors(void) {
     memset(&action, 0, sizeof action);
     action.sa_sigaction = end;
     action.sa_flags = SA_SIGINFO | SA_RESETHAND;
+    int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (copy >= 0) errors = copy;
     sigaction(SIGBUS, &action, NULL);
 }
 #endif
