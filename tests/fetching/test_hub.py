@@ -12,6 +12,7 @@ import pytest
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.fetching import hub
 from gpt2_sampler.fetching.address import origin
 from gpt2_sampler.fetching.client import Network
 from gpt2_sampler.fetching.fetch_model import download
@@ -23,6 +24,7 @@ from tests.misbehaving_server import (
     Answer,
     Fault,
     MisbehavingServer,
+    dripping,
     drop,
     page,
     redirect,
@@ -263,6 +265,28 @@ def test_pytorch_weights_and_what_else_a_model_needs_are_fetched(
         "pytorch_model.bin",
         "spiece.model",
     }
+
+
+def test_no_name_leads_out_of_the_folder(server: MisbehavingServer, tmp_path: Path) -> None:
+    names = ["../x.model", "/x.model", "..\\x.model", ".model", "a/x.model", "x.model\n"]
+    publish(server.folder, "pickled")
+    listing = server.folder / "api" / "models" / "o" / "pickled" / "revision" / "main"
+    answer = json.loads(listing.read_text())
+    answer["siblings"] += [{"rfilename": name} for name in names]
+    listing.write_text(json.dumps(answer))
+    files = plan("hf:o/pickled", [server.url], QUICK).files
+    assert not {file.name for file in files} & set(names)
+    assert fetch(server, tmp_path, "hf:o/pickled").is_dir()
+
+
+def test_a_listing_that_drips_is_given_up(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "SLOW", 0.05)
+    publish(server.folder, "pickled")
+    server.misbehave("revision/main", dripping(1, 0.02))
+    with pytest.raises(DownloadError, match=r"takes more than 0.05 s to answer; try again later"):
+        plan("hf:o/pickled", [server.url], QUICK)
 
 
 def test_a_revision_may_be_a_pull_request(server: MisbehavingServer, tmp_path: Path) -> None:

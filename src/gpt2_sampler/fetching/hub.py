@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
@@ -25,6 +26,8 @@ ENDPOINT = "https://huggingface.co"
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 MOST = 16 << 20  # bytes of an answer, which would be one about thousands of files
+READ = 1 << 16  # bytes at most in one read from a socket
+SLOW = 120  # seconds for an answer, which a server may send byte by byte
 USEFUL = (*VOCABULARY_FILES, GENERATION_NAME)
 REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
 """A branch, a tag, a commit, or refs/pr/1."""
@@ -122,12 +125,19 @@ def ask(client: Client, listing: str) -> Mapping[str, Any]:
     """Raises SourceError."""
 
     def content() -> bytes:
+        text, until = bytearray(), time.monotonic() + SLOW
         with client.get(listing) as response:
-            return response.raw.read(MOST + 1, decode_content=True)
+            while data := response.raw.read1(READ, decode_content=True):
+                text += data
+                if len(text) > MOST:
+                    raise SourceError(f"{shown(listing)} answers more than {MOST:,} bytes")
+                if time.monotonic() > until:
+                    raise SourceError(
+                        f"{shown(listing)} takes more than {SLOW} s to answer", Trouble.UNREACHABLE
+                    )
+        return bytes(text)
 
     text = client.persist(content, listing)
-    if len(text) > MOST:
-        raise SourceError(f"{shown(listing)} answers more than {MOST:,} bytes")
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
@@ -148,7 +158,11 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
         entry["rfilename"]: entry for entry in entries if isinstance(entry.get("rfilename"), str)
     }
     if weights := weights_of(there):
-        vocabulary = [name for name in there if name in USEFUL or fnmatch(name, SENTENCEPIECE)]
+        vocabulary = [
+            name
+            for name in there
+            if name in USEFUL or (fnmatch(name, SENTENCEPIECE) and re.fullmatch(r"\w[\w.-]*", name))
+        ]
         wanted = [CONFIG_NAME, *vocabulary, *weights]
         return [FileSpec(name, versions(there.get(name, {}))) for name in wanted]
     others = [name for name in there if name.endswith((".msgpack", ".gguf", ".onnx", ".ot"))]
