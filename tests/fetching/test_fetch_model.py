@@ -419,6 +419,12 @@ def test_files_fetched_by_hand_are_imported(server: MisbehavingServer, models: s
     assert server.requests == []
 
 
+def test_a_folder_without_any_of_the_files_leaves_none(tmp_path: Path, models: str) -> None:
+    with pytest.raises(DownloadError, match=r"hparams.json: missing"):
+        import_files("own", str(tmp_path), models)
+    assert not (Path(models) / "own").exists()
+
+
 def test_damaged_files_fetched_by_hand_are_named(
     server: MisbehavingServer, models: str, small_release: None
 ) -> None:
@@ -508,6 +514,9 @@ def test_a_model_is_downloaded_verified_and_sampled(models: str) -> None:
         (["own", "--base_url", "http://127.0.0.1:x"], 2, "a base URL is written https://"),
         (["own", "--from", "/nowhere"], 2, "/nowhere is not a folder to take files from"),
         (["--list", "--verify"], 2, "--list takes neither"),
+        (["--name="], 2, "'' is not a released model"),
+        (["--name=", "--verify"], 2, "there is no model ''"),
+        (["own", "--from="], 2, "'' cannot be a path"),
     ],
 )
 def test_an_error_is_one_line(words: list[str], code: int, message: str, models: str) -> None:

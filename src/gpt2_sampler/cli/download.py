@@ -54,9 +54,9 @@ class DownloadSettings:
     no_export: bool = flag(False, "do not prepare the model for this machine afterwards")
 
     def __post_init__(self) -> None:
-        if self.list and (self.verify or self.from_dir):
+        if self.list and (self.verify or self.from_dir is not None):
             raise UsageError("--list takes neither --verify nor --from")
-        if self.verify and self.from_dir:
+        if self.verify and self.from_dir is not None:
             raise UsageError("give either --verify or --from, not both; --from verifies too")
 
 
@@ -105,9 +105,9 @@ def run(argv: Sequence[str], program: str) -> None:
 def fetch(settings: DownloadSettings) -> None:
     if settings.quiet:
         logging.getLogger("gpt2_sampler").setLevel(logging.WARNING)
-    bar, name = Bar(settings.quiet), settings.name or DEFAULT
+    bar, name = Bar(settings.quiet), DEFAULT if settings.name is None else settings.name
     try:
-        if settings.from_dir:
+        if settings.from_dir is not None:
             folder = import_files(name, settings.from_dir, settings.models_dir, bar)
         else:
             folder = download(name, settings.models_dir, settings.base_url, watch=bar)

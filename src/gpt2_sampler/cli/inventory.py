@@ -54,7 +54,7 @@ def show_row(cells: tuple[str, ...]) -> None:
 def show_verified(name: str | None, models_dir: str | None) -> None:
     """Prints the state of every file of the model, or of all models. Raises DownloadError if one
     is missing or damaged."""
-    if name:
+    if name is not None:
         paths = [find_model(name, models_dir)]
     else:
         paths = [path for path in model_folders(models_dir) if holds_model(path)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -170,7 +171,7 @@ class Client:
                 if location is None:
                     return response
                 with response:
-                    response.raw.read(SMALL)
+                    response.raw.read1(SMALL, decode_content=False)  # what is there, if anything
                     before, address = address, urljoin(address, location)
                 if origin(before)[0] == "https" != origin(address)[0]:
                     raise SourceError(
@@ -247,7 +248,8 @@ class Client:
 def remote_of(url: str, response: requests.Response) -> Remote:
     headers = response.headers
     plain = headers.get("Content-Encoding", "identity") == "identity"
-    length = int(headers["Content-Length"]) if headers.get("Content-Length", "").isdigit() else None
+    said = re.fullmatch(r"[0-9]{1,18}", headers.get("Content-Length", ""))
+    length = int(said[0]) if said else None
     known = length if plain and response.status_code == 200 else None
     validator = validator_of(response)
     return Remote(

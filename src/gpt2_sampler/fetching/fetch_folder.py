@@ -84,8 +84,9 @@ def import_folder(
             partfile.discard(folder / spec.name)
         found = {spec: problem(origin / spec.name, spec, contents=False) for spec in wanted}
         good = [spec for spec, wrong in found.items() if wrong is None]
-        folder.mkdir(exist_ok=True)
-        require_space(folder, sum((origin / spec.name).stat().st_size for spec in good))
+        if good:
+            folder.mkdir(exist_ok=True)
+            require_space(folder, sum((origin / spec.name).stat().st_size for spec in good))
         for spec in good:
             found[spec] = import_file(origin / spec.name, folder / spec.name, spec, checks)
     bad = [f"{origin / spec.name}: {wrong}" for spec, wrong in found.items() if spec.matters(wrong)]

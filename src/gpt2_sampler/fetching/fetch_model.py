@@ -27,11 +27,12 @@ from gpt2_sampler.fetching.fetch_folder import (
 )
 from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.released import files_of
-from gpt2_sampler.files import map_bytes, read_object, user_path
+from gpt2_sampler.files import map_bytes, read_object, read_text, user_path
 from gpt2_sampler.registry import HUB, RELEASED, Released, aliases, canonical, models_folder
-from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME
+from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import FILE_NAME
+from gpt2_sampler.weights.openai import STATE_FILE
 from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
 
 BASE_URL_VARIABLE = "GPT2_SAMPLER_BASE_URL"
@@ -190,8 +191,15 @@ def check_weights(path: Path) -> None:
             raise CheckpointError(f"the checksum of {name} is wrong")
 
 
+def check_state(path: Path) -> None:
+    if "model_checkpoint_path" not in read_text(path):
+        raise CheckpointError(f"{path} names no model_checkpoint_path")
+
+
 CHECKS = {
+    STATE_FILE: check_state,
     ENCODER_NAME: read_object,
+    MERGES_NAME: read_text,
     FILE_NAME: read_object,
     released.INDEX_FILE: read_index,
     released.DATA_FILE: check_weights,
