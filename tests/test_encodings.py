@@ -36,6 +36,17 @@ def test_files_with_marks_can_follow_each_other() -> None:
     assert list(read_lines(io.BytesIO(one + one), "it")) == ["one", "one"]
 
 
+def test_a_mark_at_the_beginning_of_a_line_is_no_text() -> None:
+    assert decoded(codecs.BOM_UTF8 * 2 + b"one\r\n" + codecs.BOM_UTF8 + b"two", "it") == "one\ntwo"
+
+
+def test_nothing_is_converted_from_an_encoding_that_was_guessed() -> None:
+    with pytest.raises(UsageError, match="with the encoding that it has: iconv"):
+        decoded("从前".encode("gb18030"), "it")
+    with pytest.raises(UsageError, match=r"UTF-16-LE \(byte 2\)$"):
+        decoded(codecs.BOM_UTF16_LE + b"odd", "it")
+
+
 def test_lines_come_one_by_one() -> None:
     class Typed(io.BytesIO):
         def read(self, *_: object) -> bytes:

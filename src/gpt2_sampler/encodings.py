@@ -6,6 +6,8 @@ Nothing is guessed: a wrong guess would silently give a different text.
 from __future__ import annotations
 
 import codecs
+import re
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,6 +20,8 @@ MARKS = {  # in this order: UTF-32's begins with UTF-16's
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+INNER_MARK = re.compile("^\ufeff+", re.MULTILINE)
+"""What a mark becomes where files were joined."""
 LIMIT = 256 << 20  # bytes of one prompt
 
 
@@ -42,16 +46,18 @@ def decoded(data: bytes, source: str, encoding: str = "utf-8") -> str:
         raise UsageError(
             f"{source} contains a NUL, like UTF-16 without its byte order mark; save it as UTF-8"
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return INNER_MARK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def why(error: Exception) -> str:
     if not isinstance(error, UnicodeDecodeError) or not error.encoding.startswith("utf"):
         return ""
+    if error.encoding != "utf-8":
+        return f" (byte {error.start:,})"
     byte = error.object[error.start : error.start + 1].hex().upper()
     latin = error.object[error.start : error.start + 20].decode("latin-1").split()[:1]
     guess = f" (byte {byte} at {error.start:,}; {latin[0]!r} in Latin-1)" if latin else ""
-    return f"{guess}; save it as UTF-8, or: iconv -f LATIN1 -t UTF-8"
+    return f"{guess}; save it as UTF-8, or, with the encoding that it has: iconv -f LATIN1 -t UTF-8"
 
 
 def read_all(file: BinaryIO, source: str, encoding: str = "utf-8") -> str:
@@ -89,6 +95,6 @@ def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
                 raise UsageError(f"line {number} of {source} has more than {LIMIT:,} bytes")
             yield line
             number, line = number + 1, file.readline(LIMIT + 1)
-    except (OSError, EOFError) as error:  # gzip raises EOFError for half a file
+    except (OSError, EOFError, zlib.error) as error:  # all three are raised by gzip
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{source} cannot be read ({reason})") from None

@@ -73,9 +73,11 @@ def test_a_file_may_be_packed(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"one\ntwo\n"))
     with open_prompts(path) as file:
         assert [p.text for p in read_prompts(file, "a", json_lines=False)] == ["one", "two"]
-    path.write_bytes(gzip.compress(b"one\ntwo\n")[:-3])
-    with open_prompts(path) as file, pytest.raises(UsageError, match="a cannot be read"):
-        list(read_prompts(file, "a", json_lines=False))
+    whole = gzip.compress(b"one\ntwo\n")
+    for damaged in (whole[:-3], whole[:10] + b"\xff" * 9 + whole[19:], b"one\n", whole + b"x"):
+        path.write_bytes(damaged)
+        with open_prompts(path) as file, pytest.raises(UsageError, match="a cannot be read"):
+            list(read_prompts(file, "a", json_lines=False))
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
