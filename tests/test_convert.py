@@ -118,7 +118,7 @@ def test_other_logits_leave_nothing(
 ) -> None:
     monkeypatch.setattr(module, "CLOSE", -1.0)
     with pytest.raises(CheckpointError, match="the logits of"):
-        convert(open_checkpoint(openai), tmp_path / "target", "huggingface")
+        convert(open_checkpoint(openai), tmp_path / "new" / "target", "huggingface")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
@@ -137,6 +137,8 @@ def test_the_command_chooses_the_other_kind(openai: Path, tmp_path: Path) -> Non
         (["demo", "x", "y"], "two names; there were 3"),
         (["demo", "x", "--to", "keras"], "--to must be one of openai, huggingface, not 'keras'"),
         (["nothing", "x"], "there is no model 'nothing'"),
+        (["x" * 250, "x"], "there is no model 'xxx"),
+        (["demo", "/dev/null/x"], "there is no folder /dev/null"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_read(words: list[str], says: str) -> None:

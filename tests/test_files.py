@@ -16,6 +16,7 @@ from gpt2_sampler.files import (
     read_bytes,
     read_object,
     read_text,
+    require_place,
     user_path,
     workplace,
     written,
@@ -145,7 +146,42 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("typed", ["~nosuchuser/x", "x" * 300, "null\0byte"])
+def test_a_link_stays_and_folders_on_the_way_are_made_at_the_end(tmp_path: Path) -> None:
+    link, below = tmp_path / "link", tmp_path / "new" / "er" / "file"
+    (tmp_path / "file").write_text("old")
+    link.symlink_to("file")
+    for path in (link, below):
+        with written(path) as new:
+            new.write_text("new")
+            assert not below.parents[1].exists()
+        assert path.read_text() == "new"
+    assert link.is_symlink() and (tmp_path / "file").read_text() == "new"
+
+
+def test_where_no_file_can_be_is_said_before_the_work(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, says in [
+        ("pipe", "it is a pipe or a device"),
+        ("null", "it is a pipe or a device"),
+        (".", "it is a folder"),
+        ("loop", "symbolic links"),
+        ("file/x", "there is no folder .*file"),
+        ("none/x", "there is no folder .*none"),
+        ("x" * 300, "cannot be a path"),
+    ]:
+        with pytest.raises(UsageError, match=says):
+            require_place(tmp_path / name)
+    for name in ("file", "new", "link"):
+        require_place(tmp_path / name)
+    require_place(tmp_path / "none" / "x", folders=True)
+    with pytest.raises(UsageError, match=r"there is no folder .*file"):
+        require_place(tmp_path / "file" / "none" / "x", folders=True)
+
+
+@pytest.mark.parametrize("typed", ["~nosuchuser/x", "x" * 300, "null\0byte", ""])
 def test_what_can_be_no_path_is_a_mistake(typed: str) -> None:
     with pytest.raises(UsageError, match="cannot be a path"):
         user_path(typed)

@@ -16,7 +16,7 @@ import numpy as np
 from gpt2_sampler.engines.litert.export import discard
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.files import read_bytes, written
+from gpt2_sampler.files import read_bytes, require_place, written
 from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder
 from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
@@ -45,7 +45,7 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
     Raises UsageError if target exists, CheckpointError if the logits differ, OSError.
     """
     require_new(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    require_place(target, folders=True)
     folder = vocabulary_folder(source)
     own = source.tensors.kind == "gguf" or has_vocabulary(folder)
     tokenizer = load_tokenizer(source) if own else None

@@ -91,6 +91,8 @@ def user_path(given: str | Path) -> Path:
     """What somebody typed -> a path, with "~" expanded. Raises UsageError if it cannot be a path or
     leads to where this user may not look."""
     try:
+        if given == "":
+            raise ValueError("it is empty")
         path = Path(given).expanduser()
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -100,10 +102,32 @@ def user_path(given: str | Path) -> Path:
     return path
 
 
+def require_place(path: Path, folders: bool = False) -> None:
+    """Before the work is done. Raises UsageError where no file can be written; with folders, those
+    that are missing on the way to it do not count."""
+    user_path(path)
+    way = (folder for folder in path.parents if not folders or os.path.lexists(folder))
+    parent = next(way, path.parent)
+    if not parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {parent}")
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:  # as it should be
+        return
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be written ({reason(problem)})") from None
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path} cannot be written: it is {kind_of(mode)}")
+
+
 def require_regular(path: Path, status: os.stat_result, error: type[SamplerError]) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-        raise error(f"{path} is {kind}, not a file")
+        raise error(f"{path} is {kind_of(status.st_mode)}, not a file")
+
+
+def kind_of(mode: int) -> str:
+    """What is no regular file."""
+    return "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
 
 
 def require_content(path: Path, begin: bytes, error: type[SamplerError]) -> None:
@@ -133,11 +157,14 @@ def without_waiting(path: str, flags: int) -> int:
 def written(path: Path) -> Iterator[Path]:
     """A place to write a file or a folder, which is renamed to path if the block ends well.
 
-    A file replaces an existing one; a folder replaces only an empty one. Raises OSError.
+    A file replaces an existing one, of a link the one that it leads to; a folder replaces only an
+    empty one. Folders that are missing on the way to it are made at the end. Raises OSError.
     """
-    with workplace(path.parent) as place:
+    path = Path(os.path.realpath(path))
+    with workplace(next(folder for folder in path.parents if folder.is_dir())) as place:
         new = place / path.name
         yield new
+        path.parent.mkdir(parents=True, exist_ok=True)
         new.replace(path)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,14 +93,14 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
 
     Raises UsageError if there is none, with the fact that it can be fetched, if it can.
     """
-    models, path = models_folder(models_dir), user_path(name)
+    models, path = models_folder(models_dir), user_path(name) if name else None
     folder_name = name.removeprefix(HUB)
     for candidate in (folder_name, *aliases(name)):
         if name and (models / candidate).is_dir():
             return models / candidate
     if name in BUNDLED:
         return bundled_folder(name)
-    if name and (path.exists() or path.with_name(f"{path.name}.index").exists()):
+    if path and any(map(os.path.exists, (path, f"{path}.index"))):  # Path's may raise
         return path
     missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):

@@ -213,6 +213,8 @@ def test_settings_are_compared_for_people_and_for_programs(files: Path) -> None:
         (["--compare_settings", "--html", "x", "a.txt"], "--compare_settings"),
         (["--html", "none/page.html", "a.txt"], "there is no folder none"),
         (["--png", ".", "a.txt"], "it is a folder"),
+        (["--html", "/dev/null", "a.txt"], "it is a pipe or a device"),
+        (["--html=", "a.txt"], "'' cannot be a path"),
         (["--lines"], "there is no text"),
         (["."], "cannot be read"),
     ],

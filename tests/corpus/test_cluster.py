@@ -109,6 +109,9 @@ def test_an_address_where_nobody_listens_is_a_mistake_at_once() -> None:
         connect(address)
     with pytest.raises(UsageError, match="HOST:PORT, or local, not 'somewhere'"):
         connect("somewhere")
+    for impossible in ("a..b:1", f"{'x' * 70}.org:1", f"here:{'9' * 5000}"):
+        with pytest.raises(UsageError, match="there is no Ray cluster at"):
+            connect(impossible)
 
 
 def test_a_token_that_is_there_is_shown_to_the_cluster(

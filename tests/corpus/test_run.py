@@ -14,7 +14,7 @@ import pytest
 
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.records import MEMBER
-from gpt2_sampler.corpus.run import Run, meta_path
+from gpt2_sampler.corpus.run import Run, check_name, meta_path
 from gpt2_sampler.corpus.write import Piece, described
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import SamplerError, UsageError
@@ -143,9 +143,11 @@ def test_damage_in_the_middle_is_told_and_nothing_is_cut_off(tmp_path: Path) -> 
     content = bytearray(complete(path))
     content[content.index(b"\n") + 1] = ord("x")
     path.write_bytes(content)
-    with pytest.raises(SamplerError, match="damaged after its first 1 records"):
-        begin(path, jobs())
-    assert path.read_bytes() == content
+    for damaged in (bytes(content), content[: content.index(b"\n") + 1] + b"[" * 10**5 + b"\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(SamplerError, match="damaged after its first 1 records"):
+            begin(path, jobs())
+        assert path.read_bytes() == damaged
     packed = tmp_path / NAMES[1]
     content = bytearray(complete(packed))
     content[len(content) // 2] ^= 255
@@ -153,6 +155,22 @@ def test_damage_in_the_middle_is_told_and_nothing_is_cut_off(tmp_path: Path) -> 
     with pytest.raises(SamplerError, match="damaged after its first"):
         begin(packed, jobs())
     assert packed.read_bytes() == content
+
+
+@pytest.mark.parametrize("meta", ['{"settings": []}', '{"model": "demo"}', "[]", "{", "[" * 10**5])
+def test_notes_that_are_damaged_are_told(tmp_path: Path, meta: str) -> None:
+    path = tmp_path / NAMES[0]
+    complete(path)
+    path.with_name(f"{path.name}.meta.json").write_text(meta)
+    with pytest.raises(SamplerError, match=r"meta.json is "):
+        begin(path, jobs())
+
+
+def test_a_place_for_all_its_files_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.meta.json").mkdir()
+    for name in ("a.jsonl", f"{'long' * 60}.jsonl"):
+        with pytest.raises(UsageError, match="cannot be"):
+            check_name(tmp_path / name)
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_base_of_another_shape_is_none(run: Path, tmp_path: Path) -> None:
         open_checkpoint(run, bases=bases)
 
 
-@pytest.mark.parametrize("step", ["91", "last", "-90", "90.0", ""])
+@pytest.mark.parametrize("step", ["91", "last", "-90", "90.0", "", "9" * 5000])
 def test_a_step_that_is_not_there_is_told_of_those_that_are(run: Path, step: str) -> None:
     with pytest.raises(UsageError, match="there are 90, 1000, and latest"):
         open_model(run, step)

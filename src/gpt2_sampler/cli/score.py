@@ -24,7 +24,7 @@ from gpt2_sampler.cli.terminal import notice, run
 from gpt2_sampler.cli.texts import texts
 from gpt2_sampler.decoding.score import next_logits, places
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import reason, user_path, written
+from gpt2_sampler.files import reason, require_place, user_path, written
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.compare import as_json, compared, effects
 from gpt2_sampler.seeing.page import page
@@ -95,9 +95,10 @@ def score_texts(argv: Sequence[str], program: str) -> None:
             raise UsageError(f"{name} is empty; there is nothing to score")
     if not named:
         raise UsageError("there is no text; give --text TEXT, files, or lines on stdin")
-    for file in filter(None, (settings.html, settings.png)):
-        require_place(file)
-    if settings.png:
+    for file in (settings.html, settings.png):
+        if file is not None:
+            require_place(user_path(file))
+    if settings.png is not None:
         require_matplotlib()
     model = Models(settings).answering("".join(text for _, text in named))
     if settings.compare_settings:
@@ -107,12 +108,12 @@ def score_texts(argv: Sequence[str], program: str) -> None:
     scored: Iterable[Scored] = (scored_text(name, text, model, settings) for name, text in named)
     if settings.sort:
         scored = in_order(list(scored), settings.sort)
-    if settings.html or settings.png:
+    if settings.html is not None or settings.png is not None:
         scored = list(scored)
     print_scores(scored, len(named), settings)
-    if settings.html:
+    if settings.html is not None:
         save(settings.html, page(list(scored), model.name).encode())
-    if settings.png:
+    if settings.png is not None:
         save(settings.png, plot(list(scored)))
 
 
@@ -190,14 +191,6 @@ def in_order(scored: list[Scored], by: str) -> list[Scored]:
     known = [n for n, figure in enumerate(figures) if figure is not None]
     known.sort(key=lambda n: figures[n], reverse=descending)
     return [scored[n] for n in [*known, *(n for n, f in enumerate(figures) if f is None)]]
-
-
-def require_place(file: str) -> None:
-    """Before the work is done. Raises UsageError where no file can be."""
-    path = user_path(file)
-    if path.is_dir() or not path.parent.is_dir():
-        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise UsageError(f"{file} cannot be written: {why}")
 
 
 def save(file: str, content: bytes) -> None:

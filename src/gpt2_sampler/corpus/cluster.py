@@ -161,8 +161,8 @@ def require_answer(address: str) -> None:
         raise UsageError(f"a Ray cluster's address is HOST:PORT, or {LOCAL}, not {address!r}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-    except (OSError, OverflowError) as problem:
-        raise UsageError(f"there is no Ray cluster at {address} ({reason(problem)})") from None
+    except (OSError, OverflowError, ValueError) as problem:
+        raise UsageError(f"there is no Ray cluster at {address:.200} ({reason(problem)})") from None
 
 
 def start_workers(source: Source, plan: Plan) -> list[Any]:

@@ -52,7 +52,7 @@ class Lines(abc.ABC):
             for line in lines:
                 try:
                     record = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     record = None
                 if not isinstance(record, dict):
                     raise self._damaged(n_read)

@@ -16,20 +16,19 @@ from gpt2_sampler.corpus.records import GzipLines, PlainLines
 from gpt2_sampler.corpus.table import read_table, require_pyarrow, write_table
 from gpt2_sampler.corpus.write import DESCRIBING, Piece, Record, described
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import read_object, reason, written
+from gpt2_sampler.files import read_object, reason, require_place, written
 
 Meta = Mapping[str, Any]
 """Under "settings" what the records depend on, by name; and whatever else is good to know."""
 KINDS = (".jsonl", ".jsonl.gz", ".parquet")
-UNFINISHED = ".unfinished.jsonl"
 
 
 def check_name(path: Path) -> None:
     """Raises UsageError for a name of an unknown kind, SamplerError if its library is missing."""
     if not path.name.endswith(KINDS):
         raise UsageError(f"the name of {path} must end in one of {', '.join(KINDS)}")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    for one in (path, meta_path(path), unfinished(path)):
+        require_place(one)
     if path.suffix == ".parquet":
         require_pyarrow()
 
@@ -38,10 +37,21 @@ def meta_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.meta.json")
 
 
+def unfinished(path: Path) -> Path:
+    """The file that grows until the one at the path can be written."""
+    return path.with_name(f"{path.name}.unfinished.jsonl") if path.suffix == ".parquet" else path
+
+
 def read_meta(path: Path) -> Meta | None:
     """What an earlier run has written, if any. Raises SamplerError if it is damaged."""
     meta = meta_path(path)
-    return read_object(meta, error=SamplerError) if meta.exists() else None
+    if not meta.exists():
+        return None
+    found = read_object(meta, error=SamplerError)
+    for name in ("model", "settings"):
+        if not isinstance(found.get(name, {}), dict):
+            raise SamplerError(f"{meta} is damaged: its {name} is not a JSON object")
+    return found
 
 
 class Run:
@@ -53,7 +63,7 @@ class Run:
         meta = json.loads(json.dumps(meta))
         self.path = path
         self.is_table = path.suffix == ".parquet"
-        self._growing = path.with_name(path.name + UNFINISHED) if self.is_table else path
+        self._growing = unfinished(path)
         self._jobs = iter(jobs)
         whole = self.is_table and path.exists()
         there = [one for one in (path, self._growing) if one.exists() and one.stat().st_size]

@@ -19,6 +19,7 @@ PREFIX = "model.ckpt"
 STATE_FILE = "checkpoint"
 LATEST = "latest"
 SCOPE = "model/"
+DIGITS = 20  # of a step's number, at most
 
 
 def find_prefix(path: Path, step: str | None = None) -> Path:
@@ -35,10 +36,11 @@ def find_prefix(path: Path, step: str | None = None) -> Path:
         return path.with_name(path.name.removesuffix(INDEX).removesuffix(DATA))
     steps = steps_in(path)
     if step not in (None, LATEST):
-        if str(step).isdecimal() and int(str(step)) in steps:
-            return steps[int(str(step))]
+        number = str(step) if str(step).isdecimal() and len(str(step)) <= DIGITS else ""
+        if number and int(number) in steps:
+            return steps[int(number)]
         there = ", ".join(map(str, sorted(steps))) or "no numbered ones"
-        raise UsageError(f"{path} has no checkpoint {step!r}; there are {there}, and {LATEST}")
+        raise UsageError(f"{path} has no checkpoint {step!r:.40}; there are {there}, and {LATEST}")
     named = latest_prefix(path)
     if steps and not (named and named.with_name(named.name + INDEX).exists()):
         return steps[max(steps)]
