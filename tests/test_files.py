@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import (
     TEMPORARY,
     map_bytes,
+    own_folder,
     read_bytes,
     read_object,
     read_text,
@@ -192,3 +194,16 @@ def test_a_path_need_not_be_there_yet(tmp_path: Path, monkeypatch: pytest.Monkey
     assert user_path("~/new") == tmp_path / "new"
     (tmp_path / "file").touch()
     assert user_path(tmp_path / "file" / "below") == tmp_path / "file" / "below"
+
+
+@pytest.mark.parametrize("kind", ["data", "cache", "state"])
+def test_a_user_without_a_home_is_told_what_to_set(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: str) -> Path:
+        raise RuntimeError("no home")
+
+    for answer in (none, lambda _: Path("~/.cache")):
+        monkeypatch.setattr(platformdirs, f"user_{kind}_path", answer)
+        with pytest.raises(UsageError, match=f"set HOME, or XDG_{kind.upper()}_HOME"):
+            own_folder(kind)

@@ -102,6 +102,21 @@ def user_path(given: str | Path) -> Path:
     return path
 
 
+def own_folder(kind: str) -> Path:
+    """The folder for the user's data, cache or state. Raises UsageError if there can be none."""
+    import platformdirs
+
+    try:
+        path: Path = getattr(platformdirs, f"user_{kind}_path")("gpt2-sampler")
+        if path.is_absolute():
+            return path
+    except RuntimeError:  # in some versions, where others give a path with "~" in it
+        pass
+    raise UsageError(
+        f"this user has no home folder for {kind}; set HOME, or XDG_{kind.upper()}_HOME"
+    )
+
+
 def require_place(path: Path, folders: bool = False) -> None:
     """Before the work is done. Raises UsageError where no file can be written; with folders, those
     that are missing on the way to it do not count."""

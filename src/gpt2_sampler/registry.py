@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import user_path
+from gpt2_sampler.files import own_folder, user_path
 
 DEMO, DEMO_ZH = BUNDLED = "demo", "demo-zh"
 """The models that come with the package, for English and for Chinese."""
@@ -70,7 +68,7 @@ def models_folder(models_dir: str | None = None) -> Path:
         return user_path(models_dir)
     here, sources = Path("models"), checkout()
     if here.is_dir() or sources is None:
-        return here if here.is_dir() else platformdirs.user_data_path("gpt2-sampler") / "models"
+        return here if here.is_dir() else own_folder("data") / "models"
     return sources / "models"
 
 
@@ -100,7 +98,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
             return models / candidate
     if name in BUNDLED:
         return bundled_folder(name)
-    if path and any(map(os.path.exists, (path, f"{path}.index"))):  # Path's may raise
+    if path and (os.path.exists(path) or os.path.exists(f"{path}.index")):  # noqa: PTH110, may raise
         return path
     missing = f"there is no model {name!r} in {models}"
     if canonical(name) or name.startswith(HUB):

@@ -46,3 +46,12 @@ def test_only_what_a_person_can_use_is_shown(
     places = [said.find(text) for text in shown]
     assert -1 not in places and places == sorted(places)
     assert not [text for text in hidden if text in said]
+
+
+def test_no_temporary_folder_is_needed() -> None:
+    nowhere = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/dev/null']\n"
+    script = nowhere + SCRIPT.format(verbose=False, then="pass")
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, check=True
+    )
+    assert done.stderr == b"before\na notice\nafter\n"

@@ -139,6 +139,11 @@ def test_several_lines_can_be_one_prompt(start: Start) -> None:
         assert f"{header(1)}{text}\n" in ask(session, typed)
 
 
+@pytest.mark.parametrize("sequence", ["\x1b[31m", "\x1b[0m", "\x1b[<0;1;1M", "\x1b[1;1R"])
+def test_escapes_in_what_is_typed_upset_nobody(start: Start, sequence: str) -> None:
+    assert f"{header(1)} upon\n" in ask(start(), f"Once{sequence}")
+
+
 def test_an_empty_prompt_asks_again(start: Start) -> None:
     session = start()
     answer_question(session, "\r")
@@ -407,6 +412,9 @@ def test_a_command_that_cannot_be_obeyed_says_why_and_ends_nothing(start: Start)
         ("/save ~nosuchuser/x", "cannot be a path"),
         (f"/save {'x' * 300}", "File name too long"),
         ("/save /proc/x", "cannot be written"),
+        ("/save none/x", "there is no folder none"),
+        ("/SAVE /dev/null", "is there already"),
+        (f"/{'x' * 3000}", "xxx…; /help lists them"),
         ("help", "/help is the command, with a slash"),
         (" QUIT ", "/quit is the command, with a slash"),
         ("exit", "/quit is the command, with a slash"),
@@ -420,7 +428,7 @@ def test_no_mistake_costs_more_than_its_turn(start: Start, typed: str, says: str
 
 
 @pytest.mark.parametrize(
-    "typed", ["top_k=40", "top_k = 40", "--top_k=40", "--top-k 40", "top_k  40"]
+    "typed", ["top_k=40", "top_k = 40", "--top_k=40", "--top-k 40", "top_k  40", "—TOP_K 40"]
 )
 def test_a_flag_is_set_as_people_type_it(start: Start, typed: str) -> None:
     session = start()
@@ -489,7 +497,7 @@ def test_a_session_is_saved_once(start: Start, tmp_path: Path) -> None:
     assert f"saved in {file}" in tell(session, f"/save {file}")
     text = f"{QUESTION}Once\nupon\n{header(1)} a ti\n{CLOSING}"
     assert file.read_text() == text
-    assert "is there already" in tell(session, f"/save {file}")
+    assert "is there already" in tell(session, f'/save "{file}"')
     assert file.read_text() == text
     assert "cannot be written" in tell(session, f"/save {tmp_path / 'none' / 'file'}")
     assert "cannot be a path" in tell(session, "/save ~nosuchuser/x")

@@ -14,16 +14,16 @@ from gpt2_sampler.cli.loading import seeded
 from gpt2_sampler.cli.session import Session
 from gpt2_sampler.cli.settings import changed, shown
 from gpt2_sampler.cli.terminal import interruptible, notice
-from gpt2_sampler.cli.words import brief
+from gpt2_sampler.cli.words import DASHES, brief
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import reason, user_path, written
+from gpt2_sampler.files import reason, require_place, user_path, written
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.why import explained
 
 REMINDER = 60  # characters
 TOP = 10  # choices that /why shows of a place
 DIGITS = 9  # of any number of a sample, a place or a rank, at most
-SETTING = re.compile(r"-*(\w[\w-]*)(?:=|\s+(?:=\s+)?|$)(.*)", re.DOTALL)
+SETTING = re.compile(rf"[-{DASHES}]*(\w[\w-]*)(?:=|\s+(?:=\s+)?|$)(.*)", re.DOTALL)
 
 
 class Leave(Exception):
@@ -40,11 +40,13 @@ class Command(NamedTuple):
 def obey(session: Session, line: str) -> None:
     """Raises UsageError for an unknown command or an impossible argument, Leave when it is over."""
     name, _, words = line.removeprefix("/").strip().partition(" ")
+    name = name.lower()
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean /{near[0]}?" if near else "/help lists them"
         raise UsageError(
-            f"there is no command /{name}; {hint} (a prompt that starts with a slash needs two)"
+            f"there is no command /{brief(name)}; {hint} "
+            "(a prompt that starts with a slash needs two)"
         )
     COMMANDS[name].obey(session, words.strip())
 
@@ -53,7 +55,7 @@ def set_flag(session: Session, words: str) -> None:
     matched = SETTING.fullmatch(words)
     if not matched:
         raise UsageError("/set takes a flag and its value, as /set top_k 40; /show lists them")
-    name, word = matched[1].replace("-", "_"), matched[2]
+    name, word = matched[1].replace("-", "_").lower(), matched[2]
     before = session.settings
     session.settings = seeded(changed(before, name, word))
     if session.settings.color and not before.color:
@@ -101,9 +103,11 @@ def undo(session: Session) -> None:
 def save(session: Session, words: str) -> None:
     if not words:
         raise UsageError("/save takes the name of a file")
-    path = user_path(words)
+    quoted = re.fullmatch(r"(['\"])(.+)\1", words)
+    path = user_path(quoted[2] if quoted else words)
     if path.exists():
         raise UsageError(f"{path} is there already; give another name")
+    require_place(path)
     try:
         with written(path) as new:
             new.write_text(session.transcript(), encoding="utf-8", errors="replace")

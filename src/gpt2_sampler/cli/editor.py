@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-import platformdirs
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.formatted_text import FormattedText
@@ -24,6 +23,8 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from gpt2_sampler.cli.terminal import aside, let_samples_arrive
 from gpt2_sampler.cli.typeahead import TypeAhead, pasted
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import own_folder
 
 # Otherwise prompt_toolkit prints a warning on terminals that do not report the cursor's position.
 os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
@@ -45,6 +46,10 @@ class Editor:
                 buffer.newline(copy_margin=False)
             else:
                 buffer.validate_and_handle()
+
+        @keys.add(Keys.Vt100MouseEvent)
+        def ignore(event: KeyPressEvent) -> None:
+            """Colours in a pasted text look like a mouse, by which prompt_toolkit is upset."""
 
         stream = sys.stderr if sys.stderr.isatty() else sys.stdout
         output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
@@ -112,10 +117,11 @@ APART = {0x200D: 0x200C} | {FLAG_A + n: ord("A") + n for n in range(26)}  # join
 def history() -> History:
     """Kept between runs if the state folder can be written to."""
     try:
-        path = platformdirs.user_state_path("gpt2-sampler", ensure_exists=True) / "history"
+        path = own_folder("state") / "history"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         return KeptHistory(path)
-    except OSError:
+    except (OSError, UsageError):
         return InMemoryHistory()
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 from gpt2_sampler.cli.terminal import notice
 from gpt2_sampler.errors import SamplerError
@@ -28,7 +29,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
     usual = sys.stderr
     usual.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as chatter:
+    with scratch() as chatter:
         # Never closed: a logger may keep it.
         sys.stderr = open(  # noqa: PTH123, SIM115
             os.dup(terminal), "w", buffering=1, encoding=usual.encoding, errors=usual.errors
@@ -48,3 +49,11 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             sys.stderr = usual
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def scratch() -> IO[bytes]:
+    """A file for what is held back; where none can be made, for nothing."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "w+b")  # noqa: PTH123

@@ -10,13 +10,14 @@ import dataclasses
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.fetching import hub, released
 from gpt2_sampler.fetching.address import below, origin, shown
 from gpt2_sampler.fetching.client import NETWORK, Network
+from gpt2_sampler.fetching.fetch_file import Check
 from gpt2_sampler.fetching.fetch_folder import (
     SILENT,
     Watch,
@@ -196,7 +197,7 @@ def check_state(path: Path) -> None:
         raise CheckpointError(f"{path} names no model_checkpoint_path")
 
 
-CHECKS = {
+CHECKS: Mapping[str, Check] = {
     STATE_FILE: check_state,
     ENCODER_NAME: read_object,
     MERGES_NAME: read_text,

@@ -22,9 +22,9 @@ from typing import Any
 
 import filelock
 import numpy as np
-import platformdirs
 
 from gpt2_sampler.errors import EngineError
+from gpt2_sampler.files import own_folder
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.tensor_bundle import crc32c
 
@@ -83,7 +83,7 @@ def discard(checkpoint: Checkpoint) -> None:
 
 
 def cache_folder() -> Path:
-    return platformdirs.user_cache_path("gpt2-sampler") / FOLDER
+    return own_folder("cache") / FOLDER
 
 
 def make_private(folder: Path) -> None:
