@@ -5,6 +5,7 @@ The engine is fake (fake_command.py): it writes BOOK from where the prompt ends.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -350,6 +351,16 @@ def test_joined_emoji_are_a_prompt_like_any_other(start: Start, joined: str) -> 
     assert f"{header(1)}{BOOK[n_bytes : n_bytes + 5]}\n" in ask(start(), joined)
 
 
+def test_a_session_that_only_a_pipe_sees_reads_lines_as_usual(start: Start) -> None:
+    session = start(shell="2>&1 | cat")
+    time.sleep(0.5)  # until modules are imported
+    session.send("Once\r")
+    session.expect_exact(CLOSING.strip())
+    assert f"Once\n{header(1)} upon\n" in plain(session.before)
+    session.sendeof()
+    session.expect(pexpect.EOF)
+
+
 def test_samples_can_go_to_a_file_while_the_person_types(start: Start, tmp_path: Path) -> None:
     session = start(shell=f"> {tmp_path / 'samples'}")
     answer_question(session, "Once\r")
@@ -367,6 +378,21 @@ def test_a_terminal_that_shows_ascii_only_ends_nothing(start: Start) -> None:
 def test_a_state_folder_that_cannot_be_written_ends_nothing(start: Start, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     session = start(XDG_STATE_HOME=str(tmp_path / "file" / "state"))
+    assert header(1) in ask(session, "Once")
+    assert header(1) in ask(session, UP)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "/dev/zero", "folder", "itself"])
+def test_a_history_that_is_no_file_ends_nothing(start: Start, tmp_path: Path, kind: str) -> None:
+    history = tmp_path / "state" / "gpt2-sampler" / "history"
+    history.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(history)
+    elif kind == "folder":
+        history.mkdir()
+    else:
+        history.symlink_to(history if kind == "itself" else kind)
+    session = start()
     assert header(1) in ask(session, "Once")
     assert header(1) in ask(session, UP)
 

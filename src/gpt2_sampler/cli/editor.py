@@ -120,7 +120,7 @@ def history() -> History:
         path = own_folder("state") / "history"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        return KeptHistory(path)
+        return KeptHistory(path) if path.is_file() else InMemoryHistory()
     except (OSError, UsageError):
         return InMemoryHistory()
 

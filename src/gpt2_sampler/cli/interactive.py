@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 from gpt2_sampler.cli.commands import Leave, obey
 from gpt2_sampler.cli.display import explain_colours
 from gpt2_sampler.cli.flags import parse
+from gpt2_sampler.cli.keys import give_back
 from gpt2_sampler.cli.loading import Models, seeded
 from gpt2_sampler.cli.prompts import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
 from gpt2_sampler.cli.session import Session
@@ -34,6 +35,8 @@ def interact(argv: Sequence[str], program: str) -> None:
     settings = parse(InteractiveSettings, argv, program)
     prompt = prompt_of(settings)
     asks = prompt is None and sys.stdin.isatty() and (sys.stderr.isatty() or sys.stdout.isatty())
+    if not asks:
+        give_back()
     with type_ahead() if asks else nullcontext() as typed:
         models = Models(settings)
         settings = seeded(settings)

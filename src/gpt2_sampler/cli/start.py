@@ -45,8 +45,8 @@ def conditional() -> int:
 
 
 def interactive() -> int:
-    """Keeps what is typed during the imports for the first question."""
-    if hold():
+    """Keeps what is typed during the imports for the first question, if there will be one."""
+    if (os.isatty(1) or os.isatty(2)) and hold():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name)
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
