@@ -22,7 +22,8 @@ MARKS = {  # in this order: UTF-32's begins with UTF-16's
 }
 INNER_MARK = re.compile("^\ufeff+", re.MULTILINE)
 """What a mark becomes where files were joined."""
-LIMIT = 256 << 20  # bytes of one prompt
+LIMIT = 32 << 20  # bytes of one prompt or text: to find its tokens takes a hundred times as many
+FILE_LIMIT = 256 << 20  # bytes of several that are read at once
 
 
 def marked(data: bytes) -> tuple[bytes, str | None]:
@@ -60,14 +61,16 @@ def why(error: Exception) -> str:
     return f"{guess}; save it as UTF-8, or, with the encoding that it has: iconv -f LATIN1 -t UTF-8"
 
 
-def read_all(file: BinaryIO, source: str, encoding: str = "utf-8") -> str:
-    """The whole text. Raises UsageError also for what cannot be read or does not end."""
+def read_all(file: BinaryIO, source: str, encoding: str = "utf-8", *, several: bool = False) -> str:
+    """The whole text, or several in one. Raises UsageError also for what cannot be read or does not
+    end."""
+    limit = FILE_LIMIT if several else LIMIT
     try:
-        data = file.read(LIMIT + 1)
+        data = file.read(limit + 1)
     except OSError as error:
         raise UsageError(f"{source} cannot be read ({error.strerror or error})") from None
-    if len(data) > LIMIT:
-        raise UsageError(f"{source} has more than the {LIMIT:,} bytes that a prompt can have")
+    if len(data) > limit:
+        raise UsageError(f"{source} has more than the {limit:,} bytes that a text can have")
     return decoded(data, source, encoding)
 
 
@@ -84,9 +87,9 @@ def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
         line = file.readline(LIMIT + 1)
         _, found = marked(line)
         if found not in (None, "utf-8"):
-            rest = file.read(LIMIT)
-            if len(rest) == LIMIT:
-                raise UsageError(f"{source} has more than {LIMIT:,} bytes; save it as UTF-8")
+            rest = file.read(FILE_LIMIT)
+            if len(rest) == FILE_LIMIT:
+                raise UsageError(f"{source} has more than {FILE_LIMIT:,} bytes; save it as UTF-8")
             yield from decoded(line + rest, source).encode().splitlines(keepends=True)
             return
         number = 1

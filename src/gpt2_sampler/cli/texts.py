@@ -24,9 +24,9 @@ def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[
         # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
         sources = iter([(ARGUMENT, decoded(os.fsencode(text), "the text"))])
     elif files:
-        sources = map(read, files)
+        sources = (read(file, by_lines) for file in files)
     else:
-        sources = iter([read("-")])
+        sources = iter([read("-", by_lines)])
     several = len(files) > 1
     for name, whole in sources:
         if not by_lines:
@@ -37,13 +37,13 @@ def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[
                 yield f"{name}:{number}" if several else str(number), line
 
 
-def read(file: str) -> tuple[str, str]:
+def read(file: str, several: bool) -> tuple[str, str]:
     if file == "-":
-        return STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding)
+        return STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding, several=several)
     path = user_path(file)
     try:
         with path.open("rb") as opened:
-            return file, read_all(opened, file)
+            return file, read_all(opened, file, several=several)
     except FileNotFoundError:
         raise UsageError(f"there is no file {file}; for the text itself: --text TEXT") from None
     except OSError as error:
