@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,7 +130,8 @@ def test_texts_are_ordered_by_any_figure_and_those_without_one_come_last() -> No
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     make_folder(tmp_path / "fake")
-    for name, text in [("a.txt", "Once upon\n"), ("b.txt", "zzzz zzzz"), ("c.txt", "a\n\nbé\n")]:
+    texts = {"a.txt": "Once upon\n", "b.txt": "zzzz zzzz", "c.txt": "a\n\nbé\n"}
+    for name, text in {**texts, "many.txt": "a\n" * 151}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -192,6 +194,15 @@ def test_pages_and_pictures_are_written_whole(files: Path) -> None:
     assert not list(files.glob(".*"))
 
 
+def test_a_name_may_have_any_bytes(files: Path) -> None:
+    name = os.fsdecode(b"\xff\x1b[2J<b>.txt")
+    (files / name).write_text("Once upon a time")
+    done = scoring(files, name, "--html", "page.html", "--png", "curve.png")
+    assert done.stderr.decode().splitlines() == ["written to page.html", "written to curve.png"]
+    page = (files / "page.html").read_text(encoding="utf-8")
+    assert "<title>?\x1b[2J&lt;b&gt;.txt, as" in page
+
+
 def test_settings_are_compared_for_people_and_for_programs(files: Path) -> None:
     lines = scoring(files, "--compare_settings", "--text", "Once").stdout.decode().splitlines()
     assert lines[0] == 'the token after "Once"'
@@ -216,6 +227,7 @@ def test_settings_are_compared_for_people_and_for_programs(files: Path) -> None:
         (["--html", "/dev/null", "a.txt"], "it is a pipe or a device"),
         (["--html=", "a.txt"], "'' cannot be a path"),
         (["--lines"], "there is no text"),
+        (["--lines", "--png", "x.png", "many.txt"], "room for 150 texts; there are 151"),
         (["."], "cannot be read"),
     ],
 )

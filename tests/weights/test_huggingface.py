@@ -202,7 +202,10 @@ def test_a_config_that_is_none_is_named(text: str, says: str, tmp_path: Path) ->
     refused(folder, says)
 
 
-@pytest.mark.parametrize("files", [["../x.safetensors"], ["/etc/passwd"], [7], [], ["gone"]])
+@pytest.mark.parametrize(
+    "files",
+    [["../x.safetensors"], ["/etc/passwd"], ["x" * 300], [".."], ["nul\0"], [7], [], ["gone"]],
+)
 def test_shards_lie_beside_their_index(files: list[object], tmp_path: Path) -> None:
     folder = copy_of("silu", tmp_path)
     index = {"weight_map": {str(number): file for number, file in enumerate(files)}}

@@ -10,6 +10,7 @@ import pytest
 
 from gpt2_sampler import load_engine, load_tokenizer
 from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.weights import nanogpt
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 
 FORMATS = Path(__file__).resolve().parents[1] / "formats"
@@ -49,6 +50,17 @@ def test_characters_are_those_of_its_dataset(runs: Path) -> None:
     assert moved.encode("abc") == tokenizer.encode("abc")
     with pytest.raises(UsageError, match=r"'Z天' cannot be written: the model knows 32 characters"):
         tokenizer.encode("aZ天")
+
+
+@pytest.mark.parametrize("dataset", ["../data", "/etc", "**", "a/**/b", "**x", "nul\0", "", [7]])
+def test_a_dataset_whose_name_leads_elsewhere_is_none(
+    dataset: object, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = nanogpt.read_pytorch(runs / "out-characters" / "ckpt.pt")
+    changed = {**saved, "config": {"dataset": dataset}}
+    monkeypatch.setattr(nanogpt, "read_pytorch", lambda path: changed)
+    assert nanogpt.NanoGPTTensors(runs / "out-characters" / "ckpt.pt").dataset is None
+    assert load_tokenizer(runs / "out-characters").n_vocab == 32
 
 
 def test_a_vocabulary_that_is_missing_is_named(runs: Path) -> None:

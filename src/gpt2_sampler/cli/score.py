@@ -99,7 +99,7 @@ def score_texts(argv: Sequence[str], program: str) -> None:
         if file is not None:
             require_place(user_path(file))
     if settings.png is not None:
-        require_matplotlib()
+        require_matplotlib(len(named))
     model = Models(settings).answering("".join(text for _, text in named))
     if settings.compare_settings:
         for name, text in named:
@@ -112,7 +112,7 @@ def score_texts(argv: Sequence[str], program: str) -> None:
         scored = list(scored)
     print_scores(scored, len(named), settings)
     if settings.html is not None:
-        save(settings.html, page(list(scored), model.name).encode())
+        save(settings.html, page(list(scored), model.name).encode("utf-8", "replace"))
     if settings.png is not None:
         save(settings.png, plot(list(scored)))
 

@@ -14,6 +14,7 @@ import stat
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -154,6 +155,10 @@ class Notices(logging.Handler):
 
 
 def pass_on_logs() -> None:
+    """Warnings of libraries are for those who ask Python for them (-W)."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.lastResort = Notices(logging.WARNING)
     log = logging.getLogger("gpt2_sampler")
     log.handlers = [Notices()]
     log.setLevel(logging.INFO)

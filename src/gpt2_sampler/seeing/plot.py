@@ -8,12 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.seeing.score import Scored, bits
 
+MOST = 150  # texts: a picture may have 65,535 lines of pixels, and each takes 390
 
-def require_matplotlib() -> None:
-    """Raises SamplerError if it is not installed."""
+
+def require_matplotlib(n_texts: int = 1) -> None:
+    """Raises SamplerError if it is not installed, UsageError for more texts than there is room for."""
+    if n_texts > MOST:
+        raise UsageError(f"a picture has room for {MOST} texts; there are {n_texts:,}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -23,7 +27,7 @@ def require_matplotlib() -> None:
 
 
 def plot(texts: Sequence[Scored]) -> bytes:
-    """A PNG file with one plot for each text, one below the other."""
+    """A PNG file with one plot for each text, one below the other; at most MOST."""
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -38,7 +42,9 @@ def plot(texts: Sequence[Scored]) -> bytes:
         axis.fill_between(numbers, surprises, color="#3f68b5", alpha=0.15, linewidth=0)
         if surprises:
             axis.axhline(sum(surprises) / len(surprises), color="#666", linestyle=":", linewidth=1)
-        axis.set_title(text.name, loc="left", fontsize=10, parse_math=False)
+        axis.set_title(
+            text.name.encode("utf-8", "replace").decode(), loc="left", fontsize=10, parse_math=False
+        )
         axis.set_ylabel("surprise, bits")
         axis.margins(x=0)
         axis.set_ylim(bottom=0)

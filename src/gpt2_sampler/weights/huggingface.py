@@ -26,6 +26,8 @@ WEIGHTS_NAME = "model.safetensors"
 WEIGHTS_NAMES = (WEIGHTS_NAME, "pytorch_model.bin", "tf_model.h5")
 INDEX_END = ".index.json"
 """The end of the name of a file that says in which shard each tensor is."""
+FILE = re.compile(r"\w[\w.-]{,254}")
+"""The name of a shard, which must lie beside its index."""
 SHARD = re.compile(r"-\d+-of-\d+(?=\.)")
 PREFIX = "transformer."
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "n_positions"}
@@ -128,7 +130,7 @@ def other_weights(folder: Path) -> list[Path]:
 def shards(index: Path) -> list[Path]:
     weight_map = read_object(index).get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else []
-    if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
+    if not names or not all(isinstance(n, str) and FILE.fullmatch(n) for n in names):
         raise CheckpointError(f"{index} names no files beside it", file=index)
     return [index.parent / name for name in sorted(set(names))]
 

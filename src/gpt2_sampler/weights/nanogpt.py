@@ -21,6 +21,8 @@ FILE_NAME = "ckpt.pt"
 WRAPPED = re.compile(r"(_orig_mod\.|module\.)*")
 """How names begin that torch.compile and DistributedDataParallel have changed."""
 PREFIX = "transformer."
+NAME = re.compile(r"\w[\w.-]*")
+"""Of a dataset: it becomes part of a path."""
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "block_size"}
 FIELDS = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
 
@@ -43,7 +45,8 @@ class NanoGPTTensors(NamedTensors):
             )
         config = saved.get("config")
         dataset = config.get("dataset") if isinstance(config, dict) else None
-        self.dataset: str | None = dataset if isinstance(dataset, str) else None
+        named = isinstance(dataset, str) and NAME.fullmatch(dataset)
+        self.dataset: str | None = dataset if named else None
         found = weights(path, saved["model"])
         super().__init__(path, "model_args", shape(path, saved["model_args"]), found, True)
 
