@@ -61,3 +61,8 @@ def test_what_cannot_be_asked_for_raises_it_too(
 def test_every_public_name_is_there_and_says_what_it_is_for() -> None:
     for name in gpt2_sampler.__all__:
         assert getattr(gpt2_sampler, name).__doc__, name
+
+
+def test_a_message_stays_short_whatever_value_is_in_it() -> None:
+    said = str(SamplerError(f"it has {'x' * 10**6}; type less"))
+    assert len(said) < 2000 and said.startswith("it has xx") and said.endswith("xx; type less")

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST = 1000  # characters of a message's beginning and of its end: values in it may be any length
+
 
 class SamplerError(Exception):
     """Any error a user can meet; facts are what is known about a way out."""
@@ -29,6 +31,8 @@ class SamplerError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, **facts: Any) -> None:
+        if len(message) > 2 * LONGEST:
+            message = f"{message[: LONGEST - 1]}…{message[-LONGEST + 1 :]}"
         super().__init__(message)
         self.facts = facts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 import zipfile
@@ -156,3 +157,15 @@ def test_zips_that_are_no_archives_to_unpack_are_called_by_their_names(tmp_path:
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr(inner, "x")
         assert says in str(stranger(tmp_path / name))
+
+
+def test_what_is_no_model_at_all_is_named(tmp_path: Path) -> None:
+    (tmp_path / "story").write_bytes(b"\x00\x01Once upon a time")
+    os.mkfifo(tmp_path / "pipe")
+    for path, says in [
+        (tmp_path / "story", "story is no model of a kind that is known here"),
+        (tmp_path / "pipe", "is a pipe or a device"),
+        (Path("/dev/zero"), "is a pipe or a device"),
+    ]:
+        with pytest.raises(CheckpointError, match=says):
+            open_checkpoint(path)

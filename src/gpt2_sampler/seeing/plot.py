@@ -15,7 +15,7 @@ MOST = 150  # texts: a picture may have 65,535 lines of pixels, and each takes 3
 
 
 def require_matplotlib(n_texts: int = 1) -> None:
-    """Raises SamplerError if it is missing, UsageError for more texts than there is room for."""
+    """Raises SamplerError if it is not installed, UsageError for too many texts."""
     if n_texts > MOST:
         raise UsageError(f"a picture has room for {MOST} texts; there are {n_texts:,}")
     try:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.files import user_path, workplace
+from gpt2_sampler.files import require_regular, user_path, workplace
 from gpt2_sampler.weights.gguf import GGUFTensors
 from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.weights.huggingface import CONFIG_NAME, READERS, HuggingFaceTensors
@@ -163,10 +163,12 @@ def open_checkpoint(
 
 def found_prefix(path: Path, step: str | None) -> Path:
     """As find_prefix; what is no checkpoint at all is called by its name."""
-    if path.is_file() and not path.with_name(f"{path.name}{INDEX}").exists():
+    if path.exists() and not path.is_dir() and not path.with_name(f"{path.name}{INDEX}").exists():
+        require_regular(path, path.stat(), CheckpointError)
         known = path.name == STATE_FILE or re.search(r"\.(index|data-\d+-of-\d+)$", path.name)
-        if not known and (what := stranger(path)):
-            raise CheckpointError(what)
+        if not known:
+            other = f"{path} is no model of a kind that is known here; give the model's folder"
+            raise CheckpointError(stranger(path) or other)
     try:
         return find_prefix(path, step)
     except CheckpointError as error:
