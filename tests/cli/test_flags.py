@@ -72,6 +72,7 @@ def test_words_become_settings(argv: list[str], expected: Settings) -> None:
     ("argv", "said"),
     [
         (["--cuont", "7"], "there is no flag --cuont; did you mean --count?"),
+        (["--COUNT", "7"], "there is no flag --COUNT; did you mean --count?"),
         (["--zzz"], "there is no flag --zzz; --help lists them"),
         (["-c", "7"], "there is no flag -c"),
         (["--count"], "--count takes a whole number; none was given"),

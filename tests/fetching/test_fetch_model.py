@@ -267,7 +267,7 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     assert ("did you mean 117M?" in str(caught.value)) == name.startswith("117")
 
 
-@pytest.mark.parametrize("name", ["../own", ".own", "a/b", "a\\b", ""])
+@pytest.mark.parametrize("name", ["../own", ".own", "a/b", "a\\b", "", "x" * 300])
 def test_a_name_never_leads_out_of_the_models_folder(name: str, models: str) -> None:
     with pytest.raises(UsageError):
         download(name, models, ["http://127.0.0.1:1"], QUICK)

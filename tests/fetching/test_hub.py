@@ -202,7 +202,17 @@ def test_a_size_that_cannot_be_is_none(server: MisbehavingServer, size: object) 
 
 @pytest.mark.parametrize(
     "name",
-    ["hf:", "hf:gpt2", "hf:a/b/c", "hf:../b", "hf:a/..", "hf:a/b@", "hf:a/b@../x", "hf:a/b c"],
+    [
+        "hf:",
+        "hf:gpt2",
+        "hf:a/b/c",
+        "hf:../b",
+        "hf:a/..",
+        "hf:a/b@",
+        "hf:a/b@../x",
+        "hf:a/b c",
+        f"hf:a/{'b' * 300}",
+    ],
 )
 def test_a_name_that_cannot_be_is_a_mistake(name: str) -> None:
     with pytest.raises(UsageError, match=r"is written hf:OWNER/NAME"):

@@ -28,7 +28,7 @@ def unknown(word: str, kind_of: Mapping[str, type]) -> str:
     if not word.startswith("-"):
         return f"{brief(word)!r} is not a flag; flags are written --name value (--help lists them)"
     name = word.lstrip("-").split("=")[0].replace("-", "_")
-    near = difflib.get_close_matches(name, kind_of, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), kind_of, n=1, cutoff=0.5)
     hint = f"did you mean --{near[0]}?" if near else "--help lists them"
     return f"there is no flag {brief(word.partition('=')[0])}; {hint}"
 

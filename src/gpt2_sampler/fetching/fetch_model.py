@@ -108,7 +108,7 @@ def folder_name(name: str, own: bool) -> str:
     somebody's own."""
     if canonical(name):
         return name.upper()
-    if own and re.fullmatch(r"\w[\w.-]*", name):
+    if own and re.fullmatch(r"\w[\w.-]{,199}", name):
         return name
     raise UsageError(
         f"{unknown(name)}; one of your own must be told where it is",
@@ -121,7 +121,7 @@ def unknown(name: str) -> str:
     near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]}?)" if near else ""
     known = ", ".join(" = ".join(model.names) for model in RELEASED.values())
-    return f"{shown(name)!r} is not a released model{hint}; there are {known}"
+    return f"{shown(name)!r:.80} is not a released model{hint}; there are {known}"
 
 
 def base_urls_of(asked: Sequence[str]) -> list[str]:

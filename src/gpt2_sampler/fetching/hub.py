@@ -25,6 +25,7 @@ from gpt2_sampler.weights.huggingface import CONFIG_NAME, INDEX_END, WEIGHTS_NAM
 ENDPOINT = "https://huggingface.co"
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+LONGEST = 200  # characters of a name, which becomes a folder's; a hub allows 96 for each part
 MOST = 16 << 20  # bytes of an answer, which would be one about thousands of files
 READ = 1 << 16  # bytes at most in one read from a socket
 SLOW = 120  # seconds for an answer, which a server may send byte by byte
@@ -55,9 +56,10 @@ def plan(
     for an impossible name, DownloadError if there is no such model or none that can be read here.
     """
     matched = re.fullmatch(rf"{HUB}(\w[\w.-]*/\w[\w.-]*)(?:@({REVISION}))?", name)
-    if not matched:
+    if not matched or len(name) > LONGEST:
         raise UsageError(
-            f"a model of a hub is written {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION, not {name!r}"
+            f"a model of a hub is written {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION, "
+            f"not {name!r:.80}"
         )
     model, revision = matched[1], matched[2] or "main"
     hub, token = endpoint(), access_token()
