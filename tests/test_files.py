@@ -207,3 +207,13 @@ def test_a_user_without_a_home_is_told_what_to_set(
         monkeypatch.setattr(platformdirs, f"user_{kind}_path", answer)
         with pytest.raises(UsageError, match=f"set HOME, or XDG_{kind.upper()}_HOME"):
             own_folder(kind)
+
+
+def test_a_folder_that_may_not_be_entered_or_written_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may do everything
+    with pytest.raises(UsageError, match="Permission denied"):
+        user_path(tmp_path)
+    with pytest.raises(UsageError, match="you may not write in"):
+        require_place(tmp_path / "file")

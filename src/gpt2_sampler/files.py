@@ -12,6 +12,7 @@ killed leaves its temporary files behind; the next one that writes to the folder
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -95,6 +96,8 @@ def user_path(given: str | Path) -> Path:
             raise ValueError("it is empty")
         path = Path(given).expanduser()
         path.lstat()
+        if path.is_dir() and not os.access(path, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, RuntimeError, ValueError) as problem:
@@ -125,6 +128,8 @@ def require_place(path: Path, folders: bool = False) -> None:
     parent = next(way, path.parent)
     if not parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {parent}")
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written: you may not write in {parent}")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:  # as it should be
