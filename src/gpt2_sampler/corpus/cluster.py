@@ -31,7 +31,7 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
 LOCAL = "local"
-BLOCK = 128  # jobs: four times the rows of a usual batch, so that few rows are idle at its end
+BLOCK = 256  # jobs: four times the rows of a usual batch, so that few rows are idle at its end
 PATIENCE = 10  # seconds
 AHEAD = 4  # blocks per worker that may be done before an earlier one
 

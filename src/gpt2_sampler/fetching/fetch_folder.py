@@ -142,7 +142,8 @@ def lacking(folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]
 
 @contextlib.contextmanager
 def locked(folder: Path, watch: Watch) -> Iterator[None]:
-    """Lets one run at a time fill a folder; others wait. Raises OSError if it is not writable."""
+    """Lets one run at a time fill a folder; others wait. If it is empty at the end, it is removed.
+    Raises OSError if it is not writable."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
@@ -153,6 +154,8 @@ def locked(folder: Path, watch: Watch) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):  # it has files, or is not there
+            folder.rmdir()
         lock.release()
 
 
