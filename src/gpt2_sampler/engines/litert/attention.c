@@ -21,7 +21,6 @@
 #define LANES 16
 #define CHUNK 64     /* slots scored at a time */
 #define QUERIES 8    /* tokens of one row that share the reading of its cache */
-#define SHARES 8     /* of the work, for each thread: neighbours prefetch for each other */
 #define HEAD_MAX 512 /* numbers in a vector at most: the scratch below is on the stack */
 #define EXPORTED __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
@@ -128,7 +127,7 @@ static struct {
     pid_t owner;
     const Call *call;
     Work work;
-    int count, at_once;
+    int count;
     uint32_t generation;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
@@ -137,13 +136,12 @@ static _Atomic int done;
 
 /* Does items of one generation until none is left. A helper that comes late finds another
    generation and takes nothing. */
-static void take_items(Work work, const Call *call, int count, int at_once, uint32_t generation) {
+static void take_items(Work work, const Call *call, int count, uint32_t generation) {
     uint64_t now = atomic_load(&ticket);
     while (now >> 32 == generation && (int)(uint32_t)now < count) {
-        if (!atomic_compare_exchange_weak(&ticket, &now, now + at_once)) continue;
-        int first = (int)(uint32_t)now, end = first + at_once < count ? first + at_once : count;
-        for (int item = first; item < end; item++) work(call, item);
-        atomic_fetch_add(&done, end - first);
+        if (!atomic_compare_exchange_weak(&ticket, &now, now + 1)) continue;
+        work(call, (int)(uint32_t)now);
+        atomic_fetch_add(&done, 1);
         now = atomic_load(&ticket);
     }
 }
@@ -157,9 +155,9 @@ static void *help(void *unused) {
         seen = pool.generation;
         Work work = pool.work;
         const Call *call = pool.call;
-        int count = pool.count, at_once = pool.at_once;
+        int count = pool.count;
         pthread_mutex_unlock(&pool.lock);
-        take_items(work, call, count, at_once, seen);
+        take_items(work, call, count, seen);
     }
     return NULL;
 }
@@ -195,12 +193,11 @@ static void each(Work work, const Call *call, int count, int threads) {
     pool.work = work;
     pool.call = call;
     pool.count = count;
-    int at_once = pool.at_once = 1 + count / (SHARES * threads);
     atomic_store(&done, 0);
     atomic_store(&ticket, (uint64_t)generation << 32);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
-    take_items(work, call, count, at_once, generation);
+    take_items(work, call, count, generation);
     for (int spins = 0; atomic_load(&done) < count; spins++)
         if (spins > 1000) sched_yield();
     pthread_mutex_unlock(&one_caller);

@@ -96,7 +96,7 @@ VNNI INLINE void add_all_vnni(
     for (int s = 0; s < 4; s++) some[s] = _mm512_loadu_ps(weights + LANES * s);
     tops = _mm512_max_ps(_mm512_max_ps(some[0], some[1]), _mm512_max_ps(some[2], some[3]));
     float top = _mm512_reduce_max_ps(tops);
-    if (!(top > 1e-30f)) return; /* nothing that a float of another chunk's size would notice */
+    if (!(top > 1e-30f)) return; /* too little to change a sum, and 1 / top might overflow */
     for (int s = 0; s < 4; s++) {
         __m512i whole = _mm512_cvtps_epi32(some[s] * (WEIGHT_MOST / top));
         __m128i high_bytes = _mm512_cvtepi32_epi8(_mm512_srli_epi32(whole, 8));
