@@ -102,6 +102,18 @@ def test_a_run_that_could_continue_no_prompt_fails(
         assert ["error" in record for record in read(output)] == [True, True]
 
 
+def test_errors_of_earlier_runs_count_at_the_end(models: Path, tmp_path: Path) -> None:
+    prompts, output = tmp_path / "prompts.jsonl", tmp_path / "out.jsonl"
+    flags = [str(prompts), "--length", "1", "--output", str(output)]
+    prompts.write_text("{}\n")
+    assert run(CONDITIONAL, models, *flags).returncode == 1
+    prompts.write_text('{}\n{"prompt": "Once"}\n')
+    done = run(CONDITIONAL, models, *flags)
+    assert done.returncode == 0
+    told = done.stderr.decode().splitlines()
+    assert told[-1] == f"{output} is complete: 2 records, 1 of them errors"
+
+
 def test_ctrl_c_says_that_the_same_command_goes_on(models: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     flags = ["--nsamples", "40", "--length", "20", "--batch_size", "3", "--output", str(output)]

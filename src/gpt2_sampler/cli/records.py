@@ -41,12 +41,13 @@ def write_records(
     settings = seeded(settings)
     plan = plan_of(settings, files)
     jobs = jobs_of(files, plan)
-    tally = Tally()
     if path is None:
+        done = failed = 0
         for record in with_progress(settings, pieces(settings, files, jobs, plan), total):
-            tally.add(record)
+            done += 1
+            failed += "error" in record
             show_sample(record, settings)
-        return tally.require_a_text()
+        return require_a_text(done, failed)
     run = Run(path, meta_of(settings, files, plan), jobs)
     if run.done and not run.finished:
         say(settings, f"{path} has {counted(run.done, 'record')}; resuming after them")
@@ -54,7 +55,7 @@ def write_records(
         written = run.write(pieces(settings, files, run.jobs, plan))
         try:
             for record in with_progress(settings, written, total, run.done):
-                tally.add(record)
+                warn_about(record)
         except (KeyboardInterrupt, Terminated):
             say(
                 settings,
@@ -62,27 +63,16 @@ def write_records(
             )
             raise
     run.close()
-    failed = f", {tally.failed:,} of them errors" if tally.failed else ""
-    say(settings, f"{path} is complete: {counted(run.done, 'record')}{failed}")
-    tally.require_a_text()
+    errors = f", {run.failed:,} of them errors" if run.failed else ""
+    say(settings, f"{path} is complete: {counted(run.done, 'record')}{errors}")
+    require_a_text(run.done, run.failed)
 
 
-class Tally:
-    """Says what is wrong with the prompts of records, and how many have no text."""
-
-    def __init__(self) -> None:
-        self.records = self.failed = 0
-
-    def add(self, record: Record) -> None:
-        self.records += 1
-        self.failed += "error" in record
-        warn_about(record)
-
-    def require_a_text(self) -> None:
-        """Raises SamplerError if there were records and none has a text."""
-        if self.records and self.failed == self.records:
-            what = "the prompt" if self.records == 1 else f"any of the {self.records:,} prompts"
-            raise SamplerError(f"could not continue {what}")
+def require_a_text(records: int, failed: int) -> None:
+    """Raises SamplerError if there are records and none has a text."""
+    if records and failed == records:
+        what = "the prompt" if records == 1 else f"any of the {records:,} prompts"
+        raise SamplerError(f"could not continue {what}")
 
 
 def pieces(
@@ -135,6 +125,7 @@ def with_progress(
 
 def show_sample(record: Record, settings: CorpusSettings) -> None:
     """Writes a sample to stdout as OpenAI's scripts do, with a rule after a prompt's last one."""
+    warn_about(record)
     if "error" in record:
         return
     show(f"{header(record['sample'])}{record['text']}\n")

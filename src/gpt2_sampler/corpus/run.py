@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,8 @@ class Run:
             require_same(path, (before or {}).get("settings", {}), meta["settings"])
         else:
             write_meta(path, meta)
-        self.done = 0
-        """How many records are in the file."""
+        self.done = self.failed = 0
+        """How many records are in the file, and how many of them have no text but an error."""
         if whole:
             self._lines = None
             self._growing.unlink(missing_ok=True)  # left by a run that was killed at its very end
@@ -101,7 +101,7 @@ class Run:
         try:
             for piece in pieces:
                 self._lines.write(piece.records)
-                self.done += len(piece.records)
+                self._count(piece.records)
                 yield piece
         finally:
             self._lines.close()
@@ -129,7 +129,11 @@ class Run:
             where = f" in record {self.done + 1}"
             asked = {"id": job.id, **dict.fromkeys(DESCRIBING), **described(job)}
             require_same(self.path, record, asked, where)
-            self.done += 1
+            self._count([record])
+
+    def _count(self, records: Sequence[Record]) -> None:
+        self.done += len(records)
+        self.failed += sum("error" in record for record in records)
 
 
 def write_meta(path: Path, meta: Meta) -> None:
