@@ -89,8 +89,10 @@ EXPORTED void handle_bus_errors(void) {
     memset(&action, 0, sizeof action);
     action.sa_sigaction = end;
     action.sa_flags = SA_SIGINFO | SA_RESETHAND;
-    int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (copy >= 0) errors = copy;
+    if (errors == STDERR_FILENO) {
+        int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (copy >= 0) errors = copy;
+    }
     sigaction(SIGBUS, &action, NULL);
 }
 #endif

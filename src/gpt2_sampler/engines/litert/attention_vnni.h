@@ -21,6 +21,11 @@ typedef struct {
     float scale;
 } Query;
 
+/* What was summed of high and of low bytes -> the sum. */
+VNNI INLINE __m512 joined(__m512i high, __m512i low) {
+    return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high, 8), low));
+}
+
 VNNI INLINE void split_query(const float *query, int size, Query *to) {
     float top = 1e-30f;
     for (int i = 0; i < size; i++) {
@@ -41,9 +46,7 @@ VNNI INLINE void split_query(const float *query, int size, Query *to) {
 }
 
 /* A query's scores [CHUNK], still without the scales of the keys. */
-VNNI INLINE void score_vnni(
-    const Query *query, const int8_t *keys, int size, float *scores
-) {
+VNNI INLINE void score_vnni(const Query *query, const int8_t *keys, int size, float *scores) {
     __m512i high[4], low[4];
     for (int s = 0; s < 4; s++) {
         high[s] = _mm512_set1_epi32(query->high_start);
@@ -59,7 +62,7 @@ VNNI INLINE void score_vnni(
         }
     }
     for (int s = 0; s < 4; s++) {
-        __m512 whole = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high[s], 8), low[s]));
+        __m512 whole = joined(high[s], low[s]);
         _mm512_storeu_ps(scores + LANES * s, whole * query->scale);
     }
 }
@@ -81,7 +84,7 @@ VNNI INLINE void add_vnni(
         }
     }
     for (int i = 0; i < count; i++) {
-        __m512 whole = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high[i], 8), low[i]));
+        __m512 whole = joined(high[i], low[i]);
         float *to = sums + LANES * i;
         _mm512_storeu_ps(to, _mm512_loadu_ps(to) + whole * scale);
     }
