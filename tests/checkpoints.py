@@ -13,9 +13,11 @@ from gpt2_sampler.weights.checkpoint import save_checkpoint
 from gpt2_sampler.weights.hparams import HParams
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(__file__).parent / "data"
+"""Small models and what others make of them, as the programs in tools wrote them."""
 DEMO = ROOT / "models" / "demo"
-PARITY = Path(__file__).parent / "parity" / "tiny"
-PARITY_EXPECTED = Path(__file__).parent / "parity" / "tiny_expected.npz"
+PARITY = DATA / "parity" / "tiny"
+PARITY_EXPECTED = DATA / "parity" / "tiny_expected.npz"
 PRIMES = HParams(n_vocab=263, n_ctx=23, n_embd=35, n_head=5, n_layer=2)
 """No two axes of the same size, and room for a vocabulary of bytes."""
 

@@ -10,9 +10,9 @@ import pytest
 
 import gpt2_sampler
 from gpt2_sampler import SamplerError, load_engine, load_tokenizer
-from tests.checkpoints import byte_vocabulary, random_checkpoint
+from tests.checkpoints import DATA, byte_vocabulary, random_checkpoint
 
-SAVED = Path(__file__).parent / "huggingface"
+SAVED = DATA / "huggingface"
 
 
 def openai(folder: Path) -> Path:

@@ -16,9 +16,9 @@ from gpt2_sampler.convert import convert
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.tokenizer.load import load_tokenizer
 from gpt2_sampler.weights.checkpoint import open_checkpoint
-from tests.checkpoints import byte_vocabulary, random_checkpoint
+from tests.checkpoints import DATA, byte_vocabulary, random_checkpoint
 
-SAVED = Path(__file__).parent / "huggingface"
+SAVED = DATA / "huggingface"
 TEXT = [3, 1, 4, 1, 5, 9, 2, 6]
 
 

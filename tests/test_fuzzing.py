@@ -1,10 +1,10 @@
-"""A mutated file of any kind ends in a model or in one line; tests/fuzzing.py has a long run."""
+"""A mutated file of any kind ends in a model or in one line; long/fuzzing.py has a long run."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fuzzing import MODELS, fuzz
+from tests.long.fuzzing import MODELS, fuzz
 
 INPUTS = 12  # for each file
 

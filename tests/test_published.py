@@ -14,8 +14,9 @@ import pytest
 
 from gpt2_sampler import load_engine, load_tokenizer
 from gpt2_sampler.errors import CheckpointError
+from tests.checkpoints import DATA
 
-PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = DATA / "published"
 EXPECTED = json.loads((PUBLISHED / "expected.json").read_text(encoding="utf-8"))
 LOGITS = np.load(PUBLISHED / "expected.npz")
 CHINESE = ("uer", "ckip")

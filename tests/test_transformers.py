@@ -1,10 +1,10 @@
-"""What transformers makes of a folder is made of it here; tests/differential.py runs longer."""
+"""What transformers makes of a folder is made of it here; long/differential.py runs longer."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.differential import compare
+from tests.long.differential import compare
 
 CASES = [
     ("cerebras", "tokenizer_config.json"),

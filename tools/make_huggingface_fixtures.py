@@ -1,4 +1,4 @@
-"""Small random GPT-2s as transformers saves them -> tests/huggingface, with its logits.
+"""Small random GPT-2s as transformers saves them -> tests/data/huggingface, with its logits.
 
     pip install torch transformers
     python3 tools/make_huggingface_fixtures.py
@@ -19,7 +19,7 @@ import torch
 import transformers
 from transformers import BertTokenizer, GPT2Config, GPT2LMHeadModel, GPT2Model
 
-TARGET = Path(__file__).resolve().parents[1] / "tests" / "huggingface"
+TARGET = Path(__file__).resolve().parents[1] / "tests" / "data" / "huggingface"
 SHAPE = {"vocab_size": 61, "n_positions": 23, "n_embd": 14, "n_head": 2, "n_layer": 2}
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -1,5 +1,5 @@
 """The published configurations of well-known GPT-2 models, with small vocabularies and random
-weights -> tests/published, with what transformers makes of them.
+weights -> tests/data/published, with what transformers makes of them.
 
     pip install torch transformers sentencepiece
     python3 tools/make_published_fixtures.py
@@ -23,7 +23,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-TARGET = Path(__file__).resolve().parents[1] / "tests" / "published"
+TARGET = Path(__file__).resolve().parents[1] / "tests" / "data" / "published"
 WORDS = [
     "Hello world, don't stop. The cat sat on the mat and the dog did not. Does it? café naïve 123",
     "Привет мир, как дела. Alter Wein schmeckt über alles.",

@@ -1,5 +1,5 @@
-"""The model of tests/huggingface/plain as PyTorch saves it, and small random models of nanoGPT's
-with their logits -> tests/formats.
+"""The model of tests/data/huggingface/plain as PyTorch saves it, and small random models of
+nanoGPT's with their logits -> tests/data/formats.
 
     pip install torch safetensors
     git clone https://github.com/karpathy/nanoGPT
@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-PLAIN, TARGET = TESTS / "huggingface" / "plain", TESTS / "formats"
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
+PLAIN, TARGET = DATA / "huggingface" / "plain", DATA / "formats"
 CHARACTERS = "\n !,.abcdefghijklmnopqrstuvwxyzé"
 SHAPE = {"block_size": 23, "n_layer": 2, "n_head": 2, "n_embd": 14, "dropout": 0.0}
 NANOGPT = {

@@ -1,5 +1,5 @@
-"""The model of tests/huggingface/plain -> tests/formats/tensorflow, as TensorFlow's transformers
-saves it. The last version that could was 4.
+"""The model of tests/data/huggingface/plain -> tests/data/formats/tensorflow, as
+TensorFlow's transformers saves it. The last version that could was 4.
 
     pip install "transformers<5" tf-keras torch
     python3 tools/make_tensorflow_fixture.py
@@ -17,8 +17,8 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"  # read by transformers when imported
 import h5py
 import transformers
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-SOURCE, TARGET = TESTS / "huggingface" / "plain", TESTS / "formats" / "tensorflow"
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
+SOURCE, TARGET = DATA / "huggingface" / "plain", DATA / "formats" / "tensorflow"
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from gpt2_sampler.fetching.released import DATA_FILE, INDEX_FILE, META_FILE
 from gpt2_sampler.registry import BUNDLED, RELEASED
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
-from tests.checkpoints import byte_vocabulary
+from tests.checkpoints import DATA, byte_vocabulary
 from tests.misbehaving_server import (
     Fault,
     MisbehavingServer,
@@ -50,7 +50,7 @@ from tests.misbehaving_server import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ROOT / "tests" / "parity" / "tiny"
+TINY = DATA / "parity" / "tiny"
 QUICK = Network(piece=40_009, timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
 FILES = ["checkpoint", "hparams.json", "encoder.json", "vocab.bpe", INDEX_FILE, DATA_FILE]
 

@@ -20,6 +20,7 @@ from gpt2_sampler.fetching.filespec import sha256_of
 from gpt2_sampler.fetching.hub import plan
 from gpt2_sampler.registry import find_model
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from tests.checkpoints import DATA
 from tests.misbehaving_server import (
     Answer,
     Fault,
@@ -32,7 +33,7 @@ from tests.misbehaving_server import (
     wrong_bytes,
 )
 
-SAVED = Path(__file__).resolve().parents[1] / "huggingface"
+SAVED = DATA / "huggingface"
 QUICK = Network(piece=4_009, timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
 COMMIT = "0123abc"
 

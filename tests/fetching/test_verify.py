@@ -11,9 +11,9 @@ from gpt2_sampler.cli import download as command
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.verify import RIGHT, UNCHECKED, verify
 from gpt2_sampler.weights.tensor_bundle import write_bundle
-from tests.checkpoints import PRIMES, byte_vocabulary, random_checkpoint, random_weights
+from tests.checkpoints import DATA, PRIMES, byte_vocabulary, random_checkpoint, random_weights
 
-SAVED = Path(__file__).parents[1] / "huggingface"
+SAVED = DATA / "huggingface"
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import load_tokenizer
+from tests.checkpoints import DATA
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "published"
+PUBLISHED = DATA / "published"
 
 
 def changed(source: str, folder: Path, name: str, **values: Any) -> Path:

@@ -21,9 +21,10 @@ from gpt2_sampler.tokenizer.load import Tokenizer as Vocabulary
 from gpt2_sampler.tokenizer.load import load_tokenizer
 from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from tests.checkpoints import DATA
 from tests.vocabulary import real_vocabulary
 
-CHINESE = Path(__file__).resolve().parents[1] / "huggingface" / "chinese"
+CHINESE = DATA / "huggingface" / "chinese"
 EXPECTED = json.loads((CHINESE / "expected.json").read_text(encoding="utf-8"))
 TEXTS = ("Alan Turing theorized", "naïve  café\n\n 12 345", "春眠不觉晓 🙂", "<|endoftext|>", "")
 

@@ -21,10 +21,10 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.huggingface import save_huggingface
-from tests.checkpoints import PRIMES, ROOT, random_weights
+from tests.checkpoints import DATA, PRIMES, ROOT, random_weights
 
 Change = Callable[[dict[str, np.ndarray]], object]
-SAVED = Path(__file__).resolve().parents[1] / "huggingface"
+SAVED = DATA / "huggingface"
 EXPECTED = np.load(SAVED / "expected.npz")
 KINDS = ("plain", "gelu", "relu", "silu", "quick_gelu", "tanh")
 """As tools/make_huggingface_fixtures.py made them: activations, float16 and bfloat16 weights,

@@ -12,8 +12,9 @@ from gpt2_sampler import load_engine, load_tokenizer
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.weights import nanogpt
 from gpt2_sampler.weights.checkpoint import open_checkpoint
+from tests.checkpoints import DATA
 
-FORMATS = Path(__file__).resolve().parents[1] / "formats"
+FORMATS = DATA / "formats"
 EXPECTED = np.load(FORMATS / "nanogpt.npz")
 
 

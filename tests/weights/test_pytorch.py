@@ -23,9 +23,9 @@ from safetensors.numpy import load_file
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.weights.pytorch import MAX_PICKLE, Tensor, read_pytorch
-from tests.checkpoints import ROOT
+from tests.checkpoints import DATA, ROOT
 
-FORMATS = Path(__file__).resolve().parents[1] / "formats"
+FORMATS = DATA / "formats"
 SAVED = load_file(FORMATS.parent / "huggingface" / "plain" / "model.safetensors")
 WHOLE, LEGACY = FORMATS / "whole" / "pytorch_model.bin", FORMATS / "legacy" / "pytorch_model.bin"
 

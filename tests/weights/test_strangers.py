@@ -15,8 +15,9 @@ import pytest
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.strangers import stranger
+from tests.checkpoints import DATA
 
-SAVED = Path(__file__).resolve().parents[1] / "huggingface" / "plain"
+SAVED = DATA / "huggingface" / "plain"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 548118077\n"
 
 

@@ -1,6 +1,6 @@
 """kill -9 and other signals at random moments -> a table of what was lost and what was left.
 
-    python -m tests.attack [--rounds 40] [--seed 1] [--write]
+    python -m tests.long.attack [--rounds 40] [--seed 1] [--write]
 
 Each attack runs the real commands again and again in a folder of its own, ends them at random
 moments, and looks at what is there: a file under its final name must be right, and after one run
@@ -26,8 +26,8 @@ from typing import IO, NamedTuple
 
 from tests.misbehaving_server import MisbehavingServer, dripping
 
-ROOT = Path(__file__).resolve().parents[1]
-TABLE = Path(__file__).with_name("README.md")
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "tests" / "README.md"
 DEMO = ROOT / "models" / "demo"
 KINDS = (".jsonl", ".jsonl.gz", ".parquet")
 
@@ -309,7 +309,7 @@ def main() -> int:
     made = table(("what was tried", "times", "lost", "left"), results)
     print(made, end="")
     if chosen.write:
-        put_into_readme(made, "tests/attack.py")
+        put_into_readme(made, "tests/long/attack.py")
     return int(any(result.lost or result.left for result in results))
 
 

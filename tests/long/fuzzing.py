@@ -1,7 +1,7 @@
 """Every reader gets mutated files, and answers with a model or with one line.
 
-    PYTHONPATH=src python3 -m tests.fuzzing 2000      # inputs for each file, some minutes
-    PYTHONPATH=src python3 -m tests.fuzzing 2000 gguf
+    PYTHONPATH=src python3 -m tests.long.fuzzing 2000      # inputs for each file, some minutes
+    PYTHONPATH=src python3 -m tests.long.fuzzing 2000 gguf
 
 A mutation changes, cuts, repeats or removes bytes in one section of a file, of which there are
 sixteen; in JSON it sometimes puts another value in place of one. All is drawn from a seed.
@@ -24,10 +24,9 @@ from gpt2_sampler import load_tokenizer
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
-from tests.checkpoints import byte_vocabulary, random_checkpoint, random_weights
+from tests.checkpoints import DATA, byte_vocabulary, random_checkpoint, random_weights
 from tests.gguf_files import write_gguf
 
-TESTS = Path(__file__).parent
 SMALL = HParams(n_vocab=263, n_ctx=5, n_embd=32, n_head=4, n_layer=1)
 SECTIONS = 16
 TEXT, CHARACTERS = "Hello <|endoftext|>[CLS] 天\n", "tell\n"
@@ -41,11 +40,11 @@ MEMORY = 6 << 30  # bytes of addresses in the long run; libraries take two third
 
 
 def copied(*parts: str) -> Callable[[Path], object]:
-    return lambda folder: shutil.copytree(TESTS.joinpath(*parts), folder)
+    return lambda folder: shutil.copytree(DATA.joinpath(*parts), folder)
 
 
 def with_vocabulary(*parts: str) -> Callable[[Path], object]:
-    return lambda folder: byte_vocabulary(shutil.copytree(TESTS.joinpath(*parts), folder))
+    return lambda folder: byte_vocabulary(shutil.copytree(DATA.joinpath(*parts), folder))
 
 
 def openai(folder: Path) -> None:
@@ -61,8 +60,8 @@ def gguf(folder: Path) -> None:
 
 
 def nanogpt(folder: Path) -> None:
-    shutil.copytree(TESTS / "formats" / "out-characters", folder)
-    shutil.copy(TESTS / "formats" / "data" / "shakespeare_char" / "meta.pkl", folder)
+    shutil.copytree(DATA / "formats" / "out-characters", folder)
+    shutil.copy(DATA / "formats" / "data" / "shakespeare_char" / "meta.pkl", folder)
 
 
 MODELS: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {

@@ -1,6 +1,6 @@
 """Long runs of the real commands -> a table of their memory, early and late.
 
-    python -m tests.endurance [--minutes 30] [--prompts 10000] [--tokens 100000] [--write]
+    python -m tests.long.endurance [--minutes 30] [--prompts 10000] [--tokens 100000] [--write]
 
 Memory is what the process has for itself, without the files that it maps: at most in the second
 tenth of a run, when everything has been used once, and at most in the last one. --write puts the
@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 
 import psutil
 
-from tests.attack import DEMO, Place, place, put_into_readme, table, take_demo
+from tests.long.attack import DEMO, Place, place, put_into_readme, table, take_demo
 
 LOOK = 0.5  # seconds between two looks
 MB = 1e6
@@ -138,7 +138,7 @@ def main() -> int:
     )
     print(made, end="")
     if chosen.write:
-        put_into_readme(made, "tests/endurance.py")
+        put_into_readme(made, "tests/long/endurance.py")
     return int(any(result.late - result.early > FLAT for result in results))
 
 

@@ -1,7 +1,7 @@
 """Both readers, transformers and ours, are given the same folders with mutated JSON.
 
-    PYTHONPATH=src python3 -m tests.differential            # in an environment with transformers
-    PYTHONPATH=src python3 -m tests.differential german tokenizer.json
+    PYTHONPATH=src python3 -m tests.long.differential        # in an environment with transformers
+    PYTHONPATH=src python3 -m tests.long.differential german tokenizer.json
 
 Each key that either reader knows is left out, null, or has another value. What transformers reads
 must come out the same here, ids, text, ends and logits, or be refused in one line. What is known
@@ -29,8 +29,9 @@ import numpy as np
 from gpt2_sampler import load_engine, load_tokenizer
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.tokenizer.wordpiece import WordPieces
+from tests.checkpoints import DATA
 
-PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = DATA / "published"
 NAMES = (
     "cerebras", "dialogpt", "distilgpt2", "stanford", "rugpt3", "german", "persona", "uer", "ckip",
     "kogpt2", "rinna-converted",
