@@ -119,15 +119,14 @@ def lookup(text: Sequence[int], n: int) -> tuple[int, int]:
 def difference(engine: Engine, text: Sequence[int]) -> float:
     """The largest difference of any logit, read one by one and as many as a check reads."""
     n = len(text) // AT_ONCE * AT_ONCE
-    engine.reserve(2)
-    engine.holder = None
+    cache = engine.new_cache(2)
     largest = 0.0
     for start in range(0, n, AT_ONCE):
         places = range(start, start + AT_ONCE)
         together = engine.forward(
-            text[start : start + AT_ONCE], [0] * AT_ONCE, places, range(AT_ONCE)
+            cache, text[start : start + AT_ONCE], [0] * AT_ONCE, places, range(AT_ONCE)
         )
-        single = [engine.forward([text[p]], [1], [p], [0])[0] for p in places]
+        single = [engine.forward(cache, [text[p]], [1], [p], [0])[0] for p in places]
         largest = max(largest, float(np.abs(together - np.stack(single)).max()))
     return largest
 

@@ -106,12 +106,12 @@ def open_readers(folder: Path, converted: Path) -> tuple[Reader, dict[str, Reade
 
 def ours(folder: Path, precision: str) -> Reader:
     engine = load_engine(folder, "cpu", precision, THREADS)
-    engine.reserve(1)
+    cache = engine.new_cache(1)
 
     def read(window: Sequence[int], half: int) -> npt.NDArray[np.float32]:
-        engine.forward(window[:half], [0] * half, range(half), [])
+        engine.forward(cache, window[:half], [0] * half, range(half), [])
         return np.concatenate(
-            [engine.forward([window[at]], [0], [at], [0]) for at in range(half, len(window))]
+            [engine.forward(cache, [window[at]], [0], [at], [0]) for at in range(half, len(window))]
         )
 
     return read

@@ -42,6 +42,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
 from gpt2_sampler import Engine, load_engine  # noqa: E402
+from gpt2_sampler.engines.engine import Cache  # noqa: E402
 from gpt2_sampler.engines.litert.export import discard, exported  # noqa: E402
 from gpt2_sampler.engines.load import PRECISIONS  # noqa: E402
 from gpt2_sampler.engines.memory import free_memory, needed, rows_that_fit  # noqa: E402
@@ -117,26 +118,28 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     ready = time.monotonic()
     random = np.random.default_rng(1)
     prompt = random.integers(engine.hparams.n_vocab, size=PROMPT).tolist()
-    engine.reserve(1)
+    cache = engine.new_cache(1)
     for _ in range(2):  # the first warms up
         started = time.monotonic()
-        engine.forward(prompt, [0] * PROMPT, range(PROMPT), [PROMPT - 1])
+        engine.forward(cache, prompt, [0] * PROMPT, range(PROMPT), [PROMPT - 1])
         read = time.monotonic() - started
     milliseconds = []
     for rows in (1, ROWS):
-        engine.reserve(rows)
-        engine.forward(prompt, [0] * PROMPT, range(PROMPT), [])
-        engine.copy(0, range(1, rows), PROMPT)
-        steps = [timed(engine, rows, PROMPT + step) for step in range(WARM_UP + MEASURED)]
+        cache = engine.new_cache(rows)
+        engine.forward(cache, prompt, [0] * PROMPT, range(PROMPT), [])
+        engine.copy(cache, 0, range(1, rows), PROMPT)
+        steps = [timed(engine, cache, rows, PROMPT + step) for step in range(WARM_UP + MEASURED)]
         milliseconds.append(statistics.median(steps[WARM_UP:]))
     memory = most[0]
     hparams = engine.hparams
     many = rows_that_fit(hparams, precision, hparams.n_ctx, free_memory())
-    engine.reserve(many)
+    cache = engine.new_cache(many)
     prompt = random.integers(hparams.n_vocab, size=MIDDLE).tolist()
-    engine.forward(prompt, [0] * MIDDLE, range(MIDDLE), [])
-    engine.copy(0, range(1, many), MIDDLE)
-    step_of_set = statistics.median(timed(engine, many, MIDDLE + step) for step in range(STEPS))
+    engine.forward(cache, prompt, [0] * MIDDLE, range(MIDDLE), [])
+    engine.copy(cache, 0, range(1, many), MIDDLE)
+    step_of_set = statistics.median(
+        timed(engine, cache, many, MIDDLE + step) for step in range(STEPS)
+    )
     foretold = needed(hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
     return {
         "prepare s": round(prepared - began, 1),
@@ -154,10 +157,10 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     }
 
 
-def timed(engine: Engine, rows: int, position: int) -> float:
+def timed(engine: Engine, cache: Cache, rows: int, position: int) -> float:
     """Milliseconds of a step in which each row reads a token and its logits are wanted."""
     started = time.perf_counter()
-    engine.forward([5] * rows, range(rows), [position] * rows, range(rows))
+    engine.forward(cache, [5] * rows, range(rows), [position] * rows, range(rows))
     return 1e3 * (time.perf_counter() - started)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from gpt2_sampler.cli import conditional, generate, interactive, loading, score
-from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.hparams import HParams, load_hparams
@@ -66,13 +66,14 @@ def fake_engine(checkpoint: Checkpoint, *_: object) -> Engine:
 class SlowEngine(FakeEngine):
     def forward(
         self,
+        cache: Cache,
         tokens: Sequence[int],
         rows: Sequence[int],
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
         time.sleep(float(os.environ.get("DELAY", "0")))
-        return super().forward(tokens, rows, positions, wanted)
+        return super().forward(cache, tokens, rows, positions, wanted)
 
 
 class SlowBook(SlowEngine, Book):

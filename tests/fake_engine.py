@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.weights.hparams import HParams
 
 EMPTY = -1
@@ -21,6 +21,14 @@ def hashed(tokens: Sequence[int], n_vocab: int) -> Floats:
     return random.normal(size=n_vocab).astype(np.float32) * 3
 
 
+class FakeCache(Cache):
+    """The tokens that were written to its slots."""
+
+    def __init__(self, rows: int, n_ctx: int) -> None:
+        super().__init__(rows)
+        self.slots = np.full([rows, n_ctx], EMPTY)
+
+
 class FakeEngine(Engine):
     """Fails if a row looks at slots that nobody filled, or its tokens come in no order.
 
@@ -29,42 +37,59 @@ class FakeEngine(Engine):
     """
 
     def __init__(self, n_vocab: int = 31, n_ctx: int = 13) -> None:
-        self.hparams = HParams(n_vocab, n_ctx, n_embd=2, n_head=1, n_layer=1)
+        super().__init__(HParams(n_vocab, n_ctx, n_embd=2, n_head=1, n_layer=1))
         self.calls: list[int] = []
         """The number of tokens of each forward."""
         self.written = 0
 
-    def reserve(self, rows: int) -> None:
-        self.rows = rows
-        self.slots = np.full([rows, self.hparams.n_ctx], EMPTY)
+    def new_cache(self, rows: int) -> FakeCache:
+        with self._turn():
+            return FakeCache(rows, self.hparams.n_ctx)
 
     def forward(
         self,
+        cache: Cache,
         tokens: Sequence[int],
         rows: Sequence[int],
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
+        with self._turn():
+            return self._read(cache, tokens, rows, positions, wanted)
+
+    def _read(
+        self,
+        cache: Cache,
+        tokens: Sequence[int],
+        rows: Sequence[int],
+        positions: Sequence[int],
+        wanted: Sequence[int],
+    ) -> Floats:
+        assert isinstance(cache, FakeCache)
         assert len(tokens) == len(rows) == len(positions) > 0
         self.calls.append(len(tokens))
         last: dict[int, int] = {}
         ends = []
         for token, row, position in zip(tokens, rows, positions, strict=True):
             assert 0 <= token < self.hparams.n_vocab
-            assert 0 <= row < self.rows and position > last.get(row, -1)
+            assert 0 <= row < cache.rows and position > last.get(row, -1)
             last[row] = position
             self.fail(self.written)
-            self.slots[row, position] = token
+            cache.slots[row, position] = token
             self.written += 1
-            ends.append(self.slots[row, : position + 1].copy())
+            ends.append(cache.slots[row, : position + 1].copy())
         assert all((seen != EMPTY).all() for seen in ends)
         chosen = [self._logits(ends[n]) for n in wanted]
         return np.stack(chosen) if chosen else np.zeros([0, self.hparams.n_vocab], np.float32)
 
-    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
-        assert (self.slots[source, :tokens] != EMPTY).all()
-        for target in targets:
-            self.slots[target, :tokens] = self.slots[source, :tokens]
+    def copy(self, cache: Cache, source: int, targets: Sequence[int], tokens: int) -> None:
+        assert isinstance(cache, FakeCache)
+        with self._turn():
+            assert (cache.slots[source, :tokens] != EMPTY).all()
+            cache.slots[targets, :tokens] = cache.slots[source, :tokens]
+
+    def _free(self) -> None:
+        pass
 
     def fail(self, written: int) -> None:
         """Tests put what raises here."""

@@ -87,10 +87,9 @@ class LiteRT(Peer):
         return n_tokens
 
     def read(self, n_prompt: int) -> None:
-        self.engine.reserve(1)
-        self.engine.forward(
-            [END_OF_TEXT] * n_prompt, [0] * n_prompt, range(n_prompt), [n_prompt - 1]
-        )
+        tokens, places = [END_OF_TEXT] * n_prompt, range(n_prompt)
+        cache = self.engine.new_cache(1)
+        self.engine.forward(cache, tokens, [0] * n_prompt, places, [n_prompt - 1])
 
 
 class TensorFlow(LiteRT):

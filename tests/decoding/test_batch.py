@@ -20,8 +20,9 @@ from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling, choose, distribution, log_softmax
 from gpt2_sampler.decoding.window import in_window
+from gpt2_sampler.engines.engine import Cache
 from gpt2_sampler.errors import CheckpointError, OutOfMemory, UsageError
-from tests.fake_engine import EMPTY, FakeDraft, FakeEngine, Floats, hashed
+from tests.fake_engine import EMPTY, FakeCache, FakeDraft, FakeEngine, Floats, hashed
 
 V, C = 31, 13
 PLAIN = Sampling(temperature=0.9, top_k=11, top_p=0.95)
@@ -303,22 +304,24 @@ class SmallEngine(FakeEngine):
         super().__init__(V, C)
         self.most_rows, self.most_slots = most_rows, most_slots
 
-    def reserve(self, rows: int) -> None:
+    def new_cache(self, rows: int) -> FakeCache:
         if rows > self.most_rows:
             raise MemoryError
-        super().reserve(rows)
+        return super().new_cache(rows)
 
     def forward(
         self,
+        cache: Cache,
         tokens: Sequence[int],
         rows: Sequence[int],
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
-        new = sum(self.slots[slot] == EMPTY for slot in zip(rows, positions, strict=True))
-        if (self.slots != EMPTY).sum() + new > self.most_slots:
+        assert isinstance(cache, FakeCache)
+        new = sum(cache.slots[slot] == EMPTY for slot in zip(rows, positions, strict=True))
+        if (cache.slots != EMPTY).sum() + new > self.most_slots:
             raise OutOfMemory("no room")
-        return super().forward(tokens, rows, positions, wanted)
+        return super().forward(cache, tokens, rows, positions, wanted)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8])

@@ -16,7 +16,7 @@ from gpt2_sampler.decoding.logits import Logits
 from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
 from gpt2_sampler.decoding.request import Place, Request, Text, Token, draw, told
 from gpt2_sampler.decoding.window import checked, in_window, is_whole
-from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,6 @@ class Batch:
     Each text is what it would be by itself, in any batch, order and number of rows, up to the
     rounding of the engine's logits. Whatever stops a step, the batch can be used on: what was being
     read is read again.
-
-    Whatever else reads with the engine between two steps costs time: the rows are read again.
     """
 
     def __init__(
@@ -56,7 +54,7 @@ class Batch:
         """draft is the same model, or a smaller one of the same vocabulary, which takes less time:
         what it guesses is checked, so that it changes the speed alone. It may still be loading.
 
-        Nothing is reserved before the first step. Raises UsageError for no rows, and for a draft
+        The cache is made by the first step. Raises UsageError for no rows, and for a draft
         that does not fit the engine."""
         if not is_whole(rows, 1):
             raise UsageError(f"a batch has 1 row or more, not {rows!r}")
@@ -65,6 +63,7 @@ class Batch:
         """Texts at the same time; halved where the memory has no room for them."""
         self._window = engine.hparams.n_ctx
         self._rows: list[Row] = []
+        self._cache: Cache | None = None
         self._draft = None if draft is None else Draft(draft, engine)
         self._texts: dict[Hashable, Text] = {}
         self._waiting: deque[Text] = deque()
@@ -139,10 +138,8 @@ class Batch:
 
     def _call(self) -> None:
         """One call of the engine, and what is drawn from its logits."""
-        if not self._rows or self.engine.holder is not self:
-            self._give_back()
-            self.engine.reserve(self.rows)
-            self.engine.holder = self
+        if self._cache is None:
+            self._cache = self.engine.new_cache(self.rows)
             self._rows = [Row(number) for number in range(self.rows)]
         for row in self._rows:
             if row.source is not None and row.text is not None:
@@ -156,7 +153,7 @@ class Batch:
             own = [Place(text, guessed[:n]) for n in range(len(guessed) + 1)] if whole else []
             readings.append(Reading(row.number, len(row.held), [*unread, *guessed], len(own)))
             places += own
-        logits = read(self.engine, readings)
+        logits = read(self.engine, self._cache, readings)
         ids = draw(places, logits, self._window)
         drawn = zip(places, logits, ids, strict=True)
         for row, _, unread, whole in plan:
@@ -233,7 +230,8 @@ class Batch:
             return
         source, text, n = row.source
         if source.held[:n] == tokens[:n]:
-            self.engine.copy(source.number, [row.number], n)
+            assert self._cache is not None
+            self.engine.copy(self._cache, source.number, [row.number], n)
             row.held, row.source = tokens[:n], None
         elif source.text is not text:
             row.source = None
@@ -245,7 +243,7 @@ class Batch:
     def _give_back(self) -> int:
         """All rows, for none is certain to hold anything -> how many had a text."""
         texts = [row.text for row in self._rows if row.text is not None]
-        self._rows = []
+        self._rows, self._cache = [], None
         for text in texts:
             text.ready.clear()
         self._waiting.extendleft(sorted(texts, key=lambda text: -text.order))

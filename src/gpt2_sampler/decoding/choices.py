@@ -21,12 +21,11 @@ def choices(
     """For each token from the first on, which has 1 before it or more: that token, and the top
     likeliest in its place. Past the window the model sees what it saw when the text was drawn.
 
-    Empties the engine's cache. Raises UsageError for a token that the model does not have.
+    Raises UsageError for a token that the model does not have.
     """
     window = engine.hparams.n_ctx
     text = checked(tokens, engine.hparams.n_vocab)
-    engine.reserve(1)
-    engine.holder = None
+    cache = engine.new_cache(1)
     begun, read = 0, 0  # where in the text the row's slots begin, and what they hold ends
     at = first
     while at < len(text):
@@ -38,7 +37,7 @@ def choices(
             begun = read = start
         n = last - 1 - read
         logits = engine.forward(
-            text[read : last - 1], [0] * n, range(read - begun, last - 1 - begun),
+            cache, text[read : last - 1], [0] * n, range(read - begun, last - 1 - begun),
             range(n - (last - at), n),
         )  # fmt: skip
         check_numbers(logits)

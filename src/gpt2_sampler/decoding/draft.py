@@ -16,7 +16,7 @@ from concurrent.futures import Future
 
 from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
 from gpt2_sampler.decoding.request import Place, Text, draw
-from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.errors import UsageError
 
 WORTH_READING = 32  # tokens
@@ -63,6 +63,7 @@ class Draft:
         when it is there. Raises UsageError for one of another vocabulary or a smaller window."""
         self._engine = engine
         self._hparams = target.hparams
+        self._cache: Cache | None = None
         self._held: list[list[int]] = []
         self._right, self._compared = FIRST * WEIGHT, float(WEIGHT)
         self._idle = 0  # steps without a guess
@@ -78,15 +79,16 @@ class Draft:
         engine = self._loaded() if n else None
         if engine is None:
             return {}
-        if engine.holder is not self or engine.rows != rows:
-            engine.reserve(rows)
-            engine.holder = self
+        if self._cache is None or self._cache.rows != rows:
+            self._cache = None  # frees it before there is another
+            self._cache = engine.new_cache(rows)
             self._held = [[] for _ in range(rows)]
-        guesses = list(self._begin(engine, texts, n))
+        guesses = list(self._begin(engine, self._cache, texts, n))
         reading = guesses
         while reading:
             logits = read(
                 engine,
+                self._cache,
                 [Reading(g.row, len(self._held[g.row]), g.unread, int(g.whole)) for g in reading],
             )
             for guess in reading:
@@ -106,13 +108,15 @@ class Draft:
         self._right = KEPT * self._right + right
         self._compared = KEPT * self._compared + min(guessed, right + 1)
 
-    def _begin(self, engine: Engine, texts: Mapping[int, Text], n: int) -> Iterator[Guess]:
+    def _begin(
+        self, engine: Engine, cache: Cache, texts: Mapping[int, Text], n: int
+    ) -> Iterator[Guess]:
         """What the draft is to read of each text before n guesses at most: first the texts that it
         has kept up with, then as much of the others as these may be kept waiting for."""
         guesses = []
         for row, text in texts.items():
             seen = text.seen(self._hparams.n_ctx)
-            self._hold(engine, row, seen[:-1])
+            self._hold(engine, cache, row, seen[:-1])
             unread = seen[len(self._held[row]) :]
             most = min(n, text.left - 1, self._hparams.n_ctx - len(seen))
             if most > 0 and len(unread) <= WORTH_READING * text.left:
@@ -125,13 +129,13 @@ class Draft:
             if guess.unread:
                 yield guess
 
-    def _hold(self, engine: Engine, row: int, tokens: list[int]) -> None:
+    def _hold(self, engine: Engine, cache: Cache, row: int, tokens: list[int]) -> None:
         """Makes a row hold as many of the tokens as it can without reading, and nothing else."""
         shared = n_shared(self._held[row], tokens)
         if shared + WORTH_COPYING <= len(tokens):
             other = max(self._held, key=lambda held: n_shared(held, tokens))
             if (n := n_shared(other, tokens)) >= shared + WORTH_COPYING:
-                engine.copy(self._held.index(other), [row], n)
+                engine.copy(cache, self._held.index(other), [row], n)
                 shared = n
         self._held[row] = tokens[:shared]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gpt2_sampler.engines.engine import Engine, Floats
+from gpt2_sampler.engines.engine import Cache, Engine, Floats
 
 PIECE = 64  # tokens
 """What is read of prompts in one step while other rows wait for their next token. For 117M in int8
@@ -24,7 +24,7 @@ class Reading(NamedTuple):
     wanted: int
 
 
-def read(engine: Engine, readings: Iterable[Reading]) -> Floats:  # [W, V]
+def read(engine: Engine, cache: Cache, readings: Iterable[Reading]) -> Floats:  # [W, V]
     """One after another: the logits that each of them wants."""
     tokens, rows, positions, wanted = list[int](), list[int](), list[int](), list[int]()
     for row, slot, own, n_wanted in readings:
@@ -32,7 +32,7 @@ def read(engine: Engine, readings: Iterable[Reading]) -> Floats:  # [W, V]
         rows += [row] * len(own)
         positions += range(slot, slot + len(own))
         wanted += range(len(tokens) - n_wanted, len(tokens))
-    return engine.forward(tokens, rows, positions, wanted)
+    return engine.forward(cache, tokens, rows, positions, wanted)
 
 
 def n_shared(a: Sequence[int], b: Sequence[int]) -> int:

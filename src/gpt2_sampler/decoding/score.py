@@ -37,9 +37,9 @@ def score(
 
     A text longer than the window of C tokens is read in windows, each of which begins stride tokens
     after the one before (by default C // 2). A token in two windows is scored in the earlier one,
-    so that every token follows at least C - stride others, if there are that many. Empties the
-    engine's cache. Raises UsageError for a stride that is not 1 to C - 1, for an empty text and for
-    a token that the model does not have.
+    so that every token follows at least C - stride others, if there are that many. Raises
+    UsageError for a stride that is not 1 to C - 1, for an empty text and for a token that the model
+    does not have.
     """
     scores = [np.zeros(0)]
     for targets, logits in read(engine, tokens, stride):
@@ -59,13 +59,10 @@ def places(
 
 
 def next_logits(engine: Engine, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-    """The logits after a text of 1 token or more, at most the window: T tokens -> [V]. Empties the
-    engine's cache. Raises UsageError as score does, CheckpointError for logits that are not
-    numbers."""
+    """The logits after a text of 1 token or more, at most the window: T tokens -> [V]. Raises
+    UsageError as score does, CheckpointError for logits that are not numbers."""
     text, n = checked(tokens, engine.hparams.n_vocab), len(tokens)
-    engine.reserve(1)
-    engine.holder = None
-    logits = engine.forward(text, [0] * n, range(n), [n - 1])
+    logits = engine.forward(engine.new_cache(1), text, [0] * n, range(n), [n - 1])
     check_numbers(logits)
     return logits[0]
 
@@ -79,8 +76,7 @@ def read(
     step = window // 2 if stride is None else stride
     if not 0 < step < window:
         raise UsageError(f"the stride must be 1 to {window - 1} tokens, not {step}")
-    engine.reserve(1)
-    engine.holder = None
+    cache = engine.new_cache(1)
     scored = 1  # tokens
     for start in range(0, len(text), step):
         end = min(start + window, len(text))
@@ -90,7 +86,7 @@ def read(
             last = min(first + PIECE, end - 1)
             n = last - at
             logits = engine.forward(
-                text[at:last], [0] * n, range(at - start, last - start), range(first - at, n)
+                cache, text[at:last], [0] * n, range(at - start, last - start), range(first - at, n)
             )
             check_numbers(logits)
             yield text[first + 1 : last + 1], logits

@@ -7,65 +7,104 @@ tokens and returns the logits after W of them.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.weights.hparams import HParams
 
 Floats = npt.NDArray[np.float32]
 
 
-class Engine(abc.ABC):
-    """A loaded model with a cache of keys and values: C slots for each of B rows of text."""
+class Cache(abc.ABC):  # noqa: B024
+    """Keys and values of B rows of text, C slots each, made by an engine for its own use. Its
+    memory is freed when nothing refers to it any more."""
 
-    hparams: HParams
-    rows: int = 0
-    """B, as reserved."""
-    holder: object = None
-    """Whoever reserved last, and so knows what the rows hold. Anybody else must reserve again."""
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        """B."""
+
+
+class Engine(abc.ABC):
+    """A loaded model. What it has read is in caches: whoever reads has one, and so nobody disturbs
+    another.
+
+    It may be called from several threads, which take their turns. A process that was forked from
+    the one that loaded it cannot use it: there EngineError is raised.
+    """
+
+    def __init__(self, hparams: HParams) -> None:
+        self.hparams = hparams
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._closed = False
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held during each call. Whoever holds it, for several calls that belong together, is not
+        interrupted by another thread's. Raises EngineError in a forked process."""
+        if os.getpid() != self._process:  # another thread may have held the lock for ever
+            raise EngineError(
+                "this process was forked from the one that loaded the model, and cannot use it; "
+                "load it again here, or start processes by 'spawn'"
+            )
+        return self._lock
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """What each call is made in. Raises as lock does, and UsageError once the engine is
+        closed."""
+        with self.lock:
+            if self._closed:
+                raise UsageError("the engine is closed, and reads no more")
+            yield
 
     @abc.abstractmethod
-    def reserve(self, rows: int) -> None:
-        """Gives the cache that many rows, all empty. After OutOfMemory there are no rows."""
+    def new_cache(self, rows: int) -> Cache:
+        """A cache of that many rows, all empty. Raises OutOfMemory."""
 
     @abc.abstractmethod
     def forward(
         self,
+        cache: Cache,
         tokens: Sequence[int],
         rows: Sequence[int],
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
-        """Reads N tokens, 1 or more -> the logits after those numbered in wanted, [W, V].
+        """Reads N tokens, 1 or more -> the logits after those numbered in wanted, [W, V], which
+        belong to the caller.
 
-        Token n belongs to rows[n] and is written to that row's slot positions[n] (0 to C - 1). It
-        sees the row's slots from 0 to its own, whether they were read in earlier calls or in this
-        one. The tokens of one row come in ascending order. Slots beyond a token are not seen, so a
-        row is cut back, or emptied, by reading again from a lower position.
+        cache is one of this engine's. Token n belongs to its row rows[n] and is written to that
+        row's slot positions[n] (0 to C - 1). It sees the row's slots from 0 to its own, whether
+        they were read in earlier calls or in this one. The tokens of one row come in ascending
+        order. Slots beyond a token are not seen, so a row is cut back, or emptied, by reading again
+        from a lower position.
 
         Nothing is checked; that is up to the caller. After OutOfMemory the slots that were to be
         written are undefined, all others unchanged.
         """
 
     @abc.abstractmethod
-    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
+    def copy(self, cache: Cache, source: int, targets: Sequence[int], tokens: int) -> None:
         """Copies the first slots of one row, as many as there are tokens, to other rows."""
 
     def logits(self, tokens: Sequence[int]) -> Floats:
-        """Every position's logits: T tokens, at most C -> [T, V]. Empties the cache.
+        """Every position's logits: T tokens, at most C -> [T, V].
 
         Raises UsageError for more tokens than that, or for one that the model does not have.
         """
         self.check(tokens)
-        self.reserve(1)
-        self.holder = None
         n = len(tokens)
         if n == 0:
             return np.zeros([0, self.hparams.n_vocab], np.float32)
-        return self.forward(tokens, [0] * n, range(n), range(n))
+        return self.forward(self.new_cache(1), tokens, [0] * n, range(n), range(n))
 
     def check(self, tokens: Sequence[int]) -> None:
         """Raises UsageError for a text that this model cannot read at once."""
@@ -75,3 +114,25 @@ class Engine(abc.ABC):
         for token in tokens:
             if not 0 <= token < h.n_vocab:
                 raise UsageError(f"the model has tokens 0 to {h.n_vocab - 1}, and no {token}")
+
+    def close(self) -> None:
+        """Frees the model's memory, once no call is under way. Later calls raise UsageError."""
+        with self.lock:
+            if not self._closed:
+                self._closed = True
+                self._free()
+
+    @abc.abstractmethod
+    def _free(self) -> None:
+        """Drops what holds memory."""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

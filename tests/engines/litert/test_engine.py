@@ -105,11 +105,10 @@ def resident(name: str) -> int:
     return sum(int(m[1]) for part in maps if name in part and (m := RESIDENT.search(part)))
 
 
-def test_no_room_for_the_cache_leaves_no_rows(
+def test_no_room_for_a_cache_does_not_end_the_engine(
     long_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = load_engine(long_model, "cpu")
-    engine.reserve(2)
 
     def full(*arguments: object) -> None:
         raise MemoryError
@@ -117,8 +116,7 @@ def test_no_room_for_the_cache_leaves_no_rows(
     with monkeypatch.context() as patch:
         patch.setattr("gpt2_sampler.engines.litert.engine.new_attention", full)
         with pytest.raises(OutOfMemory, match="the cache of 9 texts"):
-            engine.reserve(9)
-    assert engine.rows == 0
+            engine.new_cache(9)
     assert np.isfinite(engine.logits([1, 2])).all()
 
 
@@ -128,6 +126,7 @@ def test_no_room_for_a_call_does_not_end_the_engine(
     engine = load_engine(long_model, "cpu")
     assert isinstance(engine, LiteRTEngine)
     expected = engine.logits([1, 2, 3])
+    cache = engine.new_cache(1)
 
     class Full:
         def ResizeInputTensor(self, *arguments: object) -> None:
@@ -145,7 +144,7 @@ def test_no_room_for_a_call_does_not_end_the_engine(
         with monkeypatch.context() as patch:
             patch.setattr(function, "_handle", handle)
             with pytest.raises(EngineError, match=said) as raised:
-                engine.forward([1] * 5, [0] * 5, range(5), [])
+                engine.forward(cache, [1] * 5, [0] * 5, range(5), [])
         assert raised.type is kind
     np.testing.assert_array_equal(engine.logits([1, 2, 3]), expected)
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2_sampler.compiled import compiled
+from gpt2_sampler.engines.engine import Cache
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
@@ -39,7 +40,7 @@ PRIVATE: dict[str, int] = (
 log = logging.getLogger(__name__)
 
 
-class Attention(abc.ABC):
+class Attention(Cache):
     """The caches of L layers for B rows of C slots, and the attention over them.
 
     begin says which tokens come next; then attend is called for each layer. The content of slots
@@ -77,6 +78,7 @@ class Plain(Attention):
     def __init__(
         self, layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool
     ) -> None:
+        super().__init__(rows)
         self.cache = untouched([layers, rows, 2, heads, slots, head_size], np.float32)
         self.int8 = int8
 
@@ -162,6 +164,7 @@ class Kernel(Attention):
         int8: bool,
         threads: int,
     ) -> None:
+        super().__init__(rows)
         chunks = -(-slots // CHUNK)
         wide = -(-head_size // LANES) * LANES
         a_slot = head_size + wide + 2 * 4 if int8 else 4 * (head_size + wide)  # bytes

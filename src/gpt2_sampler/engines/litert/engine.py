@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.engines.engine import Engine, Floats
+from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.engines.litert.attention import Attention, new_attention
 from gpt2_sampler.engines.litert.export import exported
 from gpt2_sampler.engines.litert.functions import load_functions
@@ -24,52 +24,50 @@ class LiteRTEngine(Engine):
 
     def __init__(self, model: Path | Checkpoint, precision: str, threads: int) -> None:
         checkpoint = open_checkpoint(model)
-        self.hparams = checkpoint.hparams
+        super().__init__(checkpoint.hparams)
         self.int8 = precision == "int8"
         self.threads = threads
         file = exported(checkpoint, precision)
         self.arrays = file.arrays
         *self.layers, self.last = load_functions(file.path, self.hparams.n_layer + 1, threads)
-        self.rows = 0
 
-    def reserve(self, rows: int) -> None:
+    def new_cache(self, rows: int) -> Attention:
         h = self.hparams
-        self.rows = 0
-        self.attention: Attention | None = None  # frees the old cache first
-        try:
-            self.attention = new_attention(
-                h.n_layer, rows, h.n_ctx, h.n_head, h.head_size, self.int8, self.threads
-            )
-        except MemoryError:
-            raise OutOfMemory(f"there is no room for the cache of {rows} texts") from None
-        self.rows = rows
+        with self._turn():
+            try:
+                return new_attention(
+                    h.n_layer, rows, h.n_ctx, h.n_head, h.head_size, self.int8, self.threads
+                )
+            except MemoryError:
+                raise OutOfMemory(f"there is no room for the cache of {rows} texts") from None
 
     def forward(
         self,
+        cache: Cache,
         tokens: Sequence[int],
         rows: Sequence[int],
         positions: Sequence[int],
         wanted: Sequence[int],
     ) -> Floats:
-        given = [np.asarray(numbers, np.int32) for numbers in (tokens, rows, positions)]
+        assert isinstance(cache, Attention), "a cache of this engine's own"
+        given = np.array([tokens, rows, positions], np.int32)  # [3, N]
         last = np.asarray(wanted, np.intp)
         logits = np.empty([len(last), self.hparams.n_vocab], np.float32)
-        for start in range(0, len(given[0]), PIECE):
-            here = (last >= start) & (last < start + PIECE)
-            piece = slice(start, start + PIECE)
-            logits[here] = self._read(
-                given[0][piece], given[1][piece], given[2][piece], last[here] - start
-            )
+        with self._turn():
+            for start in range(0, given.shape[1], PIECE):
+                here = (last >= start) & (last < start + PIECE)
+                piece = given[:, start : start + PIECE]
+                logits[here] = self._read(cache, piece, last[here] - start)
         return logits
 
-    def _read(
-        self, tokens: np.ndarray, rows: np.ndarray, positions: np.ndarray, wanted: np.ndarray
-    ) -> Floats:
-        assert self.attention is not None, "reserve comes first"
+    def _read(self, attention: Attention, given: np.ndarray, wanted: np.ndarray) -> Floats:
+        """given is tokens, rows and positions [3, N], N at most PIECE. The logits are LiteRT's own
+        memory, which the next call overwrites."""
+        tokens, rows, positions = given
         n = len(tokens)
         for function in self.layers:
             function.resize(n)
-        self.attention.begin(rows, positions)
+        attention.begin(rows, positions)
         x = self.layers[0].memory["x"]
         x[...] = self._embed(tokens, positions)
         attended = np.empty([n, self.hparams.n_embd], np.float32)
@@ -78,7 +76,7 @@ class LiteRTEngine(Engine):
             if number:
                 memory["x"][...], memory["attended"][...] = x, attended
             function.run()
-            self.attention.attend(number, memory["qkv"], attended)
+            attention.attend(number, memory["qkv"], attended)
             x = memory["new_x"] if number else x
         if not len(wanted):
             return np.empty([0, self.hparams.n_vocab], np.float32)
@@ -96,6 +94,11 @@ class LiteRTEngine(Engine):
         x -= x.mean(axis=1, keepdims=True)
         return x
 
-    def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
-        assert self.attention is not None, "reserve comes first"
-        self.attention.copy(source, targets, tokens)
+    def copy(self, cache: Cache, source: int, targets: Sequence[int], tokens: int) -> None:
+        assert isinstance(cache, Attention), "a cache of this engine's own"
+        with self._turn():
+            cache.copy(source, targets, tokens)
+
+    def _free(self) -> None:
+        self.arrays = {}
+        del self.layers, self.last
