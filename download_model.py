@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
-from gpt2_sampler.cli.start import download
+from gpt2_sampler.cli.commands.start import download
 
 if __name__ == "__main__":
     sys.exit(download())

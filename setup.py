@@ -47,20 +47,20 @@ setup(
             optional=True,
         ),
         Extension(
-            "gpt2_sampler.cli._bus_error",
-            ["src/gpt2_sampler/cli/bus_error.c"],
+            "gpt2_sampler.cli.session._bus_error",
+            ["src/gpt2_sampler/cli/session/bus_error.c"],
             extra_compile_args=["-std=gnu11"],
             optional=True,
         ),
     ],
     entry_points={
         "console_scripts": [
-            "gpt2-generate = gpt2_sampler.cli.start:generate",
-            "gpt2-conditional = gpt2_sampler.cli.start:conditional",
-            "gpt2-interactive = gpt2_sampler.cli.start:interactive",
-            "gpt2-download = gpt2_sampler.cli.start:download",
-            "gpt2-convert = gpt2_sampler.cli.start:convert",
-            "gpt2-score = gpt2_sampler.cli.start:score",
+            "gpt2-generate = gpt2_sampler.cli.commands.start:generate",
+            "gpt2-conditional = gpt2_sampler.cli.commands.start:conditional",
+            "gpt2-interactive = gpt2_sampler.cli.commands.start:interactive",
+            "gpt2-download = gpt2_sampler.cli.commands.start:download",
+            "gpt2-convert = gpt2_sampler.cli.commands.start:convert",
+            "gpt2-score = gpt2_sampler.cli.commands.start:score",
         ]
     },
 )

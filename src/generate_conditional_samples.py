@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2_sampler.cli.start import conditional
+from gpt2_sampler.cli.commands.start import conditional
 
 if __name__ == "__main__":
     sys.exit(conditional())

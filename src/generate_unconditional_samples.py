@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2_sampler.cli.start import generate
+from gpt2_sampler.cli.commands.start import generate
 
 if __name__ == "__main__":
     sys.exit(generate())

@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2_sampler.cli.start import interactive
+from gpt2_sampler.cli.commands.start import interactive
 
 if __name__ == "__main__":
     sys.exit(interactive())

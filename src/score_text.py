@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2_sampler.cli.start import score
+from gpt2_sampler.cli.commands.start import score
 
 if __name__ == "__main__":
     sys.exit(score())

@@ -17,7 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from gpt2_sampler.cli import conditional, generate, interactive, loading, score
+from gpt2_sampler.cli.commands import conditional, interactive
+from gpt2_sampler.cli.commands import scoring as score
+from gpt2_sampler.cli.commands import unconditional as generate
+from gpt2_sampler.cli.session import loading
 from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
 from gpt2_sampler.weights.checkpoint import Checkpoint

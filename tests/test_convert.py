@@ -11,7 +11,7 @@ import pytest
 
 from gpt2_sampler import convert as module
 from gpt2_sampler import load_engine
-from gpt2_sampler.cli.convert import run_convert
+from gpt2_sampler.cli.commands.conversion import run_convert
 from gpt2_sampler.convert import convert
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.tokenizer.load import load_tokenizer

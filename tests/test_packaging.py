@@ -167,7 +167,7 @@ def test_modules_import_each_other_one_way() -> None:
 
 
 def test_only_the_commands_know_a_terminal() -> None:
-    assert who_imports("fire") == {"cli.flags"}
+    assert who_imports("fire") == {"cli.flags.parser"}
     assert {wing(name) for name in who_imports("prompt_toolkit")} == {"cli"}
 
 
@@ -213,7 +213,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_holds_one_package_and_the_bundled_models(wheel: Path) -> None:
     names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
-    for compiled in ("engines/litert/_attention.", "cli/_bus_error."):
+    for compiled in ("engines/litert/_attention.", "cli/session/_bus_error."):
         assert any(name.startswith(f"gpt2_sampler/{compiled}") for name in names)
     modules = {name for name in names if name.endswith(".py")}
     assert modules == {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for p in PACKAGE.rglob("*.py")}
@@ -227,7 +227,7 @@ def test_a_wheel_holds_one_package_and_the_bundled_models(wheel: Path) -> None:
 def test_installed_it_samples_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     program = (
-        "import sys; from gpt2_sampler.cli.generate import main;"
+        "import sys; from gpt2_sampler.cli.commands.unconditional import main;"
         "sys.argv = ['gpt2-generate', '--nsamples', '1', '--length', '20', '--seed', '1'];"
         "sys.exit(main())"
     )

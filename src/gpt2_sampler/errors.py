@@ -9,7 +9,7 @@ SamplerError            a failure: exit code 1
 
 A message says what is wrong, and with which value. It serves Python programs as well as commands,
 so it names no flag. What would help goes along as facts, which a command turns into something to
-type (cli/remedies.py):
+type (cli/flags/remedies.py):
 
 fits        settings that would work, by name, all of them together
 change      names of settings, any of which may help when it is changed

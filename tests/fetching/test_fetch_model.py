@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from urllib3.util.retry import Retry
 
-from gpt2_sampler.cli import download as command
+from gpt2_sampler.cli.commands import download as command
 from gpt2_sampler.engines.load import PRECISIONS
 from gpt2_sampler.engines.memory import needed
 from gpt2_sampler.errors import CheckpointError, DownloadError, SamplerError, UsageError
@@ -577,7 +577,10 @@ def test_the_list_tells_what_is_here(
 
 
 def test_fetching_and_listing_never_load_tensorflow() -> None:
-    code = "import sys; from gpt2_sampler.cli import download; print('tensorflow' in sys.modules)"
+    code = (
+        "import sys; from gpt2_sampler.cli.commands import download; "
+        "print('tensorflow' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

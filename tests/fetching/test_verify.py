@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_sampler.cli import download as command
+from gpt2_sampler.cli.commands import download as command
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.verify import RIGHT, UNCHECKED, verify
 from gpt2_sampler.weights.tensor_bundle import write_bundle

@@ -60,7 +60,8 @@ class Place:
         stdout: int | IO[bytes] = subprocess.DEVNULL,
         stderr: int | IO[bytes] = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
-        code = f"import sys; from gpt2_sampler.cli.start import {command}; sys.exit({command}())"
+        module = "gpt2_sampler.cli.commands.start"
+        code = f"import sys; from {module} import {command}; sys.exit({command}())"
         return subprocess.Popen(
             [sys.executable, "-c", code, *words, "--models_dir", str(self.models)],
             env=self.environment,

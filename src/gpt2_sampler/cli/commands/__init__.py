@@ -1,0 +1,1 @@
+"""A module for each command, and what several of them share."""

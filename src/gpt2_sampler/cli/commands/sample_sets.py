@@ -1,0 +1,155 @@
+"""Jobs -> a file of records, or samples on stdout, with a progress bar.
+
+What gpt2-generate and gpt2-conditional have in common. Does not know where jobs come from.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from tqdm import tqdm
+
+from gpt2_sampler.cli.commands.plans import AnyCorpus, device_of, meta_of, plan_of, with_its_seed
+from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, CorpusSettings
+from gpt2_sampler.cli.session.loading import Files, find_files, loaded, seeded
+from gpt2_sampler.cli.session.quiet import quiet
+from gpt2_sampler.cli.session.terminal import Terminated, harmless, notice, show
+from gpt2_sampler.cli.session.writer import CLOSING, header
+from gpt2_sampler.corpus.cluster import Source, write_on
+from gpt2_sampler.corpus.jobs import Job, Plan
+from gpt2_sampler.corpus.run import Run, check_name
+from gpt2_sampler.corpus.write import Piece, Record, write
+from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.files import user_path
+
+
+def write_records(
+    settings: AnyCorpus,
+    jobs_of: Callable[[Files, Plan], Iterable[Job]],
+    prompt: str = "",
+    total: int | None = None,
+) -> None:
+    """Writes the records of the jobs to --output, or their texts to stdout. prompt is one of
+    them, by whose language a model is chosen if none was asked for; total is how many there are,
+    if that is known. Raises SamplerError if not one of them could be written."""
+    path = None if settings.output is None else user_path(settings.output)
+    if path is not None:
+        check_name(path)
+        settings = with_its_seed(settings, path)
+    files = find_files(settings, prompt)
+    settings = seeded(settings)
+    plan = plan_of(settings, files)
+    jobs = jobs_of(files, plan)
+    if path is None:
+        done = failed = 0
+        for record in with_progress(settings, pieces(settings, files, jobs, plan), total):
+            done += 1
+            failed += "error" in record
+            show_sample(record, settings)
+        return require_a_text(done, failed)
+    run = Run(path, meta_of(settings, files, plan), jobs)
+    if run.done and not run.finished:
+        say(settings, f"{path} has {counted(run.done, 'record')}; resuming after them")
+    if not run.finished:
+        written = run.write(pieces(settings, files, run.jobs, plan))
+        try:
+            for record in with_progress(settings, written, total, run.done):
+                warn_about(record)
+        except (KeyboardInterrupt, Terminated):
+            say(
+                settings,
+                f"{path} has {counted(run.done, 'record')}; the same command goes on after them",
+            )
+            raise
+    run.close()
+    errors = f", {run.failed:,} of them errors" if run.failed else ""
+    say(settings, f"{path} is complete: {counted(run.done, 'record')}{errors}")
+    require_a_text(run.done, run.failed)
+
+
+def require_a_text(records: int, failed: int) -> None:
+    """Raises SamplerError if there are records and none has a text."""
+    if records and failed == records:
+        what = "the prompt" if records == 1 else f"any of the {records:,} prompts"
+        raise SamplerError(f"could not continue {what}")
+
+
+def pieces(
+    settings: CorpusSettings, files: Files, jobs: Iterable[Job], plan: Plan
+) -> Iterator[Piece]:
+    """From this machine or from a cluster."""
+    s = settings
+    if s.ray is None:
+        model = loaded(s, files)
+        return write(model.batch(model.rows), files.tokenizer, jobs, plan)
+    source = Source(
+        path=str(files.path.resolve()),
+        step=s.checkpoint,
+        models_dir=None if s.models_dir is None else str(user_path(s.models_dir).resolve()),
+        fingerprint=files.checkpoint.fingerprint,
+        device=device_of(s),
+        precision=s.precision,
+        threads=s.threads,
+        rows=s.rows,
+    )
+    return write_on(s.ray, source, jobs, plan)
+
+
+def with_progress(
+    settings: CorpusSettings, pieces: Iterator[Piece], total: int | None, done: int = 0
+) -> Iterator[Record]:
+    """The records of the pieces, with a progress bar at a terminal. So many are done already."""
+    verbose = settings.verbose  # libraries write most of their messages during the first step
+    with tqdm(
+        total=total,
+        initial=done,
+        unit=" samples",
+        disable=not settings.shows_progress,
+        dynamic_ncols=True,
+    ) as bar:
+        n_tokens = 0
+        while True:
+            with quiet(verbose):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield from piece.records
+            verbose = verbose or piece.tokens > 0
+            if not bar.disable:
+                n_tokens += piece.tokens
+                rate = n_tokens / max(bar.format_dict["elapsed"], 1e-3)
+                bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
+                bar.update(len(piece.records))
+
+
+def show_sample(record: Record, settings: CorpusSettings) -> None:
+    """Writes a sample to stdout as OpenAI's scripts do, with a rule after a prompt's last one."""
+    warn_about(record)
+    if "error" in record:
+        return
+    show(f"{header(record['sample'])}{record['text']}\n")
+    last = settings.first + settings.nsamples - 1
+    if isinstance(settings, ConditionalSettings) and record["sample"] == last:
+        show(CLOSING)
+
+
+def warn_about(record: Record) -> None:
+    """Says above the progress bar what is wrong with the record's prompt, if anything."""
+    if "error" in record:
+        warning = f"error: {record['error']}"
+    elif "left_out" in record:
+        n_left = counted(record["left_out"], "token")
+        warning = f"record {record['id']}: the first {n_left} of its prompt are left out"
+    else:
+        return
+    tqdm.write(harmless(warning), file=sys.stderr)
+
+
+def say(settings: CorpusSettings, text: str) -> None:
+    if not settings.quiet:
+        notice(text)
+
+
+def counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -1,0 +1,208 @@
+"""Texts -> their probability under a model: the command gpt2-score."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from gpt2_sampler.cli.commands.figures import (
+    TITLES,
+    explain_paint,
+    figure_lines,
+    paint,
+    row,
+    say,
+    token_lines,
+)
+from gpt2_sampler.cli.commands.texts import texts
+from gpt2_sampler.cli.flags.parser import flag, parse
+from gpt2_sampler.cli.flags.settings import ModelSettings
+from gpt2_sampler.cli.session.loading import Model, Models
+from gpt2_sampler.cli.session.quiet import quiet
+from gpt2_sampler.cli.session.terminal import notice, run
+from gpt2_sampler.decoding.score import next_logits, places
+from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.files import reason, require_place, user_path, written
+from gpt2_sampler.seeing.bars import can_show_blocks
+from gpt2_sampler.seeing.compare import as_json, compared, effects
+from gpt2_sampler.seeing.page import page
+from gpt2_sampler.seeing.pieces import look, pieces, quoted
+from gpt2_sampler.seeing.plot import plot, require_matplotlib
+from gpt2_sampler.seeing.score import Scored
+
+TOP = 10  # alternatives to each token
+COLUMNS = "name", "tokens", "logprob", "perplexity", "bits_per_byte"
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreSettings(ModelSettings):
+    """Prints how likely a model finds a text, token by token: --text, files, or stdin.
+
+    The figures leave out the first token, which has nothing before it. logprob is the sum of the
+    tokens' log-probabilities in nats, perplexity the exponential of its negative mean, and bits
+    per byte the same sum in bits, divided by the text's bytes in UTF-8. A line break at the end
+    of a text is not part of it.
+    """
+
+    files: tuple[str, ...] = flag((), "files to score, also without --files; - for stdin", "FILE")
+    text: str | None = flag(None, "score this text", "TEXT")
+    lines: bool = flag(False, "score each line as a text of its own")
+    sort: str | None = flag(
+        None,
+        f"sort several texts by {', '.join(COLUMNS)}; a - before it puts the highest first",
+        "COLUMN",
+    )
+    stride: int | None = flag(
+        None,
+        "how far the window slides through a text that is longer than it, by default half the "
+        "window; each token is scored after at least the rest of a window",
+        "TOKENS",
+    )
+    tokens: bool = flag(False, "a line for each token: log-probability, rank, token")
+    show: bool = flag(False, "the text, colored by rank and probability at a terminal")
+    json: bool = flag(False, f"a line of JSON for each text, with {TOP} alternatives to each token")
+    html: str | None = flag(None, "write a page to explore and share, in one file", "FILE")
+    png: str | None = flag(None, "draw the curve of surprise (needs matplotlib)", "FILE")
+    compare_settings: bool = flag(
+        False, "show what temperature, top_k and top_p do to the choice of the next token"
+    )
+    nowrap: bool = flag(False, "with --show: do not wrap lines at words")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.text is not None and self.files:
+            raise UsageError("give either --text or files, not both")
+        if self.sort is not None and self.sort.removeprefix("-") not in COLUMNS:
+            raise UsageError(f"--sort takes one of {', '.join(COLUMNS)}, not {self.sort!r}")
+        if self.compare_settings and (self.html or self.png or self.show or self.tokens):
+            raise UsageError("--compare_settings goes with --json only")
+
+    def lowest(self) -> Mapping[str, int]:
+        return {**super().lowest(), "stride": 1}
+
+    @property
+    def alternatives(self) -> int:
+        return TOP if self.json or self.html else 0
+
+
+def score_texts(argv: Sequence[str], program: str) -> None:
+    settings = parse(ScoreSettings, argv, program, positional="files")
+    named = list(texts(settings.text, settings.files, settings.lines))
+    for name, text in named:
+        if not text:
+            raise UsageError(f"{name} is empty; there is nothing to score")
+    if not named:
+        raise UsageError("there is no text; give --text TEXT, files, or lines on stdin")
+    for file in (settings.html, settings.png):
+        if file is not None:
+            require_place(user_path(file))
+    if settings.png is not None:
+        require_matplotlib(len(named))
+    model = Models(settings).answering("".join(text for _, text in named))
+    if settings.compare_settings:
+        for name, text in named:
+            compare(name, text, model, settings)
+        return
+    scored: Iterable[Scored] = (scored_text(name, text, model, settings) for name, text in named)
+    if settings.sort:
+        scored = in_order(list(scored), settings.sort)
+    if settings.html is not None or settings.png is not None:
+        scored = list(scored)
+    print_scores(scored, len(named), settings)
+    if settings.html is not None:
+        save(settings.html, page(list(scored), model.name).encode("utf-8", "replace"))
+    if settings.png is not None:
+        save(settings.png, plot(list(scored)))
+
+
+def print_scores(scored: Iterable[Scored], n_texts: int, settings: ScoreSettings) -> None:
+    """On stdout, each text as soon as it is scored."""
+    full = settings.tokens or settings.show
+    if settings.show:
+        explain_paint()
+    if n_texts > 1 and not (full or settings.json):
+        say(TITLES)
+    for text in scored:
+        if settings.json:
+            say(json.dumps(text.as_json(), ensure_ascii=False))
+        elif n_texts > 1 and not full:
+            say(row(text))
+        else:
+            if n_texts > 1:
+                say(f"== {text.name}")
+            if settings.show:
+                paint(text, wrapped=not settings.nowrap)
+            for line in [*(token_lines(text) if settings.tokens else []), *figure_lines(text)]:
+                say(line)
+
+
+def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None:
+    tokens = model.tokenizer.encode(text)[-model.window :]
+    require_tokens(name, tokens)
+    with quiet(settings.verbose):
+        logits = next_logits(model.engine, tokens)
+    table = effects(logits, tokens)
+
+    def shown(token: int) -> str:
+        return look(model.tokenizer, token)
+
+    if settings.json:
+        say(json.dumps({"name": name, "settings": as_json(table, shown, TOP)}, ensure_ascii=False))
+        return
+    say(f"the token after {quoted(text[-50:])}")
+    blocks = can_show_blocks(sys.stdout.encoding)
+    for line in compared(table, lambda token: quoted(shown(token)), TOP, blocks):
+        say(line)
+
+
+def require_tokens(name: str, tokens: Sequence[int]) -> None:
+    if not tokens:
+        raise UsageError(f"nothing of {name} is in the model's vocabulary")
+
+
+def scored_text(name: str, text: str, model: Model, settings: ScoreSettings) -> Scored:
+    tokenizer = model.tokenizer
+    tokens = tokenizer.encode(text)
+    require_tokens(name, tokens)
+    with quiet(settings.verbose):
+        found = list(places(model.engine, tokens, settings.alternatives, stride=settings.stride))
+    looks: dict[int, str] = {}
+    for place in found:
+        for token, _ in place.top:
+            looks.setdefault(token, look(tokenizer, token))
+    n_bytes = len(text.encode("utf-8", "surrogateescape"))
+    return Scored(
+        name,
+        tokens,
+        list(pieces(tokenizer, tokens)),
+        found,
+        [[looks[token] for token, _ in place.top] for place in found],
+        max(0, n_bytes - len(tokenizer.decode_bytes(tokens[:1]))),
+        from_line=settings.lines,
+    )
+
+
+def in_order(scored: list[Scored], by: str) -> list[Scored]:
+    """The lowest first or, with "-" before the column, the highest; texts without a figure last."""
+    column, descending = by.removeprefix("-"), by.startswith("-")
+    figures = [(text.name if column == "name" else text.figures()[column]) for text in scored]
+    known = [n for n, figure in enumerate(figures) if figure is not None]
+    known.sort(key=lambda n: figures[n], reverse=descending)
+    return [scored[n] for n in [*known, *(n for n, f in enumerate(figures) if f is None)]]
+
+
+def save(file: str, content: bytes) -> None:
+    """Raises SamplerError."""
+    path = user_path(file)
+    try:
+        with written(path) as new:
+            new.write_bytes(content)
+    except OSError as error:
+        raise SamplerError(f"{file} cannot be written ({reason(error)})") from None
+    notice(f"written to {path}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(score_texts, argv)

@@ -1,0 +1,244 @@
+"""The flags of commands that load a model -> checked settings. Knows no files and no models."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from gpt2_sampler.cli.flags.parser import flag, kinds, reader
+from gpt2_sampler.cli.flags.words import brief
+from gpt2_sampler.corpus.jobs import TOP_SEED
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.engines.load import DEVICES, PRECISIONS
+from gpt2_sampler.errors import UsageError
+
+DRAFTS = ("auto", "int8", "off")
+TOP_COUNT = 2**31 - 1
+TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
+SPECIAL_TOKENS = (
+    "read <|endoftext|>, [CLS] and the like in a prompt as those tokens, or as ordinary text with "
+    "--nospecial_tokens; by default as tokens for a Hugging Face folder, as text for OpenAI's"
+)
+CHECKPOINT = "of a fine-tuning run: latest, or a step's number"
+MODELS_DIR = "where models are kept; by default ./models, or else your data folder"
+VERBOSE = "show the messages of the libraries underneath"
+ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingSettings:
+    """The flags that say how samples are drawn; a session can change them."""
+
+    seed: int | None = flag(
+        None, "the same seed gives the same samples; without it one is chosen and shown", "N"
+    )
+    nsamples: int = flag(1, "samples for each prompt", "N")
+    batch_size: int | None = flag(
+        1, "samples drawn at the same time; changes the speed, never the text", "N"
+    )
+    length: int | None = flag(None, "tokens in a sample", "N")
+    temperature: float = flag(
+        1.0, "below 1 more predictable, above 1 wilder, 0 always the likeliest token", "T"
+    )
+    top_k: int = flag(0, "draw from the K likeliest tokens; 0 for all; 40 is good", "K")
+    top_p: float = flag(
+        1.0, "draw from the fewest tokens whose probability reaches P; 1 for all", "P"
+    )
+    repetition_penalty: float = flag(
+        1.0, "above 1 makes tokens that are in the text already less likely; try 1.1", "R"
+    )
+    no_repeat_ngram: int = flag(
+        0, "never repeat N tokens in a row; 0 allows it; 4 ends most loops", "N"
+    )
+    stop: tuple[str, ...] = flag(
+        (), r"end a sample before this text (\n is a line break); can be repeated", "TEXT"
+    )
+    ignore_eot: bool = flag(False, "go on past the end of a text, into another one")
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(
+            self.temperature,
+            self.top_k,
+            self.top_p,
+            self.repetition_penalty,
+            self.no_repeat_ngram,
+        )
+
+    @property
+    def rows(self) -> int:
+        """Samples drawn at the same time."""
+        rows = self.batch_size or 1
+        return min(rows, self.nsamples or rows)
+
+    @property
+    def stop_texts(self) -> list[str]:
+        # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
+        texts = [
+            text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in self.stop
+        ]
+        return [re.sub(r"\\[nt\\]", lambda found: ESCAPES[found[0]], text) for text in texts]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowSettings:
+    """The flags that say how samples look at a terminal; a session can change them."""
+
+    color: bool = flag(False, "at a terminal, color each token by its rank and probability")
+    nowrap: bool = flag(False, "at a terminal, do not wrap lines at words")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """The flags that say what to load and how to run it."""
+
+    model_name: str | None = flag(
+        None,
+        "the model's name or path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
+        "Face's, nanoGPT's ckpt.pt or a GGUF file; by default 117M if it is here, else a bundled "
+        "model",
+        "NAME",
+    )
+    checkpoint: str | None = flag(None, CHECKPOINT, "STEP")
+    models_dir: str | None = flag(None, MODELS_DIR, "DIR")
+    device: str = flag("auto", "auto, cpu or gpu", "DEVICE")
+    precision: str = flag(
+        "float32", "float32 (exact) or int8 (faster, in less than half the memory)", "P"
+    )
+    threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
+    verbose: bool = flag(False, VERBOSE)
+
+    def __post_init__(self) -> None:
+        tops = {"seed": TOP_SEED, "threads": TOP_THREADS}
+        for name, low in self.lowest().items():
+            value, top = getattr(self, name), tops.get(name, TOP_COUNT)
+            if value is not None and value < low:
+                raise UsageError(f"--{name} must be {low} or more, not {brief(str(value))}")
+            if value is not None and value > top:
+                raise UsageError(f"--{name} must be at most {top}, not {brief(str(value))}")
+        for name, known in self.choices().items():
+            if getattr(self, name) not in known:
+                value = getattr(self, name)
+                raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
+
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        """The values of each flag that has a few."""
+        return {"device": DEVICES, "precision": PRECISIONS}
+
+    def lowest(self) -> Mapping[str, int]:
+        """The lowest value of each flag that counts something."""
+        return {"threads": 1}
+
+    def cache(self, window: int) -> tuple[int, int]:
+        """What the model must have room for: how many texts at the same time, 0 for as many as
+        are worth it, and how many tokens of each."""
+        return 1, window
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(ModelSettings, SamplingSettings):
+    """Every flag that all sampling commands have. Raises UsageError for an impossible value."""
+
+    draft: str = flag(
+        "auto",
+        "int8: the model's int8 copy guesses what float32 checks, several tokens at once; off; "
+        "auto: where that is faster; never changes a text",
+        "D",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            _ = self.sampling
+        except UsageError as error:  # it begins with the name of the field
+            raise UsageError(f"--{error}") from None
+        if "" in self.stop:
+            raise UsageError("--stop takes the text to stop at; it was empty")
+
+    def sample_length(self, window: int) -> int:
+        """Tokens in a sample of a model with this window, in tokens."""
+        return self.length or window
+
+    def most_tokens(self, window: int) -> float:
+        """That are written at most, if it is known how many."""
+        return (self.nsamples or math.inf) * self.sample_length(window)
+
+    def cache(self, window: int) -> tuple[int, int]:
+        return self.rows, self.sample_length(window)
+
+    def choices(self) -> Mapping[str, Sequence[str]]:
+        return {**super().choices(), "draft": DRAFTS}
+
+    def lowest(self) -> Mapping[str, int]:
+        at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length"), 1)
+        at_least_0 = dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
+        return {**super().lowest(), **at_least_1, **at_least_0}
+
+
+@dataclasses.dataclass(frozen=True)
+class WriterSettings(ShowSettings, Settings):
+    """Of commands that show a sample as it is written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InteractiveSettings(WriterSettings):
+    """Asks for a prompt, continues it, and asks again (type /help at the prompt for more).
+
+    In a pipe, each line is a prompt.
+
+    For text that reads well, try: --top_k 40 --temperature 0.7
+    """
+
+    length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
+    prompt: str | None = flag(
+        None, "continue this text and exit; - takes all of stdin as one prompt", "TEXT"
+    )
+    prompt_file: str | None = flag(None, "continue the text in this file and exit", "FILE")
+    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
+
+    def sample_length(self, window: int) -> int:
+        return self.length or max(1, window // 2)
+
+    def most_tokens(self, window: int) -> float:
+        one = self.prompt is not None or self.prompt_file is not None
+        return super().most_tokens(window) if one else math.inf
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prompt is not None and self.prompt_file is not None:
+            raise UsageError("give either --prompt or --prompt_file, not both")
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
+    """The settings with one of the changeable flags set to a value, given as text; "" stands for
+    its default. Raises UsageError for any other flag and for an impossible value."""
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    names = [field.name for field in changeable()]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise UsageError(f"{brief(name)!r} cannot be set here; {hint}")
+    value: Any = reader(name, kinds(type(settings))[name])(word) if word else fields[name].default
+    return dataclasses.replace(settings, **{name: value})
+
+
+def changeable() -> list[dataclasses.Field[Any]]:
+    return [*dataclasses.fields(SamplingSettings), *dataclasses.fields(ShowSettings)]
+
+
+def shown(settings: WriterSettings) -> str:
+    """The flags that can be changed, with their values, one a line."""
+    lines = []
+    for field in changeable():
+        value = getattr(settings, field.name)
+        if isinstance(value, tuple):
+            value = "  ".join(value)
+        lines.append(f"{field.name:20}{'' if value is None else value}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,229 @@
+"""The process around a command: its streams, its exit code, and how it ends when interrupted.
+
+stdout carries samples, everything else goes to stderr. Whatever a person sees goes through notice,
+aside, complain or show, which let no control character through to the terminal. Knows no samples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import stat
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from gpt2_sampler.cli.flags.remedies import described
+from gpt2_sampler.cli.session.bus_error import handle_bus_errors
+from gpt2_sampler.errors import SamplerError
+
+Command = Callable[[Sequence[str], str], None]
+"""Takes the words after the program's name, and that name."""
+HARMLESS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\n\t")}, "\ufffd")
+"""Control characters, which samples, file names and servers' answers may contain and which must not
+reach a terminal."""
+PATIENCE, TICK = 0.3, 0.01  # seconds
+SIGPIPE = 13  # Windows has no name for it
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Terminated(SystemExit):
+    """The process was asked to end. asyncio lets only SystemExit and its subclasses through."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+
+class OutputError(SamplerError):
+    """Nothing more can be written to stdout."""
+
+
+def run(command: Command, argv: Sequence[str] | None = None) -> int:
+    """Runs a command -> its exit code: 0, or 1 if it failed, 2 if it was misused. If a signal ends
+    the process, the shell is told so: a loop around the command must end too."""
+    program, *words = sys.argv if argv is None else ["", *argv]
+    try:
+        prepare_streams()
+        pass_on_logs()
+        handle_signals()
+        handle_bus_errors()
+        command(words, Path(program).name)
+        show("")  # what is still buffered
+        return 0
+    except KeyboardInterrupt:
+        return end_by(signal.SIGINT)
+    except Terminated as end:
+        return end_by(end.number)
+    except BrokenPipeError:  # the reader has what it wanted
+        drop_what_is_buffered()
+        return end_by(SIGPIPE)
+    except Exception as error:
+        if number := signal_behind(error):
+            return end_by(number)
+        complain(error, verbose="--verbose" in words)
+        return error.exit_code if isinstance(error, SamplerError) else SamplerError.exit_code
+
+
+def handle_signals() -> None:
+    """Makes Ctrl-C and the ENDING signals raise exceptions, unless they are ignored (nohup)."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, terminate)
+
+
+def signal_behind(error: BaseException | None) -> int:
+    """The signal that is the cause, or 0: native modules turn it into an ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return signal.SIGINT
+        if isinstance(error, Terminated):
+            return error.number
+        error = error.__cause__ or error.__context__
+    return 0
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+def drop_what_is_buffered() -> None:
+    """What stdout could not take must not fail again later or at exit."""
+    descriptor = sys.stdout.fileno()
+    kept, nowhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    sys.stdout.flush()
+    os.dup2(kept, descriptor)
+    os.close(kept)
+    os.close(nowhere)
+
+
+def end_by(number: int) -> int:
+    """Ends the process by the signal; gives a shell's exit code for it where that is impossible."""
+    if os.name == "posix":
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    return 128 + number
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within it the first Ctrl-C raises nothing; the function that is given turns true instead. A
+    second one raises KeyboardInterrupt."""
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def prepare_streams() -> None:
+    """Lets bytes that are not text pass through stdin, and replaces characters that the output
+    cannot show. Pipes carry UTF-8 unless PYTHONIOENCODING says otherwise."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: a file opened later must not take its number
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        chosen = "PYTHONIOENCODING" in os.environ or stream.isatty()
+        stream.reconfigure(  # type: ignore[union-attr]
+            encoding=None if chosen else "utf-8",
+            errors="surrogateescape" if stream is sys.stdin else "replace",
+        )
+
+
+class Notices(logging.Handler):
+    """Shows the person what the package logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        notice(record.getMessage())
+
+
+def pass_on_logs() -> None:
+    """Warnings of libraries are for those who ask Python for them (-W)."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.lastResort = Notices(logging.WARNING)
+    log = logging.getLogger("gpt2_sampler")
+    log.handlers = [Notices()]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def notice(text: str, style: str = "{}") -> None:
+    """Shows the person one line or several. The stream may be closed."""
+    let_samples_arrive()
+    with contextlib.suppress(OSError):
+        print(style.format(text.translate(HARMLESS)), file=sys.stderr, flush=True)
+
+
+def let_samples_arrive() -> None:
+    """Gives whatever reads stdout, such as tee, a moment to show it before the next stderr line."""
+    if sys.platform == "win32" or not sys.stderr.isatty():
+        return
+    import fcntl
+    import termios
+
+    until = time.monotonic() + PATIENCE
+    with contextlib.suppress(OSError, ValueError):  # not a pipe, or one that cannot tell
+        descriptor = sys.stdout.fileno()
+        while stat.S_ISFIFO(os.fstat(descriptor).st_mode) and time.monotonic() < until:
+            waiting = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+            time.sleep(TICK)  # to show what has just been taken from the pipe
+            if not any(waiting):
+                return
+
+
+def aside(text: str) -> None:
+    """Shows a line that matters only to somebody at a terminal."""
+    if sys.stderr.isatty():
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+        notice(text, "{}" if plain else "\x1b[2m{}\x1b[0m")
+
+
+def complain(error: Exception, verbose: bool = False) -> None:
+    """Says in one line what went wrong and what to type; if verbose, with the traceback of an error
+    that is not one of ours."""
+    if isinstance(error, SamplerError):
+        text = described(error)
+    else:
+        if verbose:
+            notice("".join(traceback.format_exception(error)).rstrip())
+        text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.filename or 'a file or a stream'}: {error.strerror}"
+    notice(f"error: {' '.join(text.split(chr(10)))}")
+
+
+def harmless(text: str) -> str:
+    """Without control characters, except line breaks and tabs."""
+    return text.translate(HARMLESS)
+
+
+def show(text: str, made_harmless: bool = False) -> None:
+    """Writes text to stdout at once. Raises BrokenPipeError, or OutputError if it cannot be
+    written."""
+    raw = made_harmless or not sys.stdout.isatty()
+    try:
+        sys.stdout.write(text if raw else harmless(text))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_what_is_buffered()
+        raise OutputError(f"stdout cannot be written ({error.strerror or error})") from None

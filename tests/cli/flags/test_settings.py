@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
+from gpt2_sampler.cli.flags.settings import (
+    TOP_SEED,
+    InteractiveSettings,
+    SamplingSettings,
+    ShowSettings,
+    changed,
+    shown,
+)
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.errors import UsageError
+
+IMPOSSIBLE = [
+    {"seed": -1},
+    {"seed": TOP_SEED + 1},
+    {"nsamples": -1},
+    {"batch_size": 0},
+    {"length": 0},
+    {"temperature": -1.0},
+    {"temperature": float("nan")},
+    {"temperature": float("inf")},
+    {"top_k": -3},
+    {"top_p": 0.0},
+    {"top_p": 1.5},
+    {"top_p": float("nan")},
+    {"repetition_penalty": 0.0},
+    {"no_repeat_ngram": -1},
+    {"stop": ("",)},
+    {"device": "tpu"},
+    {"precision": "int4"},
+    {"threads": 0},
+]
+
+
+@pytest.mark.parametrize("flags", IMPOSSIBLE, ids=str)
+@pytest.mark.parametrize("settings", [GenerateSettings, InteractiveSettings])
+def test_impossible_values_are_mistakes_that_name_flag_and_value(
+    settings: type[GenerateSettings], flags: dict[str, object]
+) -> None:
+    with pytest.raises(UsageError, match=f"--{next(iter(flags))} "):
+        settings(**flags)  # type: ignore[arg-type]
+
+
+def test_the_defaults_are_those_of_openai_and_change_no_logits() -> None:
+    generate, interactive = GenerateSettings(), InteractiveSettings()
+    assert (generate.nsamples, interactive.nsamples) == (0, 1)
+    assert (generate.length, generate.rows, generate.seed) == (None, 1, None)
+    assert generate.sampling == Sampling()
+
+
+def test_only_without_prompts_can_samples_be_endless() -> None:
+    with pytest.raises(UsageError):
+        InteractiveSettings(nsamples=0)
+
+
+def test_every_sampling_flag_can_be_changed_and_put_back() -> None:
+    settings = InteractiveSettings(seed=1)
+    words = {"ignore_eot": "True", "temperature": "0.7", "top_p": "0.9", "repetition_penalty": "2"}
+    for field in dataclasses.fields(SamplingSettings):
+        new = changed(settings, field.name, words.get(field.name, "7"))
+        assert getattr(new, field.name) not in (field.default, getattr(settings, field.name))
+        back = changed(new, field.name, "")
+        assert getattr(back, field.name) == field.default
+        assert back == changed(settings, field.name, "")
+
+
+def test_what_is_shown_has_a_line_for_each_sampling_flag() -> None:
+    lines = shown(InteractiveSettings(stop=("a b", "c"))).splitlines()
+    kinds = SamplingSettings, ShowSettings
+    assert len(lines) == sum(len(dataclasses.fields(kind)) for kind in kinds)
+    assert next(line for line in lines if line.startswith("stop ")).endswith("a b  c")
+
+
+def test_stop_texts_can_be_written_with_escapes() -> None:
+    settings = GenerateSettings(stop=(r"a\nb", r"\t", r"\\n", r"\x"))
+    assert settings.stop_texts == ["a\nb", "\t", r"\n", r"\x"]

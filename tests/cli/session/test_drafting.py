@@ -1,0 +1,110 @@
+"""Which models are drafted for, and what is said of a draft that cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
+from gpt2_sampler.cli.flags.settings import InteractiveSettings, Settings
+from gpt2_sampler.cli.session import drafting
+from gpt2_sampler.cli.session.drafting import load_draft
+from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
+from tests.checkpoints import ROOT, random_checkpoint
+
+LARGE = HParams(n_vocab=50257, n_ctx=1024, n_embd=768, n_head=12, n_layer=12)
+SMALL = HParams(n_vocab=37, n_ctx=41, n_embd=6, n_head=2, n_layer=2)
+
+
+class Shape:
+    """A checkpoint of which no more is known."""
+
+    def __init__(self, hparams: HParams) -> None:
+        self.hparams = hparams
+
+
+def drafts(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    hparams: HParams = LARGE,
+    device: str = "cpu",
+    rows: int = 1,
+    free: float = 8e9,
+) -> bool:
+    monkeypatch.setattr(drafting, "free_memory", lambda: int(free))
+    monkeypatch.setattr(drafting, "load_engine", lambda *_: None)
+    return load_draft(Shape(hparams), settings, device, rows) is not None  # type: ignore[arg-type]
+
+
+ENDLESS = GenerateSettings()
+
+
+@pytest.mark.parametrize(
+    ("drafted", "settings", "otherwise"),
+    [
+        (True, ENDLESS, {}),
+        (True, InteractiveSettings(length=20), {}),
+        (True, InteractiveSettings(prompt="Once", length=200), {}),
+        (True, GenerateSettings(nsamples=10, length=20), {"rows": 4}),
+        (False, GenerateSettings(draft="off"), {}),
+        (False, GenerateSettings(precision="int8"), {}),
+        (False, ENDLESS, {"device": "gpu"}),
+        (False, ENDLESS, {"hparams": SMALL}),
+        (False, ENDLESS, {"rows": 9}),
+        (False, ENDLESS, {"free": 3e8}),
+        (False, GenerateSettings(nsamples=1, length=20), {}),
+        (False, InteractiveSettings(prompt="Once", length=20), {}),
+        (True, GenerateSettings(draft="int8", nsamples=1, length=20), {"hparams": SMALL}),
+        (True, GenerateSettings(draft="int8"), {"rows": 9}),
+    ],
+    ids=str,
+)
+def test_a_model_is_drafted_for_where_it_makes_text_come_faster(
+    drafted: bool, settings: Settings, otherwise: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert drafts(monkeypatch, settings, **otherwise) == drafted  # type: ignore[arg-type]
+
+
+def test_a_draft_that_was_asked_for_and_cannot_be_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = GenerateSettings(draft="int8")
+    for settings, device in ((dataclasses.replace(asked, precision="int8"), "cpu"), (asked, "gpu")):
+        with pytest.raises(UsageError, match="is for --precision float32 on a CPU"):
+            drafts(monkeypatch, settings, device=device)
+    with pytest.raises(EngineError, match=r"0.2 GB of memory are needed .* 0.1 GB are free") as no:
+        drafts(monkeypatch, dataclasses.replace(asked, length=9), free=1e8)
+    assert no.value.facts == {"fits": {"draft": "off"}}
+    with pytest.raises(UsageError, match="--draft must be one of auto, int8, off, not 'x'"):
+        GenerateSettings(draft="x")
+    with pytest.raises(UsageError, match="--draft int8 and --ray exclude each other"):
+        GenerateSettings(draft="int8", ray="local")
+
+
+def test_the_draft_is_the_int8_copy(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(random_checkpoint(tmp_path, SMALL))
+    draft = load_draft(checkpoint, GenerateSettings(draft="int8"), "cpu", 1)
+    assert draft is not None
+    engine = draft.result(timeout=60)
+    assert engine.hparams == SMALL and engine.int8  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--nsamples", "5", "--batch_size", "2"], ["--nsamples", "1", "--top_k", "40"]]
+)
+def test_samples_are_the_same_with_a_draft_and_without(flags: list[str]) -> None:
+    script = ROOT / "src" / "generate_unconditional_samples.py"
+    words = [sys.executable, str(script), "--model_name", "demo", "--seed", "4", "--length", "60"]
+    samples = {
+        subprocess.run(
+            [*words, *flags, "--draft", draft], capture_output=True, check=True, timeout=100
+        ).stdout
+        for draft in ("int8", "off")
+    }
+    assert len(samples) == 1

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from gpt2_sampler.cli.session.typed import is_open, unquoted
+
+
+@pytest.mark.parametrize(
+    ("typed", "goes_on"),
+    [
+        ("", False),
+        ("Once", False),
+        ("Once\\", True),
+        ("Once\\\nupon", False),
+        ('"""', True),
+        ('"""Once', True),
+        ('"""\nOnce\n"""', False),
+        ('"""Once""" ', False),
+        ('""""""', False),
+        ('""', False),
+    ],
+)
+def test_quotes_and_a_backslash_say_that_another_line_follows(typed: str, goes_on: bool) -> None:
+    assert is_open(typed) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("typed", "prompt"),
+    [
+        ("Once", "Once"),
+        ("Once ", "Once "),
+        ("Once\\\nupon", "Once\nupon"),
+        ("a pasted\nparagraph", "a pasted\nparagraph"),
+        ('"""\nOnce\n\nupon\n"""', "Once\n\nupon"),
+        ('"""/Once\\\n"""', "/Once\\"),
+        ('""""""', ""),
+        ("//Once", "/Once"),
+        ("", ""),
+    ],
+)
+def test_what_is_typed_becomes_the_prompt_that_is_meant(typed: str, prompt: str) -> None:
+    assert unquoted(typed) == prompt
