@@ -1,10 +1,8 @@
-"""A file is read or one line says why not, and is written whole or not at all."""
+"""A file is read or one line says why not; a path is one, or one line says why not."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import platformdirs
@@ -12,18 +10,16 @@ import pytest
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import (
-    TEMPORARY,
+    is_at,
     map_bytes,
     own_folder,
     read_bytes,
     read_object,
     read_text,
+    require_apart,
     require_place,
     user_path,
-    workplace,
-    written,
 )
-from tests.checkpoints import ROOT
 
 READERS = [read_bytes, read_text, read_object, map_bytes]
 
@@ -91,75 +87,6 @@ def test_an_empty_file_has_no_bytes_to_map(tmp_path: Path) -> None:
     assert len(map_bytes(tmp_path / "file")) == 0
 
 
-def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-    with written(path) as new:
-        new.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
-    path = tmp_path / "folder"
-    with written(path) as new:
-        new.mkdir()
-        (new / "file").touch()
-        assert not path.exists()
-    assert list(tmp_path.rglob("*")) == [path, path / "file"]
-
-
-def test_what_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), written(path) as new:
-        new.write_text("half")
-        raise KeyboardInterrupt
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(
-    tmp_path: Path,
-) -> None:
-    program = (
-        "import sys, time; from pathlib import Path; from gpt2_sampler.files import workplace\n"
-        "with workplace(Path(sys.argv[1])) as place:\n"
-        "    (place / 'half').touch(); print(place.parent, flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    places = []
-    for number in range(2):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        assert process.stdout
-        places.append(Path(process.stdout.readline().strip()))
-        if number == 0:
-            process.kill()
-            process.wait()
-            assert places[0].exists()
-    with workplace(tmp_path) as third:
-        assert set(tmp_path.glob(f"{TEMPORARY}*")) == {places[1], third.parent}
-    process.kill()
-    process.wait()
-    with workplace(tmp_path):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_link_stays_and_folders_on_the_way_are_made_at_the_end(tmp_path: Path) -> None:
-    link, below = tmp_path / "link", tmp_path / "new" / "er" / "file"
-    (tmp_path / "file").write_text("old")
-    link.symlink_to("file")
-    for path in (link, below):
-        with written(path) as new:
-            new.write_text("new")
-            assert not below.parents[1].exists()
-        assert path.read_text() == "new"
-    assert link.is_symlink() and (tmp_path / "file").read_text() == "new"
-
-
 def test_where_no_file_can_be_is_said_before_the_work(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
@@ -217,3 +144,39 @@ def test_a_folder_that_may_not_be_entered_or_written_is_a_mistake(
         user_path(tmp_path)
     with pytest.raises(UsageError, match="you may not write in"):
         require_place(tmp_path / "file")
+
+
+def test_a_file_that_is_read_is_never_replaced(tmp_path: Path) -> None:
+    text, link, hard = tmp_path / "text", tmp_path / "link", tmp_path / "hard"
+    text.write_text("mine")
+    link.symlink_to("text")
+    hard.hardlink_to(text)
+    new, again = tmp_path / "new", tmp_path / "none" / ".." / "new"
+    (tmp_path / "none").mkdir()
+    for output in (text, link, hard):
+        with pytest.raises(UsageError, match=f"{output.name} would be read and replaced"):
+            require_apart([new, output], [0, text])
+    for outputs in ([new, new], [new, again], [text, link]):
+        with pytest.raises(UsageError, match="would be written twice"):
+            require_apart(outputs)
+    require_apart([new, tmp_path / "other"], [0, text, tmp_path / "nowhere"])
+
+
+def test_a_file_that_stdin_comes_from_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("mine")
+    with path.open() as file, pytest.raises(UsageError, match="would be read and replaced"):
+        require_apart([path], [file.fileno()])
+
+
+def test_an_open_file_knows_whether_it_is_still_at_its_path(tmp_path: Path) -> None:
+    path, other = tmp_path / "file", tmp_path / "other"
+    other.touch()
+    with path.open("wb") as file:
+        assert is_at(file, path)
+        path.rename(tmp_path / "moved")
+        assert not is_at(file, path)
+        other.rename(path)
+        assert not is_at(file, path)
+        (tmp_path / "moved").rename(path)
+        assert is_at(file, path)

@@ -118,21 +118,22 @@ def who_imports(library: str) -> set[str]:
 WINGS = {
     "errors": "",
     "files": "errors",
-    "encodings": "errors",
+    "writing": "errors files",
+    "encodings": "errors files",
     "compiled": "",
     "pickles": "",
     "registry": "errors files",
     "tokenizer": "errors files pickles",
-    "weights": "errors files pickles",
+    "weights": "errors files writing pickles",
     "opening": "errors files registry tokenizer weights",
     "engines": "errors files compiled registry weights opening",
-    "fetching": "errors files registry tokenizer weights opening",
+    "fetching": "errors files writing registry tokenizer weights opening",
     "decoding": "errors tokenizer engines",
     "seeing": "errors tokenizer decoding",
-    "convert": "errors files tokenizer weights opening engines",
-    "corpus": "errors files encodings tokenizer weights opening engines decoding",
-    "cli": "errors files encodings compiled registry tokenizer weights opening engines fetching "
-    "decoding seeing convert corpus",
+    "convert": "errors files writing tokenizer weights opening engines",
+    "corpus": "errors files writing encodings tokenizer weights opening engines decoding",
+    "cli": "errors files writing encodings compiled registry tokenizer weights opening engines "
+    "fetching decoding seeing convert corpus",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from gpt2_sampler.engines.litert.export import discard
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.files import read_bytes, require_place, written
+from gpt2_sampler.files import read_bytes, require_place
 from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder
 from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
@@ -32,6 +32,7 @@ from gpt2_sampler.tokenizer.declared import (
 from gpt2_sampler.tokenizer.load import OPENAI_NAMES, VOCABULARY_FILES, Tokenizer, has_vocabulary
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
 from gpt2_sampler.weights.huggingface import save_huggingface
+from gpt2_sampler.writing import written
 
 KINDS = ("openai", "huggingface")
 CLOSE = 1e-4  # of every logit
@@ -42,7 +43,8 @@ SAME = ("n_vocab", "start_of_text", "end_of_text", "ends")
 def convert(source: Checkpoint, target: Path, kind: str) -> None:
     """Writes the model to target, which appears only once it is complete and has the same logits.
 
-    Raises UsageError if target exists, CheckpointError if the logits differ, OSError.
+    Raises UsageError if target exists, CheckpointError if the logits differ, SamplerError if
+    it cannot be written.
     """
     require_new(target)
     require_place(target, folders=True)

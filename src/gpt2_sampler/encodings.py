@@ -6,12 +6,15 @@ Nothing is guessed: a wrong guess would silently give a different text.
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import reason
 
 MARKS = {  # in this order: UTF-32's begins with UTF-16's
     codecs.BOM_UTF8: "utf-8",
@@ -61,6 +64,25 @@ def why(error: Exception) -> str:
     return f"{guess}; save it as UTF-8, or, with the encoding that it has: iconv -f LATIN1 -t UTF-8"
 
 
+def decode_argument(word: str, source: str) -> str:
+    """The text of a command line's word, which is UTF-8 even where the locale says otherwise."""
+    return decoded(os.fsencode(word), source)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file of any kind to read, even a shell's <(command). Raises UsageError."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+
+
+def read_file(path: Path, *, several: bool = False) -> str:
+    """The text of such a file, as read_all."""
+    with open_file(path) as file:
+        return read_all(file, str(path), several=several)
+
+
 def read_all(file: BinaryIO, source: str, encoding: str = "utf-8", *, several: bool = False) -> str:
     """The whole text, or several in one. Raises UsageError also for what cannot be read or does not
     end."""
@@ -68,7 +90,7 @@ def read_all(file: BinaryIO, source: str, encoding: str = "utf-8", *, several: b
     try:
         data = file.read(limit + 1)
     except OSError as error:
-        raise UsageError(f"{source} cannot be read ({error.strerror or error})") from None
+        raise UsageError(f"{source} cannot be read ({reason(error)})") from None
     if len(data) > limit:
         raise UsageError(f"{source} has more than the {limit:,} bytes that a text can have")
     return decoded(data, source, encoding)
@@ -99,5 +121,4 @@ def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
             yield line
             number, line = number + 1, file.readline(LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:  # all three are raised by gzip
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{source} cannot be read ({reason})") from None
+        raise UsageError(f"{source} cannot be read ({reason(error)})") from None

@@ -1,27 +1,20 @@
-"""A path -> the file's content, or one kind of error; new content -> its file, whole or not at all.
-Knows no model.
+"""A path -> the file's content, or one kind of error; what was typed -> a path. Knows no model.
 
-Reading: a file that is missing, unreadable, not a regular file (a pipe or a device might hang or
-never end), too large or of the wrong kind raises an error of the class that the caller chooses, in
-one line that names the file.
-
-Writing: under a temporary name in the same folder, renamed when complete. A process that is
-killed leaves its temporary files behind; the next one that writes to the folder removes them.
+A file that is missing, unreadable, not a regular file (a pipe or a device might hang or never end),
+too large or of the wrong kind raises an error of the class that the caller chooses, in one line
+that names the file.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import shlex
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +22,8 @@ import numpy.typing as npt
 from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 
 LIMIT = 256 << 20  # bytes of a file that is read at once: the largest vocabularies have 30 MB
+WINDOWS = os.name == "nt"
 LFS = b"version https://git-lfs.github.com/spec/"
-TEMPORARY = ".writing-"  # how the names of temporary folders begin
 
 
 def read_bytes(
@@ -173,48 +166,29 @@ def without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-@contextlib.contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A place to write a file or a folder, which is renamed to path if the block ends well.
-
-    A file replaces an existing one, of a link the one that it leads to; a folder replaces only an
-    empty one. Folders that are missing on the way to it are made at the end. Raises OSError.
-    """
-    path = Path(os.path.realpath(path))
-    with workplace(next(folder for folder in path.parents if folder.is_dir())) as place:
-        new = place / path.name
-        yield new
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.replace(path)
-
-
-@contextlib.contextmanager
-def workplace(folder: Path) -> Iterator[Path]:
-    """An empty folder inside the folder, removed with its content at the end of the block.
-
-    First removes those that killed processes have left. Raises OSError.
-    """
-    from filelock import FileLock, Timeout  # importing it takes as long as a few tokens
-
-    def locked(place: Path) -> FileLock:
-        """The lock that the owner of a place holds; the system frees it however the owner ends."""
-        lock = FileLock(place / "lock")
-        lock.acquire(timeout=0)
-        return lock
-
-    for left in folder.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(OSError, Timeout), locked(left):
-            shutil.rmtree(left, ignore_errors=True)
-    while True:
-        place = Path(tempfile.mkdtemp(dir=folder, prefix=TEMPORARY))
-        with contextlib.suppress(Timeout):
-            lock = locked(place)
-            if Path(lock.lock_file).exists():  # else another process removed it before it was held
-                break
+def is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether the open file is still what the path leads to: neither removed nor replaced."""
     try:
-        new = place / "new"
-        new.mkdir()
-        yield new
-    finally:
-        lock.release()
-        shutil.rmtree(place, ignore_errors=True)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def require_apart(outputs: Sequence[Path], inputs: Sequence[Path | int] = ()) -> None:
+    """Raises UsageError if a file that is to be written is read as well, or written twice. An input
+    may be the number of an open file: 0 is stdin."""
+    for number, output in enumerate(outputs):
+        if any(is_same(output, one) for one in inputs):
+            raise UsageError(f"{output} would be read and replaced; choose another name to write")
+        if any(is_same(output, one) for one in outputs[:number]):
+            raise UsageError(f"{output} would be written twice; choose two names")
+
+
+def is_same(one: Path | int, other: Path | int) -> bool:
+    """Whether both lead to the same file, there already or not."""
+    try:
+        return os.path.samestat(os.stat(one), os.stat(other))  # noqa: PTH116, may be numbers
+    except OSError:  # one of them is not there
+        paths = [one, other]
+        names = [os.path.normcase(os.path.realpath(p)) for p in paths if isinstance(p, Path)]
+        return len(names) == 2 and names[0] == names[1]

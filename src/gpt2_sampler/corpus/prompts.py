@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gpt2_sampler.encodings import decoded, raw_lines
+from gpt2_sampler.encodings import decoded, open_file, raw_lines
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import reason
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
 """How the names of files end whose lines are JSON objects."""
@@ -39,12 +38,8 @@ class Prompt:
 
 
 def open_prompts(path: Path) -> BinaryIO:
-    """A file of any kind, even a shell's <(command); unpacked if its name ends in .gz. Raises
-    UsageError."""
-    try:
-        file = path.open("rb")
-    except OSError as problem:
-        raise UsageError(f"{path} cannot be read ({reason(problem)})") from None
+    """A file of any kind, unpacked if its name ends in .gz. Raises UsageError."""
+    file = open_file(path)
     return gzip.open(file) if path.suffix == ".gz" else file  # type: ignore[return-value]
 
 

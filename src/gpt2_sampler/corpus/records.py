@@ -16,7 +16,7 @@ from typing import IO
 
 from gpt2_sampler.corpus.write import Record
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import reason
+from gpt2_sampler.writing import writing
 
 READ = 1 << 20  # bytes
 MEMBER = 16  # records, about 70 kB; gzip's window is 32 kB, so larger members gain little
@@ -35,14 +35,13 @@ class Lines(abc.ABC):
         self.path = path
         self._unfilled: int | None = None
         """Where the last unit begins, if it may take more lines."""
-        try:
+        with writing(path):
             self._file: IO[bytes] = path.open("a+b", buffering=0)
-            lock(self._file)
-        except BlockingIOError:
-            self._file.close()
-            raise UsageError(f"another process is writing {path}") from None
-        except OSError as problem:
-            raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+            try:
+                lock(self._file)
+            except BlockingIOError:
+                self._file.close()
+                raise UsageError(f"another process is writing {path}") from None
 
     def read(self) -> Iterator[Record]:
         """All complete records. What follows them is cut off in the end."""
@@ -64,7 +63,7 @@ class Lines(abc.ABC):
     def write(self, records: Sequence[Record]) -> None:
         """Appends records. If the process is killed before close, those that still wait for a unit
         to fill are lost; all others are safe."""
-        try:
+        with writing(self.path):
             if self._unfilled is not None:
                 self._file.truncate(self._unfilled)
                 self._unfilled = None
@@ -72,8 +71,6 @@ class Lines(abc.ABC):
                 view = memoryview(data)
                 while view:
                     view = view[self._file.write(view) :]
-        except OSError as problem:
-            raise SamplerError(f"{self.path} cannot be written ({reason(problem)})") from None
 
     def close(self) -> None:
         self._file.close()
@@ -146,11 +143,10 @@ class GzipLines(Lines):
 
     def close(self) -> None:
         try:
-            if self._waiting and self._unfilled is None:
-                self._file.write(packed(self._waiting))
-                self._waiting = []
-        except OSError as problem:
-            raise SamplerError(f"{self.path} cannot be written ({reason(problem)})") from None
+            with writing(self.path):
+                if self._waiting and self._unfilled is None:
+                    self._file.write(packed(self._waiting))
+                    self._waiting = []
         finally:
             super().close()
 

@@ -16,7 +16,8 @@ from gpt2_sampler.corpus.records import GzipLines, PlainLines
 from gpt2_sampler.corpus.table import read_table, require_pyarrow, write_table
 from gpt2_sampler.corpus.write import DESCRIBING, Piece, Record, described
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import read_object, reason, require_place, written
+from gpt2_sampler.files import read_object, require_place
+from gpt2_sampler.writing import written
 
 Meta = Mapping[str, Any]
 """Under "settings" what the records depend on, by name; and whatever else is good to know."""
@@ -137,11 +138,8 @@ class Run:
 
 
 def write_meta(path: Path, meta: Meta) -> None:
-    try:
-        with written(meta_path(path)) as new:
-            new.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-    except OSError as problem:
-        raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+    with written(meta_path(path)) as new:
+        new.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 
 def require_same_model(path: Path, there: Meta, asked: Meta) -> None:

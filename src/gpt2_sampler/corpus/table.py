@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gpt2_sampler.corpus.write import Record
 from gpt2_sampler.errors import SamplerError
-from gpt2_sampler.files import reason, written
+from gpt2_sampler.writing import written
 
 GROUP = 4096  # records of a row group
 
@@ -50,15 +50,9 @@ def write_table(path: Path, records: Iterable[Record]) -> None:
         }
     )
     rows = iter(records)
-    try:
-        with (
-            written(path) as new,
-            pyarrow.parquet.ParquetWriter(new, schema) as file,
-        ):
-            while group := [flat(record) for record in islice(rows, GROUP)]:
-                file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
-    except OSError as problem:
-        raise SamplerError(f"{path} cannot be written ({reason(problem)})") from None
+    with written(path) as new, pyarrow.parquet.ParquetWriter(new, schema) as file:
+        while group := [flat(record) for record in islice(rows, GROUP)]:
+            file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 
 
 def flat(record: Record) -> Record:

@@ -11,13 +11,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gpt2_sampler.errors import CheckpointError, DownloadError
 from gpt2_sampler.fetching import address, partfile
 from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble, Unreachable
 from gpt2_sampler.fetching.fetch_file import Check, fetch
 from gpt2_sampler.fetching.filespec import CHUNK, FileSpec, problem
+from gpt2_sampler.writing import locked, writing
 
 
 class DiskError(DownloadError):
@@ -62,7 +61,7 @@ def fetch_folder(
     """
     client = Client(network, watch.say)
     fetched: set[str] = set()
-    with locked(folder, watch):
+    with only_run(folder, watch):
         # Looked at again after each round: a new index can reveal that the weights are wrong.
         while wanted := lacking(folder, [f for f in files if f.name not in fetched], checks):
             fetch_all(client, folder, wanted, sources, checks=checks, watch=watch)
@@ -78,7 +77,7 @@ def import_folder(
     watch: Watch,
 ) -> None:
     """Copies what the folder lacks from another folder. Raises DownloadError, or OSError."""
-    with locked(folder, watch):
+    with only_run(folder, watch):
         wanted = lacking(folder, files, checks)
         for spec in wanted:  # remains of a download, or of an import that was killed
             partfile.discard(folder / spec.name)
@@ -100,7 +99,7 @@ def import_file(
     """Copies a file -> what is wrong with it, None if nothing."""
     part, _ = partfile.names(target)
     try:
-        with origin.open("rb") as source, written(target), part.open("wb") as copy:
+        with origin.open("rb") as source, writing(target, DiskError), part.open("xb") as copy:
             shutil.copyfileobj(source, copy, CHUNK)
         wrong = fault(part, spec, checks)
         if wrong is None:
@@ -110,15 +109,6 @@ def import_file(
         return f"cannot be read ({error.strerror or error})"
     finally:
         partfile.discard(target)
-
-
-@contextlib.contextmanager
-def written(target: Path) -> Iterator[None]:
-    """Turns an OSError inside into a DiskError for the file."""
-    try:
-        yield
-    except OSError as error:
-        raise DiskError(f"{target} cannot be written ({error.strerror or error})") from None
 
 
 def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None:
@@ -141,22 +131,20 @@ def lacking(folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]
 
 
 @contextlib.contextmanager
-def locked(folder: Path, watch: Watch) -> Iterator[None]:
+def only_run(folder: Path, watch: Watch) -> Iterator[None]:
     """Lets one run at a time fill a folder; others wait. If it is empty at the end, it is removed.
     Raises OSError if it is not writable."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+
+    def wait() -> None:
         watch.say(f"another run is filling {folder}; waiting for it (Ctrl-C to give up)")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # it has files, or is not there
-            folder.rmdir()
-        lock.release()
+
+    with locked(folder.parent / f".{folder.name}.lock", wait):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # it has files, or is not there
+                folder.rmdir()
 
 
 def fetch_all(
@@ -190,7 +178,7 @@ def fetch_all(
                 watch.moved(sum(done))
 
             target = folder / offer.spec.name
-            with written(target):
+            with writing(target, DiskError):
                 offer.take(client, target, checks.get(offer.spec.name), report)
     finally:
         watch.finish()

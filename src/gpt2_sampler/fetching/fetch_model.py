@@ -20,11 +20,11 @@ from gpt2_sampler.fetching.client import NETWORK, Network
 from gpt2_sampler.fetching.fetch_file import Check
 from gpt2_sampler.fetching.fetch_folder import (
     SILENT,
+    DiskError,
     Watch,
     fault,
     fetch_folder,
     import_folder,
-    written,
 )
 from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.released import files_of
@@ -35,6 +35,7 @@ from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import FILE_NAME
 from gpt2_sampler.weights.openai import STATE_FILE
 from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
+from gpt2_sampler.writing import writing
 
 BASE_URL_VARIABLE = "GPT2_SAMPLER_BASE_URL"
 
@@ -98,7 +99,7 @@ def import_files(
 def filling(folder: Path) -> Iterator[None]:
     """Around whatever brings the files. Raises DiskError if they cannot be written, CheckpointError
     if they do not make a model together."""
-    with written(folder):
+    with writing(folder, DiskError):
         yield
     open_checkpoint(folder)
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.files import require_regular, user_path, workplace
+from gpt2_sampler.files import require_regular, user_path
 from gpt2_sampler.weights.gguf import GGUFTensors
 from gpt2_sampler.weights.hparams import FILE_NAME, HParams, load_hparams, require_shapes
 from gpt2_sampler.weights.huggingface import CONFIG_NAME, READERS, HuggingFaceTensors
@@ -26,6 +26,7 @@ from gpt2_sampler.weights.openai import PREFIX, SCOPE, STATE_FILE, find_base, fi
 from gpt2_sampler.weights.safetensors import Floats
 from gpt2_sampler.weights.strangers import stranger
 from gpt2_sampler.weights.tensor_bundle import INDEX, Bundle, write_bundle
+from gpt2_sampler.writing import workplace
 
 
 class Tensors(Protocol):

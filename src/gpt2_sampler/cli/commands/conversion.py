@@ -10,8 +10,8 @@ from gpt2_sampler.cli.flags.settings import CHECKPOINT, MODELS_DIR, VERBOSE
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import notice, run
 from gpt2_sampler.convert import KINDS, convert
-from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import reason, user_path
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import user_path
 from gpt2_sampler.opening import open_model
 from gpt2_sampler.registry import find_model
 from gpt2_sampler.weights.hparams import HParams
@@ -45,11 +45,8 @@ def run_convert(argv: Sequence[str], program: str) -> None:
     source = open_model(path, settings.checkpoint, settings.models_dir)
     kind = settings.to or next(kind for kind in KINDS if kind != source.tensors.kind)
     notice(f"converting {path} to {target}, a folder as {kind}'s")
-    try:
-        with quiet(settings.verbose):
-            convert(source, user_path(target), kind)
-    except OSError as error:
-        raise SamplerError(f"{target} cannot be written ({reason(error)})") from None
+    with quiet(settings.verbose):
+        convert(source, user_path(target), kind)
     if kind == "openai" and beyond_openai(source.hparams):
         notice("OpenAI's own code cannot run it: it differs in more than size")
     notice(f"done; every logit of {target} agrees with {path}'s")

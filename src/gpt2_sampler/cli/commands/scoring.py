@@ -16,21 +16,22 @@ from gpt2_sampler.cli.commands.figures import (
     say,
     token_lines,
 )
-from gpt2_sampler.cli.commands.texts import texts
+from gpt2_sampler.cli.commands.texts import sources, texts
 from gpt2_sampler.cli.flags.parser import flag, parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.loading import Model, Models
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import notice, run
 from gpt2_sampler.decoding.score import next_logits, places
-from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.files import reason, require_place, user_path, written
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.files import require_apart, require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.compare import as_json, compared, effects
 from gpt2_sampler.seeing.page import page
 from gpt2_sampler.seeing.pieces import look, pieces, quoted
 from gpt2_sampler.seeing.plot import plot, require_matplotlib
 from gpt2_sampler.seeing.score import Scored
+from gpt2_sampler.writing import written
 
 TOP = 10  # alternatives to each token
 COLUMNS = "name", "tokens", "logprob", "perplexity", "bits_per_byte"
@@ -95,9 +96,10 @@ def score_texts(argv: Sequence[str], program: str) -> None:
             raise UsageError(f"{name} is empty; there is nothing to score")
     if not named:
         raise UsageError("there is no text; give --text TEXT, files, or lines on stdin")
-    for file in (settings.html, settings.png):
-        if file is not None:
-            require_place(user_path(file))
+    outputs = [user_path(file) for file in (settings.html, settings.png) if file is not None]
+    for path in outputs:
+        require_place(path)
+    require_apart(outputs, sources(settings.text, settings.files))
     if settings.png is not None:
         require_matplotlib(len(named))
     model = Models(settings).answering("".join(text for _, text in named))
@@ -196,11 +198,8 @@ def in_order(scored: list[Scored], by: str) -> list[Scored]:
 def save(file: str, content: bytes) -> None:
     """Raises SamplerError."""
     path = user_path(file)
-    try:
-        with written(path) as new:
-            new.write_bytes(content)
-    except OSError as error:
-        raise SamplerError(f"{file} cannot be written ({reason(error)})") from None
+    with written(path) as new:
+        new.write_bytes(content)
     notice(f"written to {path}")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from gpt2_sampler.encodings import decoded, read_all
+from gpt2_sampler.encodings import decode_argument, read_all, read_file
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import reason, user_path
+from gpt2_sampler.files import user_path
 
 ARGUMENT, STDIN = "text", "stdin"
 """The names of texts that are not from a file."""
+STDIN_NUMBER = 0
 
 
 def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[tuple[str, str]]:
@@ -21,14 +23,11 @@ def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[
     its last line break, as a prompt does. Raises UsageError.
     """
     if text is not None:
-        # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
-        sources = iter([(ARGUMENT, decoded(os.fsencode(text), "the text"))])
-    elif files:
-        sources = (read(file, by_lines) for file in files)
+        found = iter([(ARGUMENT, decode_argument(text, "the text"))])
     else:
-        sources = iter([read("-", by_lines)])
+        found = (read(file, by_lines) for file in files or ("-",))
     several = len(files) > 1
-    for name, whole in sources:
+    for name, whole in found:
         if not by_lines:
             yield name, whole.removesuffix("\n")
             continue
@@ -41,10 +40,13 @@ def read(file: str, several: bool) -> tuple[str, str]:
     if file == "-":
         return STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding, several=several)
     path = user_path(file)
-    try:
-        with path.open("rb") as opened:
-            return file, read_all(opened, file, several=several)
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {file}; for the text itself: --text TEXT") from None
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read ({reason(error)})") from None
+    if not os.path.lexists(path):
+        raise UsageError(f"there is no file {file}; for the text itself: --text TEXT")
+    return file, read_file(path, several=several)
+
+
+def sources(text: str | None, files: tuple[str, ...]) -> list[Path | int]:
+    """The files that are read: paths, and the number of stdin."""
+    if text is not None:
+        return []
+    return [STDIN_NUMBER if file == "-" else user_path(file) for file in files or ("-",)]

@@ -16,9 +16,10 @@ from gpt2_sampler.cli.session.loading import seeded
 from gpt2_sampler.cli.session.session import Session
 from gpt2_sampler.cli.session.terminal import interruptible, notice
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import reason, require_place, user_path, written
+from gpt2_sampler.files import require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.why import explained
+from gpt2_sampler.writing import written
 
 REMINDER = 60  # characters
 TOP = 10  # choices that /why shows of a place
@@ -108,11 +109,8 @@ def save(session: Session, words: str) -> None:
     if path.exists():
         raise UsageError(f"{path} is there already; give another name")
     require_place(path)
-    try:
-        with written(path) as new:
-            new.write_text(session.transcript(), encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({reason(error)})") from None
+    with written(path) as new:
+        new.write_text(session.transcript(), encoding="utf-8", errors="replace")
     notice(f"saved in {path}")
 
 

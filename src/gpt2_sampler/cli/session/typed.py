@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.cli.session.terminal import aside, notice
 from gpt2_sampler.corpus.jobs import encoded
-from gpt2_sampler.encodings import decoded, read_all, read_lines
+from gpt2_sampler.encodings import decode_argument, read_all, read_file, read_lines
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import user_path
 
@@ -27,25 +25,15 @@ def prompt_of(settings: InteractiveSettings) -> str | None:
     if settings.prompt == "-":
         prompt = read_all(sys.stdin.buffer, "stdin", sys.stdin.encoding)
     elif settings.prompt is not None:
-        # Words of a command line are UTF-8 even where the locale, and so Python, thinks otherwise.
-        prompt = decoded(os.fsencode(settings.prompt), "the prompt")
+        prompt = decode_argument(settings.prompt, "the prompt")
     elif settings.prompt_file is not None:
-        prompt = read(user_path(settings.prompt_file))
+        prompt = read_file(user_path(settings.prompt_file))
     else:
         return None
     prompt = prompt.removesuffix("\n")
     if not prompt:
         raise UsageError("the prompt is empty; give it at least a word")
     return prompt
-
-
-def read(path: Path) -> str:
-    """The text of a file of any kind; a shell's <(command) is a pipe."""
-    try:
-        with path.open("rb") as file:
-            return read_all(file, str(path))
-    except OSError as error:
-        raise UsageError(f"--prompt_file {path} cannot be read ({error.strerror})") from None
 
 
 def lines() -> Iterator[str]:
