@@ -239,6 +239,7 @@ def test_installed_it_samples_from_any_folder(wheel: Path, tmp_path: Path) -> No
             **os.environ,
             "PYTHONPATH": str(tmp_path / "site"),
             "XDG_DATA_HOME": str(tmp_path / "data"),
+            "XDG_STATE_HOME": str(tmp_path / "state"),
         },
         capture_output=True,
         text=True,

@@ -11,12 +11,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from gpt2_sampler.cli.session import bus_error
+from gpt2_sampler.cli.session import terminal
 from gpt2_sampler.compiled import compiled
 from tests.checkpoints import ROOT
 
 pytestmark = pytest.mark.skipif(
-    compiled(Path(bus_error.__file__).parent, "_bus_error") is None, reason="no C compiler"
+    compiled(Path(terminal.__file__).parent, "_bus_error") is None, reason="no C compiler"
 )
 WHOLE = 4 * mmap.PAGESIZE
 READ_WHAT_IS_GONE = """

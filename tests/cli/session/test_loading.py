@@ -1,64 +1,110 @@
-"""Where nobody asked for a model and none was downloaded, a prompt's language chooses."""
+"""Which models are drafted for, and what is said of a draft that cannot be."""
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from gpt2_sampler.cli.flags.settings import InteractiveSettings
-from gpt2_sampler.cli.session.loading import Models, is_chinese
-from gpt2_sampler.registry import DEMO, DEMO_ZH
-from tests.checkpoints import ROOT, byte_vocabulary, random_checkpoint
+from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
+from gpt2_sampler.cli.flags.settings import InteractiveSettings, Settings
+from gpt2_sampler.cli.session import loading
+from gpt2_sampler.cli.session.loading import load_draft
+from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
+from tests.checkpoints import ROOT, random_checkpoint
+
+LARGE = HParams(n_vocab=50257, n_ctx=1024, n_embd=768, n_head=12, n_layer=12)
+SMALL = HParams(n_vocab=37, n_ctx=41, n_embd=6, n_head=2, n_layer=2)
+
+
+class Shape:
+    """A checkpoint of which no more is known."""
+
+    def __init__(self, hparams: HParams) -> None:
+        self.hparams = hparams
+
+
+def drafts(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    hparams: HParams = LARGE,
+    device: str = "cpu",
+    rows: int = 1,
+    free: float = 8e9,
+) -> bool:
+    monkeypatch.setattr(loading, "free_memory", lambda: int(free))
+    monkeypatch.setattr(loading, "load_engine", lambda *_: None)
+    return load_draft(Shape(hparams), settings, device, rows) is not None  # type: ignore[arg-type]
+
+
+ENDLESS = GenerateSettings()
 
 
 @pytest.mark.parametrize(
-    ("text", "chinese"),
+    ("drafted", "settings", "otherwise"),
     [
-        ("特朗普和普京在游泳池打起来了", True),
-        ("川普想建牆", True),
-        ("《紅樓夢》，第一回", True),
-        ("話說 Trump 想建一道很高的牆", True),
-        ("Once upon a time", False),
-        ("The Chinese word 牆 means wall", False),
-        ("すべての文字", False),
-        ("1, 2, 3 …", False),
-        ("", False),
+        (True, ENDLESS, {}),
+        (True, InteractiveSettings(length=20), {}),
+        (True, InteractiveSettings(prompt="Once", length=200), {}),
+        (True, GenerateSettings(nsamples=10, length=20), {"rows": 4}),
+        (False, GenerateSettings(draft="off"), {}),
+        (False, GenerateSettings(precision="int8"), {}),
+        (False, ENDLESS, {"device": "gpu"}),
+        (False, ENDLESS, {"hparams": SMALL}),
+        (False, ENDLESS, {"rows": 9}),
+        (False, ENDLESS, {"free": 3e8}),
+        (False, GenerateSettings(nsamples=1, length=20), {}),
+        (False, InteractiveSettings(prompt="Once", length=20), {}),
+        (True, GenerateSettings(draft="int8", nsamples=1, length=20), {"hparams": SMALL}),
+        (True, GenerateSettings(draft="int8"), {"rows": 9}),
     ],
+    ids=str,
 )
-def test_a_prompt_is_chinese_if_most_of_its_letters_are(text: str, chinese: bool) -> None:
-    assert is_chinese(text) == chinese
-
-
-def test_each_language_is_answered_by_its_own_model_and_told_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_model_is_drafted_for_where_it_makes_text_come_faster(
+    drafted: bool, settings: Settings, otherwise: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = Models(InteractiveSettings(models_dir=str(tmp_path)))
-    names = [models.answering(text).name for text in ("Once", "川普想建牆", "話說", "Twice")]
-    assert names == [DEMO, DEMO_ZH, DEMO_ZH, DEMO]
-    said = capsys.readouterr().err
-    assert said.count("the text is Chinese") == said.count("文字是中文") == 1
+    assert drafts(monkeypatch, settings, **otherwise) == drafted  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("asked", [None, "117M", "demo"])
-def test_who_has_or_names_a_model_is_answered_by_it(tmp_path: Path, asked: str | None) -> None:
-    byte_vocabulary(random_checkpoint(tmp_path / "117M"))
-    models = Models(InteractiveSettings(models_dir=str(tmp_path), model_name=asked))
-    assert models.answering("川普想建牆").name == (asked or "117M")
+def test_a_draft_that_was_asked_for_and_cannot_be_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = GenerateSettings(draft="int8")
+    for settings, device in ((dataclasses.replace(asked, precision="int8"), "cpu"), (asked, "gpu")):
+        with pytest.raises(UsageError, match="is for --precision float32 on a CPU"):
+            drafts(monkeypatch, settings, device=device)
+    with pytest.raises(EngineError, match=r"0.2 GB of memory are needed .* 0.1 GB are free") as no:
+        drafts(monkeypatch, dataclasses.replace(asked, length=9), free=1e8)
+    assert no.value.facts == {"fits": {"draft": "off"}}
+    with pytest.raises(UsageError, match="--draft must be one of auto, int8, off, not 'x'"):
+        GenerateSettings(draft="x")
+    with pytest.raises(UsageError, match="--draft int8 and --ray exclude each other"):
+        GenerateSettings(draft="int8", ray="local")
+
+
+def test_the_draft_is_the_int8_copy(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(random_checkpoint(tmp_path, SMALL))
+    draft = load_draft(checkpoint, GenerateSettings(draft="int8"), "cpu", 1)
+    assert draft is not None
+    engine = draft.result(timeout=60)
+    assert engine.hparams == SMALL and engine.int8  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("script", "flags"),
-    [("score_text.py", []), ("generate_conditional_samples.py", ["--length", "3", "--seed", "1"])],
+    "flags", [["--nsamples", "5", "--batch_size", "2"], ["--nsamples", "1", "--top_k", "40"]]
 )
-@pytest.mark.parametrize(("text", "chinese"), [("Once", False), ("川普想建牆", True)])
-def test_files_are_read_by_the_model_for_their_language(
-    script: str, flags: list[str], text: str, chinese: bool, tmp_path: Path
-) -> None:
-    command = [sys.executable, str(ROOT / "src" / script), "--models_dir", str(tmp_path), *flags]
-    done = subprocess.run(
-        command, input=text, capture_output=True, encoding="utf-8", check=True, timeout=60
-    )
-    assert (f"the bundled model {DEMO_ZH}" in done.stderr) == chinese
+def test_samples_are_the_same_with_a_draft_and_without(flags: list[str]) -> None:
+    script = ROOT / "src" / "generate_unconditional_samples.py"
+    words = [sys.executable, str(script), "--model_name", "demo", "--seed", "4", "--length", "60"]
+    samples = {
+        subprocess.run(
+            [*words, *flags, "--draft", draft], capture_output=True, check=True, timeout=100
+        ).stdout
+        for draft in ("int8", "off")
+    }
+    assert len(samples) == 1

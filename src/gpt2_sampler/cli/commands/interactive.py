@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpt2_sampler.cli.session.editor import Editor
 
+from gpt2_sampler.cli.commands.texts import lines, prompt_of
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.keys import give_back
-from gpt2_sampler.cli.session.loading import Models, seeded
-from gpt2_sampler.cli.session.session import Session
-from gpt2_sampler.cli.session.slash import Leave, obey
+from gpt2_sampler.cli.session.loading import Models, seeded, tokens_of
+from gpt2_sampler.cli.session.session import QUESTION, Session
+from gpt2_sampler.cli.session.slash import Leave, is_open, obey, unquoted
 from gpt2_sampler.cli.session.terminal import (
     aside,
     complain,
@@ -26,7 +27,6 @@ from gpt2_sampler.cli.session.terminal import (
     show,
 )
 from gpt2_sampler.cli.session.typeahead import TypeAhead, type_ahead
-from gpt2_sampler.cli.session.typed import QUESTION, is_open, lines, prompt_of, tokens_of, unquoted
 from gpt2_sampler.cli.session.writer import CLOSING, write
 from gpt2_sampler.decoding.batch import Batch
 

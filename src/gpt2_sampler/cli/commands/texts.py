@@ -1,4 +1,4 @@
-"""Flags, files and stdin -> the texts to be scored, each with a name. Knows no model."""
+"""Flags, files and stdin -> prompts, and texts to be scored, each with a name. Knows no model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,43 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpt2_sampler.encodings import decode_argument, read_all, read_file
+from gpt2_sampler.cli.flags.settings import InteractiveSettings
+from gpt2_sampler.encodings import decode_argument, read_all, read_file, read_lines
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import user_path
 
 ARGUMENT, STDIN = "text", "stdin"
 """The names of texts that are not from a file."""
 STDIN_NUMBER = 0
+
+
+def prompt_of(settings: InteractiveSettings) -> str | None:
+    """The prompt that the flags give, without its last line break; None if they give none.
+
+    Raises UsageError if it cannot be read or is empty.
+    """
+    if settings.prompt == "-":
+        prompt = read_stdin()
+    elif settings.prompt is not None:
+        prompt = decode_argument(settings.prompt, "the prompt")
+    elif settings.prompt_file is not None:
+        prompt = read_file(user_path(settings.prompt_file))
+    else:
+        return None
+    prompt = prompt.removesuffix("\n")
+    if not prompt:
+        raise UsageError("the prompt is empty; give it at least a word")
+    return prompt
+
+
+def lines() -> Iterator[str]:
+    """Each line of stdin that is not empty."""
+    return filter(None, read_lines(sys.stdin.buffer, STDIN, sys.stdin.encoding))
+
+
+def read_stdin(several: bool = False) -> str:
+    """several: whether it holds more than one text."""
+    return read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding, several=several)
 
 
 def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[tuple[str, str]]:
@@ -38,7 +68,7 @@ def texts(text: str | None, files: tuple[str, ...], by_lines: bool) -> Iterator[
 
 def read(file: str, several: bool) -> tuple[str, str]:
     if file == "-":
-        return STDIN, read_all(sys.stdin.buffer, STDIN, sys.stdin.encoding, several=several)
+        return STDIN, read_stdin(several)
     path = user_path(file)
     if not os.path.lexists(path):
         raise UsageError(f"there is no file {file}; for the text itself: --text TEXT")

@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import regex
-
-from gpt2_sampler.cli.flags.remedies import command
 from gpt2_sampler.cli.flags.settings import AnySettings, ModelSettings, Settings
-from gpt2_sampler.cli.session.drafting import load_draft
+from gpt2_sampler.cli.session.bundled import choose_model, explain_bundled, uses_bundled
 from gpt2_sampler.cli.session.quiet import quiet
-from gpt2_sampler.cli.session.terminal import notice
-from gpt2_sampler.corpus.jobs import TOP_SEED
+from gpt2_sampler.cli.session.terminal import aside, notice
+from gpt2_sampler.corpus.jobs import TOP_SEED, encoded
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
-from gpt2_sampler.engines.memory import free_memory, require_memory, rows_that_fit
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
+from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
 from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
-from gpt2_sampler.registry import DEFAULT, DEMO, DEMO_ZH, find_default, find_model
+from gpt2_sampler.registry import DEMO, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
-
-LARGER_CHINESE = "hf:uer/gpt2-chinese-cluecorpussmall"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +69,16 @@ class Files:
         return self.checkpoint.hparams.n_ctx
 
 
-def load(settings: ModelSettings) -> Model:
-    return loaded(settings, find_files(settings))
+def load(settings: ModelSettings, text: str = "") -> Model:
+    return loaded(settings, find_files(settings, text))
 
 
 def find_files(settings: ModelSettings, text: str = "") -> Files:
-    """The model that was asked for. If none was, the default one or, where that is not here, the
-    bundled one for the text's language."""
-    s = settings
+    """Of the model that was asked for or, if none was, of the one for this text."""
+    s, name = settings, choose_model(settings, text)
     if uses_bundled(s):
-        say_that_default_is_missing()
-        s = dataclasses.replace(s, model_name=bundled_for(text))
-        explain_chinese(s.model_name)
-    path = find_model(DEFAULT if s.model_name is None else s.model_name, s.models_dir)
+        explain_bundled(name)
+    path = find_model(name, s.models_dir)
     checkpoint = open_model(path, s.checkpoint, s.models_dir)
     tokenizer, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
     vocabulary = vocabulary_folder(checkpoint, s.models_dir)
@@ -115,60 +107,22 @@ def loaded(settings: ModelSettings, files: Files) -> Model:
 
 
 class Models:
-    """The models that answer prompts: the one that was asked for or, where find_files would take a
-    bundled one, that for each prompt's language. A bundled model is loaded when it is first needed,
-    any other at once."""
+    """The models that answer prompts: choose_model's for each. A bundled one is loaded when it is
+    first needed, any other at once."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
-        self._loaded: dict[str | None, Model] = {}
-        self._bundled = uses_bundled(settings)
-        if self._bundled:
-            say_that_default_is_missing()
+        self._loaded: dict[str, Model] = {}
+        if uses_bundled(settings):
+            explain_bundled(DEMO)
         else:
             self.answering("")
 
     def answering(self, prompt: str) -> Model:
-        name = bundled_for(prompt) if self._bundled else self._settings.model_name
+        name = choose_model(self._settings, prompt)
         if name not in self._loaded:
-            if self._bundled:
-                explain_chinese(name)
-            self._loaded[name] = load(dataclasses.replace(self._settings, model_name=name))
+            self._loaded[name] = load(self._settings, prompt)
         return self._loaded[name]
-
-
-HAN = regex.compile(r"\p{Han}")
-
-
-def is_chinese(text: str) -> bool:
-    """Whether most of its letters are Chinese characters."""
-    letters = sum(map(str.isalpha, text))
-    return 2 * len(HAN.findall(text)) > letters
-
-
-def uses_bundled(settings: ModelSettings) -> bool:
-    """Whether no model was asked for and the default one is not here."""
-    return settings.model_name is None and find_default(settings.models_dir).name == DEMO
-
-
-def bundled_for(text: str) -> str:
-    return DEMO_ZH if is_chinese(text) else DEMO
-
-
-def say_that_default_is_missing() -> None:
-    notice(
-        f"{DEFAULT} is not here, so a small bundled model is used; for {DEFAULT} run: "
-        f"{command('gpt2-download', DEFAULT)}"
-    )
-
-
-def explain_chinese(name: str | None) -> None:
-    if name == DEMO_ZH:
-        notice(
-            f"the text is Chinese, so the bundled model {DEMO_ZH} is used; a larger one:\n"
-            f"文字是中文，使用附帶的小模型 {DEMO_ZH}；更大的模型：\n"
-            f"{command('gpt2-download', LARGER_CHINESE)}"
-        )
 
 
 def seeded(settings: AnySettings) -> AnySettings:
@@ -178,3 +132,58 @@ def seeded(settings: AnySettings) -> AnySettings:
     seed = secrets.randbelow(TOP_SEED + 1)
     notice(f"seed {seed}")
     return dataclasses.replace(settings, seed=seed)
+
+
+LEAST_WEIGHTS = 25_000_000
+"""Fewer are read about as fast in float32, because a processor's cache holds many of them."""
+
+
+MOST_ROWS = 8
+"""More texts keep the processor busy without a draft: benchmarks/bench_draft.py."""
+
+
+LEAST_TOKENS = 100
+"""Fewer are written before the time that loading the draft takes is saved."""
+
+
+def load_draft(
+    checkpoint: Checkpoint, settings: Settings, device: str, rows: int
+) -> Future[Engine] | None:
+    """For rows texts at the same time. Raises UsageError for a draft that nothing can use, and
+    EngineError for one that there is no memory for, if it was asked for."""
+    hparams, asked = checkpoint.hparams, settings.draft == "int8"
+    if settings.draft == "off":
+        return None
+    if device != "cpu" or settings.precision != "float32":
+        if asked:
+            raise UsageError("--draft int8 is for --precision float32 on a CPU; leave it out")
+        return None
+    _, length = settings.cache(hparams.n_ctx)
+    need, free = needed(hparams, "int8", rows, length), free_memory()
+    if asked and need > free:
+        message = f"{size(need)} of memory are needed for the draft, {size(free)} are free"
+        raise EngineError(message, fits={"draft": "off"})
+    pays = (
+        hparams.n_parameters >= LEAST_WEIGHTS
+        and rows <= MOST_ROWS
+        and settings.most_tokens(hparams.n_ctx) >= LEAST_TOKENS
+        and need <= free // 2
+    )
+    if not (asked or pays):
+        return None
+    # Until it is there texts are written without it.
+    pool = ThreadPoolExecutor(1, "draft")
+    return pool.submit(load_engine, checkpoint, "cpu", "int8", settings.threads)
+
+
+def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> list[int]:
+    """The prompt's tokens, or the last of them if the window is smaller. Raises UsageError for a
+    prompt that cannot be continued."""
+    if prompt.endswith(" "):
+        aside("the prompt ends in a space; leave it out, as words begin with their own space")
+    window = model.window
+    tokens = encoded(prompt, model.tokenizer, model.engine.hparams.n_vocab, special_tokens)
+    if len(tokens) > window:
+        left_out = len(tokens) - window
+        notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")
+    return tokens[-window:]

@@ -9,9 +9,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
-from gpt2_sampler.cli.session.loading import Model
+from gpt2_sampler.cli.session.loading import Model, tokens_of
 from gpt2_sampler.cli.session.terminal import interruptible, show
-from gpt2_sampler.cli.session.typed import QUESTION, tokens_of
 from gpt2_sampler.cli.session.writer import CLOSING, header, write
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.choices import choices
@@ -19,6 +18,8 @@ from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.text import SampleText
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.seeing.pieces import look, quoted
+
+QUESTION = "Model prompt >>> "
 
 
 @dataclasses.dataclass

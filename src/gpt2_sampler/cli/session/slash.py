@@ -1,4 +1,4 @@
-"""A line that starts with a slash -> what it does to the session. Knows no model."""
+"""A line that was typed -> a prompt, or what a command does to the session. Knows no model."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from gpt2_sampler.writing import written
 REMINDER = 60  # characters
 TOP = 10  # choices that /why shows of a place
 DIGITS = 9  # of any number of a sample, a place or a rank, at most
+QUOTES = '"""'
 SETTING = re.compile(rf"[-{DASHES}]*(\w[\w-]*)(?:=|\s+(?:=\s+)?|$)(.*)", re.DOTALL)
 
 
@@ -116,6 +117,22 @@ def save(session: Session, words: str) -> None:
 
 def leave() -> None:
     raise Leave
+
+
+def is_open(typed: str) -> bool:
+    """Whether the next line belongs to the same prompt."""
+    if typed.startswith(QUOTES):
+        return not typed[len(QUOTES) :].rstrip().endswith(QUOTES)
+    return typed.endswith("\\")
+
+
+def unquoted(typed: str) -> str:
+    """What was typed -> the prompt, without the quotes around several lines, the backslashes at the
+    ends of lines, or the first of two slashes."""
+    if typed.startswith(QUOTES):
+        inside = typed.rstrip()[len(QUOTES) : -len(QUOTES)]
+        return inside.removeprefix("\n").removesuffix("\n")
+    return typed.removeprefix("/").replace("\\\n", "\n")
 
 
 def help_text() -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from gpt2_sampler.cli.flags.remedies import described
-from gpt2_sampler.cli.session.bus_error import handle_bus_errors
+from gpt2_sampler.compiled import compiled
 from gpt2_sampler.errors import SamplerError
 
 Command = Callable[[Sequence[str], str], None]
@@ -78,6 +78,14 @@ def handle_signals() -> None:
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, terminate)
+
+
+def handle_bus_errors() -> None:
+    """Lets the process end in one line if a mapped file is shortened while it is read, where
+    bus_error.c could be compiled. Elsewhere the system ends it without a word."""
+    library = compiled(Path(__file__).parent, "_bus_error")
+    if library is not None and hasattr(library, "handle_bus_errors"):
+        library.handle_bus_errors()
 
 
 def signal_behind(error: BaseException | None) -> int:

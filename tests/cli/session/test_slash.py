@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpt2_sampler.cli.session.typed import is_open, unquoted
+from gpt2_sampler.cli.session.slash import is_open, unquoted
 
 
 @pytest.mark.parametrize(
