@@ -97,8 +97,6 @@ class TensorFlow(LiteRT):
     starts_slowly = True
 
     def load(self, folder: Path, target: Path, threads: int) -> None:
-        from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine, tf
+        from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-        self.take(TensorFlowEngine(folder, "cpu"))
+        self.take(TensorFlowEngine(folder, "cpu", threads))

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import user_path
-from gpt2_sampler.registry import base_folders
+from gpt2_sampler.registry import base_folders, find_model
 from gpt2_sampler.tokenizer import load
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME, load_encoder
 from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
@@ -27,20 +27,31 @@ GPT2_TOKENS = 50257
 def open_model(
     model: str | Path | Checkpoint, step: str | None = None, models_dir: str | None = None
 ) -> Checkpoint:
-    """As open_checkpoint. The models that a fine-tuning run may have started from are looked for in
-    models_dir, by default where models are kept, and near the run."""
+    """As open_checkpoint; a str may also be a model's name. The model of that name and those that a
+    fine-tuning run may have started from are looked for in models_dir, by default where models are
+    kept, the latter near the run as well."""
     if isinstance(model, Checkpoint):
         return model
-    path = user_path(model)
+    path = path_of(model, models_dir)
     return open_checkpoint(path, step, base_folders(path, models_dir))
 
 
+def path_of(model: str | Path, models_dir: str | None = None) -> Path:
+    """A path as it is; a str is that or a name, as the commands take it. Raises UsageError."""
+    if isinstance(model, str):
+        return find_model(model, models_dir)
+    if isinstance(model, Path):
+        return user_path(model)
+    raise UsageError(f"a model is a path, or a name of one that is here, not {model!r}")
+
+
 def load_tokenizer(model: str | Path | Checkpoint, models_dir: str | None = None) -> Tokenizer:
-    """The tokenizer of the model at a path: any path that load_engine takes, or a folder that holds
+    """The tokenizer of a model: any path or name that load_engine takes, or a folder that holds
     only vocabulary files. A fine-tuning run without a vocabulary uses that of its base model, a
     nanoGPT checkpoint the characters that it was trained on, or GPT-2's.
 
-    Raises CheckpointError if there is none, or one that is damaged or unknown.
+    Raises UsageError if there is no such model, CheckpointError if it has no vocabulary, or one
+    that is damaged or unknown.
     """
     place = vocabulary_place(model, models_dir)
     if isinstance(place, GGUFTensors):
@@ -57,13 +68,15 @@ def vocabulary_place(
     model: str | Path | Checkpoint, models_dir: str | None = None
 ) -> Path | GGUFTensors:
     """The folder or file that has the model's vocabulary; its own folder if none has."""
-    path = model.folder if isinstance(model, Checkpoint) else user_path(model)
+    path = model.folder if isinstance(model, Checkpoint) else path_of(model, models_dir)
     folder = path if path.is_dir() else path.parent
     known = isinstance(model, Checkpoint) or not path.is_dir()
     if not known and has_vocabulary(folder):
         return folder
     try:
-        checkpoint = open_model(model, models_dir=models_dir)
+        checkpoint = open_model(
+            model if isinstance(model, Checkpoint) else path, models_dir=models_dir
+        )
     except CheckpointError:  # no weights, or none that can be opened
         return folder
     if isinstance(checkpoint.tensors, GGUFTensors):

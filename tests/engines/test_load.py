@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from gpt2_sampler.engines import load
 from gpt2_sampler.engines.litert.engine import LiteRTEngine
 from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.errors import EngineError, UsageError
-from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.opening import load_tokenizer
 from tests.checkpoints import random_checkpoint
 
 
@@ -53,18 +59,103 @@ def test_a_gpu_that_is_not_there_is_said_in_one_line(model: Path) -> None:
         load_engine(model, "gpu")
 
 
+def test_wsl_passes_windows_gpu_on(tmp_path: Path) -> None:
+    assert not load.has_driver(tmp_path)
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "dxg").touch()  # any GPU
+    assert not load.has_driver(tmp_path)
+    (tmp_path / "usr/lib/wsl/lib").mkdir(parents=True)
+    (tmp_path / "usr/lib/wsl/lib/libcuda.so.1").touch()
+    assert load.has_driver(tmp_path)
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes packages look as if they were not installed."""
+
+    def hide(*packages: str) -> None:
+        monkeypatch.setattr(load, "is_installed", lambda package: package not in packages)
+
+    return hide
+
+
+def test_a_gpu_without_tensorflow(
+    model: Path, without: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "has_driver", lambda: True)
+    without("tensorflow")
+    assert find_device("auto", "float32") == "cpu"
+    with pytest.raises(EngineError, match="TensorFlow, which is not installed") as error:
+        load_engine(model, "gpu")
+    assert error.value.facts["package"] == "tensorflow"
+
+
+def test_where_there_is_no_litert_tensorflow_runs_the_model(
+    model: Path, without: Callable[..., None]
+) -> None:
+    expected = load_engine(model).logits([1, 2, 3])
+    without("ai_edge_litert")
+    engine = load_engine(model)
+    assert not isinstance(engine, LiteRTEngine)
+    np.testing.assert_allclose(engine.logits([1, 2, 3]), expected, atol=1e-4)
+    with pytest.raises(EngineError, match="TensorFlow runs float32 only") as error:
+        load_engine(model, precision="int8")
+    assert error.value.facts["fits"] == {"precision": "float32"}
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "says", "package"),
+    [
+        ("linux", "x86_64", "LiteRT is not installed, and Tensor", "ai-edge-litert"),
+        ("darwin", "x86_64", "LiteRT is not made for darwin on x86_64, and Tensor", "tensorflow"),
+    ],
+)
+def test_with_neither_one_line_says_what_this_platform_can_do(
+    system: str, machine: str, says: str, package: str,
+    model: Path, without: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    without("ai_edge_litert", "tensorflow")
+    with pytest.raises(EngineError, match=says) as error:
+        load_engine(model)
+    assert error.value.facts["package"] == package
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"device": "tpu"}, "device must be one of auto, cpu, gpu, not 'tpu'"),
+        ({"device": 3}, "device must be one of auto, cpu, gpu, not 3"),
+        ({"device": None}, "device must be .*, not None"),
         ({"device": "gpu", "precision": "int8"}, "precision int8 is for the CPU"),
         ({"precision": "int4"}, "precision must be one of float32, int8, not 'int4'"),
+        ({"precision": 8}, "precision must be .*, not 8"),
+        ({"threads": 0}, "threads must be a whole number from 1 on, not 0"),
+        ({"threads": 1.5}, "threads must be .*, not 1.5"),
+        ({"threads": "2"}, "threads must be .*, not '2'"),
+        ({"threads": True}, "threads must be .*, not True"),
+        ({"model": 3}, "a model is a path, .*, not 3"),
+        ({"model": None}, "a model is a path, .*, not None"),
+        ({"model": ""}, "there is no model ''"),
+        ({"model": "dmo"}, "did you mean demo"),
     ],
 )
-def test_unknown_choices_are_refused(model: Path, options: dict[str, str], says: str) -> None:
+def test_wrong_values_are_refused_by_name(model: Path, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        load_engine(model, **options)  # type: ignore[arg-type]
+        load_engine(**{"model": model, **options})
 
 
-def test_a_folder_may_be_given_as_text(model: Path) -> None:
-    assert load_engine(str(model), "cpu").hparams == open_checkpoint(model).hparams
+@pytest.mark.parametrize("wrong", [3, None, b"demo", ["demo"]])
+def test_a_tokenizer_is_of_a_path_or_a_name(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="a model is a path, or a name of one that is here"):
+        load_tokenizer(wrong)
+
+
+def test_models_are_found_by_name_from_any_folder(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_engine("demo").hparams.n_vocab == load_tokenizer("demo").n_vocab
+    shutil.copytree(model, tmp_path / "models" / "mine")
+    assert load_engine("mine").hparams == load_engine(str(model)).hparams

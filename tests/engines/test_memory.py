@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
+from tests.engines.test_cgroups import V2, make_tree
 
 LARGE = HParams(n_vocab=50257, n_ctx=1024, n_embd=1600, n_head=25, n_layer=48)
 GB = 10**9
@@ -63,11 +66,20 @@ def test_too_much_is_one_line_with_what_would_fit(
 
 
 def test_a_container_may_have_less_than_the_machine(tmp_path: Path) -> None:
-    machine = free_memory(tmp_path)
-    assert machine > 10_000
-    (tmp_path / "memory.max").write_text("9000\n")
-    (tmp_path / "memory.current").write_text("7000\n")
-    (tmp_path / "memory.stat").write_text("anon 6500\nfile 500\n")
-    assert free_memory(tmp_path) == 2500
-    (tmp_path / "memory.max").write_text("max\n")
     assert free_memory(tmp_path) > 10_000
+    root = make_tree(tmp_path, "0::/job\n", V2, {"job/memory.max": "9000\n"})
+    assert free_memory(root) == 9000
+    (root / "sys/fs/cgroup/job/memory.current").write_text("9100\n")
+    assert free_memory(root) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits itself")
+def test_a_limited_address_space_is_half_weights_and_half_what_maps_them() -> None:
+    script = (
+        "import resource; from gpt2_sampler.engines.memory import free_memory\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2); print(free_memory())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert 0.7 * (1 << 30) < int(told.stdout) < 1.5 * (1 << 30)

@@ -5,15 +5,24 @@ Knows which engines there are, but not how they work.
 
 from __future__ import annotations
 
-import os
+import importlib.util
+import platform
+import sys
+from numbers import Integral
 from pathlib import Path
 
+from gpt2_sampler.engines.cgroups import ROOT
 from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.engines.processors import physical_cores
 from gpt2_sampler.errors import EngineError, UsageError
-from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
+from gpt2_sampler.opening import open_model
+from gpt2_sampler.weights.checkpoint import Checkpoint
 
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("float32", "int8")
+LITERT_RUNS_ON = {
+    *(("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")),
+}
 
 
 def load_engine(
@@ -22,22 +31,44 @@ def load_engine(
     precision: str = "float32",
     threads: int | None = None,
 ) -> Engine:
-    """The model at a path, ready to run. Vocabulary files are not read.
+    """A model, ready to run. Vocabulary files are not read.
 
-    device is one of DEVICES; "auto" means a GPU if there is one. precision is one of PRECISIONS;
-    int8 is for the CPU. threads is the number of CPU threads, by default one for each physical
-    core. Raises UsageError for any other value, CheckpointError if there is no complete model,
-    EngineError if the device is not available.
+    model is a path, or a str that is a path or the name of a model where models are kept, as the
+    commands take it: load_engine("demo"). device is one of DEVICES; "auto" means a GPU if there is
+    one. precision is one of PRECISIONS; int8 is for the CPU. threads is the number of CPU threads,
+    by default one for each physical core that the process may use. Raises UsageError for any other
+    value and a model that is not there, CheckpointError for one that is not complete, EngineError
+    if the device is not available.
     """
     device = find_device(device, precision)
-    checkpoint = open_checkpoint(model)
-    if device == "gpu":
-        from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
+    if threads is None:
+        threads = physical_cores()
+    elif not isinstance(threads, Integral) or isinstance(threads, bool) or threads < 1:
+        raise UsageError(f"threads must be a whole number from 1 on, not {threads!r}")
+    checkpoint = open_model(model)
+    if device == "cpu" and is_installed("ai_edge_litert"):
+        from gpt2_sampler.engines.litert.engine import LiteRTEngine
 
-        return TensorFlowEngine(checkpoint, "gpu")
-    from gpt2_sampler.engines.litert.engine import LiteRTEngine
+        return LiteRTEngine(checkpoint, precision, int(threads))
+    if device == "cpu":
+        require_tensorflow_instead(precision)
+    from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
 
-    return LiteRTEngine(checkpoint, precision, threads or physical_cores())
+    return TensorFlowEngine(checkpoint, device, int(threads))
+
+
+def require_tensorflow_instead(precision: str) -> None:
+    """Where LiteRT is not installed. Raises EngineError unless TensorFlow can run the model on the
+    CPU."""
+    here = f"{sys.platform} on {platform.machine()}"
+    if (sys.platform, platform.machine()) in LITERT_RUNS_ON:
+        missing, package = "LiteRT is not installed", "ai-edge-litert"
+    else:
+        missing, package = f"LiteRT is not made for {here}", "tensorflow"
+    if not is_installed("tensorflow"):
+        raise EngineError(f"{missing}, and TensorFlow is not installed either", package=package)
+    if precision != "float32":
+        raise EngineError(f"{missing}; TensorFlow runs float32 only", fits={"precision": "float32"})
 
 
 def find_device(device: str, precision: str) -> str:
@@ -46,12 +77,18 @@ def find_device(device: str, precision: str) -> str:
     Raises UsageError for an impossible request, EngineError if a GPU is not available.
     """
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     if device == "gpu" and precision != "float32":
         raise UsageError(f"precision {precision} is for the CPU; a GPU runs float32")
-    if device == "cpu" or precision != "float32" or (device == "auto" and not has_driver()):
+    if device == "cpu" or precision != "float32":
         return "cpu"
+    if device == "auto" and not (has_driver() and is_installed("tensorflow")):
+        return "cpu"
+    if not is_installed("tensorflow"):
+        raise EngineError(
+            "a GPU is used through TensorFlow, which is not installed", package="tensorflow"
+        )
     from gpt2_sampler.engines.tensorflow.engine import sees_gpu
 
     if sees_gpu():  # a driver alone does not make TensorFlow use it
@@ -61,12 +98,12 @@ def find_device(device: str, precision: str) -> str:
     return "cpu"
 
 
-def has_driver() -> bool:
-    """Whether NVIDIA's driver shows a GPU, found without TensorFlow, whose import takes seconds."""
-    return any(Path("/proc/driver/nvidia/gpus").glob("*"))
+def has_driver(root: Path = ROOT) -> bool:
+    """Whether NVIDIA's driver shows a GPU, by itself or as WSL2 passes it on from Windows. Found
+    without TensorFlow, whose import takes seconds."""
+    wsl = (root / "dev/dxg").exists() and any((root / "usr/lib/wsl/lib").glob("libcuda.so*"))
+    return wsl or any((root / "proc/driver/nvidia/gpus").glob("*"))
 
 
-def physical_cores() -> int:
-    import psutil
-
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+def is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -7,10 +7,10 @@ benchmarks/bench_sizes.py compares these predictions with what is really used.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gpt2_sampler.engines.cgroups import ROOT, group_memory
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 
@@ -95,18 +95,27 @@ def rows_that_fit(hparams: HParams, precision: str, tokens: int, available: int)
     return rows
 
 
-def free_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """The bytes that this process may still use, of the machine and, on Linux, its container."""
+def free_memory(root: Path = ROOT) -> int:
+    """The bytes that this process may still use, of the machine and of its limits."""
     import psutil
 
     free = psutil.virtual_memory().available
+    return max(0, int(min(free, group_memory(root), address_space() // 2)))
+
+
+def address_space() -> float:
+    """The bytes that may still be mapped (`ulimit -v`). A model's weights are mapped from files as
+    well as held in memory, so that half of them is what a run can be given."""
     try:
-        limit = int((cgroup / "memory.max").read_text())
-        used = int((cgroup / "memory.current").read_text())
-        cached = re.search(r"^file (\d+)$", (cgroup / "memory.stat").read_text(), re.MULTILINE)
-        return min(free, limit - used + int(cached[1] if cached else 0))
-    except (OSError, ValueError):  # no Linux, or no limit ("max")
-        return free
+        import resource
+    except ImportError:  # Windows has no such limit
+        return math.inf
+    import psutil
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    return float(limit - psutil.Process().memory_info().vms)
 
 
 def size(n_bytes: int) -> str:

@@ -48,14 +48,17 @@ class TensorFlowEngine(Engine):
     """Weights and caches stay on the device. A cache has all C slots from the start, so that no
     graph has to be traced again for another length.
 
-    device is "cpu" or "gpu". Raises EngineError if there is no GPU.
+    device is "cpu" or "gpu". threads are those of the CPU; the first engine decides them for all
+    of the process. Raises EngineError if there is no GPU.
     """
 
-    def __init__(self, model: Path | Checkpoint, device: str) -> None:
+    def __init__(self, model: Path | Checkpoint, device: str, threads: int | None = None) -> None:
         checkpoint = open_checkpoint(model)
         super().__init__(checkpoint.hparams)
         if device == "gpu" and not sees_gpu():
             raise EngineError("TensorFlow finds no GPU on this machine")
+        if threads is not None:
+            set_threads(threads)
         self.device = f"/{device.upper()}:0"
         with self._on_device():
             self.params = {name: tf.constant(array) for name, array in checkpoint.items()}
@@ -143,6 +146,12 @@ def alike(rows: npt.NDArray[np.int32]) -> list[npt.NDArray[np.intp]]:
     of_row = [np.flatnonzero(rows == row) for row in dict.fromkeys(rows.tolist())]
     lengths = dict.fromkeys(len(places) for places in of_row)
     return [np.stack([p for p in of_row if len(p) == length]) for length in lengths]
+
+
+def set_threads(threads: int) -> None:
+    with contextlib.suppress(RuntimeError):  # TensorFlow has begun to run, and keeps what it has
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def sees_gpu() -> bool:

@@ -1,0 +1,55 @@
+"""The processors of this machine that the process may use -> how many threads are worth it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+from gpt2_sampler.engines.cgroups import ROOT, group_processors
+
+
+def physical_cores(root: Path = ROOT) -> int:
+    """One for each physical core that the process may run on, as far as its control groups grant
+    it their time. On a Mac only the fast cores count: one that waits for a slow one is none."""
+    return max(1, int(min(cores(root), group_processors(root))))
+
+
+def cores(root: Path) -> int:
+    import psutil
+
+    if sys.platform == "darwin" and (fast := performance_cores()):
+        return fast
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    allowed = allowed_processors()
+    if allowed is None:
+        return physical
+    siblings = root / "sys/devices/system/cpu"
+    try:
+        return len(
+            {(siblings / f"cpu{n}/topology/thread_siblings_list").read_text() for n in allowed}
+        )
+    except OSError:
+        return min(physical, len(allowed))
+
+
+def allowed_processors() -> set[int] | None:
+    """The numbers of those that the process may run on, None where no system says so."""
+    import psutil
+
+    try:
+        return set(psutil.Process().cpu_affinity())
+    except (AttributeError, OSError, psutil.Error):
+        return None
+
+
+def performance_cores() -> int:
+    """Those of a Mac with Apple's processors, 0 for others."""
+    number, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
+    name = b"hw.perflevel0.physicalcpu"
+    try:
+        ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(number), ctypes.byref(size), None, 0)
+    except (AttributeError, OSError):
+        return 0
+    return number.value

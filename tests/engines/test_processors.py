@@ -1,0 +1,80 @@
+"""A thread for each core that the process may really use."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from gpt2_sampler.engines import processors
+from gpt2_sampler.engines.processors import physical_cores
+from tests.engines.test_cgroups import V2, make_tree
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """4 cores of 2 processors each: 0 and 4 are one core, 1 and 5 the next. The process's group is
+    granted the time of 3."""
+    for n in range(8):
+        core = tmp_path / f"sys/devices/system/cpu/cpu{n}/topology"
+        core.mkdir(parents=True)
+        (core / "thread_siblings_list").write_text(f"{n % 4},{n % 4 + 4}\n")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 8 if logical else 4)
+    return make_tree(tmp_path, "0::/job\n", V2, {"job/cpu.max": "300000 100000"})
+
+
+@pytest.mark.parametrize(
+    ("allowed", "cores"),
+    [({0}, 1), ({0, 4}, 1), ({0, 1}, 2), ({0, 1, 4, 5, 6}, 3), (set(range(8)), 3)],
+)
+def test_threads_are_those_of_affinity_and_quota(
+    machine: Path, allowed: set[int], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processors, "allowed_processors", lambda: allowed)
+    assert physical_cores(machine) == cores
+
+
+def test_less_than_one_processor_is_one(machine: Path) -> None:
+    (machine / "sys/fs/cgroup/job/cpu.max").write_text("20000 100000")
+    assert physical_cores(machine) == 1
+
+
+def test_without_topology_there_are_at_most_as_many_as_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
+    monkeypatch.setattr(processors, "allowed_processors", lambda: {3, 5})
+    assert physical_cores(tmp_path) == 2
+    monkeypatch.setattr(processors, "allowed_processors", lambda: None)
+    assert physical_cores(tmp_path) == 4
+
+
+def test_a_mac_counts_its_fast_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def sysctlbyname(name: bytes, number: object, size: object, *_: object) -> int:
+        asked.append(name)
+        number._obj.value = 6  # type: ignore[attr-defined]
+        return 0
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(sysctlbyname=sysctlbyname))
+    assert physical_cores(tmp_path) == 6
+    assert asked == [b"hw.perflevel0.physicalcpu"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_what_taskset_leaves_is_what_counts() -> None:
+    import os
+
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert physical_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
