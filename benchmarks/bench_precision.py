@@ -32,6 +32,7 @@ from benchmarks.peers import LlamaCpp  # noqa: E402
 
 from gpt2_sampler import Sampling, load_engine, load_tokenizer  # noqa: E402
 from gpt2_sampler.decoding.noise import key  # noqa: E402
+from gpt2_sampler.decoding.rules import History  # noqa: E402
 from gpt2_sampler.decoding.sampling import choose  # noqa: E402
 
 THREADS = 1  # a small model has nothing to share, and other work does not make it wait
@@ -129,7 +130,8 @@ def llama_cpp(peer: LlamaCpp) -> Reader:
 def drawn(logits: Floats, sampling: Sampling, seed: int) -> npt.NDArray[np.intp]:
     """[T, V] -> T tokens, at T places of one sample."""
     keys = np.array([key((seed, 0), place) for place in range(len(logits))], np.uint64)
-    return choose(logits, [()] * len(logits), sampling, keys)
+    n = len(logits)
+    return choose(logits, [History()] * n, [sampling] * n, keys)
 
 
 def log_softmax(logits: npt.NDArray[np.float32]) -> Floats:

@@ -195,7 +195,7 @@ def test_heavy_libraries_stay_where_they_belong() -> None:
 def test_the_model_knows_tensors_only_and_the_loop_engines_only() -> None:
     own = set(FILES)
     assert imports(FILES["engines.tensorflow.model"]) & own == {"weights.hparams"}
-    arrays = {f"decoding.{name}" for name in ("draw", "logits", "noise", "sampling")}
+    arrays = {f"decoding.{name}" for name in ("draw", "logits", "noise", "rules", "sampling")}
     known = {name for module in arrays for name in imports(FILES[module]) & own}
     assert known - arrays == {"errors"}
     loop = {name for name in imports(FILES["decoding.batch"]) & own if wing(name) != "decoding"}

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gpt2_sampler.decoding.batch import PIECE, Batch
 from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Request, Token
+from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling, choose, distribution, log_softmax
 from gpt2_sampler.decoding.window import in_window
 from gpt2_sampler.engines.engine import Cache
@@ -29,7 +30,8 @@ PLAIN = Sampling(temperature=0.9, top_k=11, top_p=0.95)
 FRESH = Sampling(repetition_penalty=1.3, no_repeat_ngram=2)
 ALL = Sampling()
 GREEDY = Sampling(temperature=0)
-SAMPLINGS = [PLAIN, FRESH, ALL, GREEDY]
+OPENAI = Sampling(presence_penalty=1, frequency_penalty=0.5, logit_bias={3: 2}, min_p=0.01)
+SAMPLINGS = [PLAIN, FRESH, ALL, GREEDY, OPENAI]
 
 
 def slow_text(request: Request, window: int = C) -> list[int]:
@@ -38,7 +40,8 @@ def slow_text(request: Request, window: int = C) -> list[int]:
     for place in itertools.count(request.drawn):
         logits = hashed(text[-in_window(len(text), window) :], V)[None]
         keys = np.array([key(request.stream, place)], np.uint64)
-        token = int(choose(logits, [text[-window:]], request.sampling, keys)[0])
+        history = History(text[-window:], min(place, len(text), window))
+        token = int(choose(logits, [history], [request.sampling], keys)[0])
         text.append(token)
         drawn.append(token)
         if token in request.ends or len(drawn) == request.length:
@@ -449,7 +452,7 @@ def test_log_probabilities_are_told_to_who_asks(sampling: Sampling) -> None:
         text = texts[number]
         logits = hashed(text[-in_window(len(text), C) :], V)
         by_model = log_softmax(logits)
-        by_sampling = distribution(logits, text[-C:], sampling)
+        by_sampling = distribution(logits, History(text[-C:], min(len(text) - 3, C)), sampling)
 
         in_order = sorted(range(V), key=lambda token: (-logits[token], token))
         expected = {

@@ -137,6 +137,6 @@ def test_blocks_are_what_their_tokens_say(n_vocab: int) -> None:
         all_noise = noise(keys[row : row + 1], tokens.reshape(1, -1)).reshape(tokens.shape)
         assert (all_noise.argmax(axis=1) == holder[row]).all()
         np.testing.assert_array_equal(all_noise.max(axis=1), -np.log(shortest[row]))
-    logits = np.random.default_rng(n_vocab).normal(size=[2, n_vocab]).astype(np.float32)
+    logits = np.random.default_rng(n_vocab).normal(size=n_vocab).astype(np.float32)
     inside = np.where(tokens < n_vocab, tokens, tokens[:, :1])
-    np.testing.assert_array_equal(block_tops(logits), logits[:, inside].max(axis=-1))
+    np.testing.assert_array_equal(block_tops(logits), logits[inside].max(axis=-1))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from gpt2_sampler.decoding.logits import check_numbers
 from gpt2_sampler.decoding.request import Choice, look
+from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.score import PIECE
 from gpt2_sampler.decoding.window import checked, in_window
@@ -42,7 +43,9 @@ def choices(
         )  # fmt: skip
         check_numbers(logits)
         for place, row in zip(range(at, last), logits, strict=True):
-            yield look(row, text[max(0, place - window) : place], sampling, text[place], top)
+            seen = text[max(0, place - window) : place]
+            history = History(seen, min(place - first, len(seen)))
+            yield look(row, history, sampling, text[place], top)
         at, read = last, last - 1
 
 

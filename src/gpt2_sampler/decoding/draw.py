@@ -21,42 +21,45 @@ from gpt2_sampler.decoding.noise import (
     within_blocks,
 )
 
-AT_ONCE = 8  # rows, whose noise stays in the processor's cache
+FEW = 1024  # tokens; the noise of so many takes less time than that of the blocks
 
 
-def draw(logits: Logits, tokens: Ids, keys: Keys) -> Ids:
-    """Logits of N tokens [B, N], those tokens [B, N], B keys -> B tokens; of equals the first."""
-    best = logits.max(axis=-1, keepdims=True)
-    drawn = (below(best, logits) + noise(keys, tokens)).argmax(axis=-1)
-    return tokens[np.arange(len(tokens)), drawn]
+def draw(logits: Logits, keys: Keys) -> Ids:
+    """[B, V], B keys -> B tokens; of equals the first. Tokens whose logit is -inf are not drawn;
+    every row must have another."""
+    return np.array([draw_one(row, keys[n : n + 1]) for n, row in enumerate(logits)], np.intp)
 
 
-def draw_from_all(logits: Logits, temperature: float, keys: Keys) -> Ids:
-    """[B, V], B keys -> B tokens, the same that scale and draw would give for the whole
-    vocabulary. Only a few hundred tokens are looked at: those in blocks whose likeliest token
-    would win if it had the block's largest noise."""
-    if len(keys) > AT_ONCE:
-        chunks = [slice(n, n + AT_ONCE) for n in range(0, len(keys), AT_ONCE)]
-        return np.concatenate([draw_from_all(logits[c], temperature, keys[c]) for c in chunks])
-    blocks, starts = blocks_of(logits.shape[-1])
-    shortest, holder = of_blocks(keys, blocks)  # [B, D] each
-    noises, tops = -np.log(shortest), block_tops(logits)
-    best = tops.max(axis=-1, keepdims=True)
-    holders = at(logits, np.arange(len(keys))[:, None], starts + holder * APART)
-    reached = (below(best, holders, temperature) + noises).max(axis=-1, keepdims=True)
-    # The P blocks of all rows that have to be looked at; each row has at least one.
-    row, block = (below(best, tops, temperature) + noises >= reached).nonzero()
-    members = np.arange(min(MEMBERS, -(-logits.shape[-1] // APART)))
+def draw_one(row: Logits, key: Keys) -> int:  # [V], [1] -> a token
+    possible = np.flatnonzero(row > -np.inf)
+    if len(possible) > FEW:
+        return draw_from_many(row, key)
+    return draw_from_few(row, possible, key)
+
+
+def draw_from_few(row: Logits, tokens: Ids, key: Keys) -> int:  # [V], [N], [1] -> a token
+    """Draws one of the tokens that are given."""
+    sums = below(row[tokens].max(), row[tokens]) + noise(key, tokens[None])[0]
+    return int(tokens[sums.argmax()])
+
+
+def draw_from_many(row: Logits, key: Keys) -> int:  # [V], [1] -> a token
+    """What draw_from_few gives for the whole vocabulary. Only a few hundred tokens are looked at:
+    those in blocks whose likeliest token would win if it had the block's largest noise."""
+    blocks, starts = blocks_of(len(row))
+    shortest, holder = (of_all[0] for of_all in of_blocks(key, blocks))  # [D] each
+    noises, tops = -np.log(shortest), block_tops(row)
+    best = tops.max()
+    reached = (below(best, at(row, starts + holder * APART)) + noises).max()
+    block = np.flatnonzero(below(best, tops) + noises >= reached)  # P of them, 1 or more
+    members = np.arange(min(MEMBERS, -(-len(row) // APART)))
     tokens = starts[block, None] + members * APART  # [P, members]
-    own = within_blocks(keys[row], tokens, shortest[row, block, None], holder[row, block, None])
-    sums = below(best[row], at(logits, row[:, None], tokens), temperature) + own
-    of_block = np.full_like(tops, -np.inf)
-    of_block[row, block] = sums.max(axis=-1)
-    winning = block == of_block.argmax(axis=-1)[row]  # one for each row
-    return tokens[winning][np.arange(len(keys)), sums[winning].argmax(axis=-1)]
+    own = within_blocks(key, tokens, shortest[block, None], holder[block, None])
+    sums = below(best, at(row, tokens)) + own
+    winners = np.argwhere(sums == sums.max())
+    return min(int(tokens[tuple(winner)]) for winner in winners)
 
 
-def at(logits: Logits, row: Ids, tokens: Ids) -> Logits:
+def at(row: Logits, tokens: Ids) -> Logits:
     """The logits of tokens, -inf for those beyond the vocabulary."""
-    n_vocab = logits.shape[-1]
-    return np.where(tokens < n_vocab, logits[row, np.minimum(tokens, n_vocab - 1)], -np.inf)
+    return np.where(tokens < len(row), row[np.minimum(tokens, len(row) - 1)], -np.inf)

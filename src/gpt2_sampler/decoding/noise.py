@@ -67,18 +67,18 @@ def within_blocks(keys: Keys, ids: Ids, shortest: Floats, holder: Ids) -> Floats
     return -np.log(shortest + later)
 
 
-def block_tops(logits: npt.NDArray[np.floating]) -> Floats:  # [B, V] -> [B, D]
+def block_tops(row: npt.NDArray[np.floating]) -> Floats:  # [V] -> [D]
     """The largest logit of each of the D blocks that the vocabulary has."""
     tops = []
-    for start in range(0, logits.shape[-1], GROUP):
-        group = logits[:, start : start + GROUP]
-        members, rest = divmod(group.shape[-1], APART)
+    for start in range(0, len(row), GROUP):
+        group = row[start : start + GROUP]
+        members, rest = divmod(len(group), APART)
         top = group
         if members:
-            top = group[:, : members * APART].reshape(len(group), members, APART).max(axis=1)
-            np.maximum(top[:, :rest], group[:, members * APART :], out=top[:, :rest])
+            top = group[: members * APART].reshape(members, APART).max(axis=0)
+            np.maximum(top[:rest], group[members * APART :], out=top[:rest])
         tops.append(top)
-    return np.concatenate(tops, axis=-1, dtype=np.float64)
+    return np.concatenate(tops, dtype=np.float64)
 
 
 @functools.lru_cache(maxsize=1)

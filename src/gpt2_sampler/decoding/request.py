@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpt2_sampler.decoding.logits import Logits, logsumexp, ordered, rank
+from gpt2_sampler.decoding.logits import Logits, tell
 from gpt2_sampler.decoding.noise import key
+from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling, choose, distribution
 from gpt2_sampler.decoding.window import in_window, that_matter
 
@@ -140,11 +141,13 @@ class Place(NamedTuple):
         request = self.text.request
         return key(request.stream, request.drawn + self.text.drawn + len(self.guessed))
 
-    def penalised(self, window: int) -> list[int]:
-        """The tokens that a penalty looks at."""
+    def history(self, window: int) -> History:
+        """The tokens that penalties look at."""
         if not self.text.request.sampling.looks_back:
-            return []
-        return [*self.text.tokens, *self.guessed][-window:]
+            return History()
+        tokens = [*self.text.tokens, *self.guessed][-window:]
+        drawn = self.text.request.drawn + self.text.drawn + len(self.guessed)
+        return History(tokens, min(drawn, len(tokens)))
 
 
 def draw(places: Sequence[Place], logits: Logits, window: int) -> list[int]:
@@ -153,15 +156,9 @@ def draw(places: Sequence[Place], logits: Logits, window: int) -> list[int]:
     if not places:
         return []
     keys = np.array([place.key for place in places], np.uint64)
-    texts = [place.penalised(window) for place in places]
+    histories = [place.history(window) for place in places]
     samplings = [place.text.request.sampling for place in places]
-    if all(sampling is samplings[0] for sampling in samplings):
-        return choose(logits, texts, samplings[0], keys).tolist()
-    ids = []
-    for n, sampling in enumerate(samplings):
-        one = slice(n, n + 1)
-        ids += choose(logits[one], texts[one], sampling, keys[one]).tolist()
-    return ids
+    return choose(logits, histories, samplings, keys).tolist()
 
 
 def told(place: Place, logits: Logits, window: int, id: int) -> Drawn:
@@ -169,17 +166,17 @@ def told(place: Place, logits: Logits, window: int, id: int) -> Drawn:
     request = place.text.request
     if request.top is None:
         return Drawn(id)
-    return Drawn(id, *look(logits, place.penalised(window), request.sampling, id, request.top))
+    return Drawn(id, *look(logits, place.history(window), request.sampling, id, request.top))
 
 
 def look(
-    logits: Logits, seen: Sequence[int], sampling: Sampling, id: int, n: int
+    logits: Logits, history: History, sampling: Sampling, id: int, n: int
 ) -> tuple[Choice, tuple[Choice, ...]]:
-    """The token that was drawn from logits [V] after the text seen, and the n likeliest."""
-    best = ordered(logits, n)
-    ids = [id, *best]
-    model = logits[ids] - logsumexp(logits)
-    filtered = model if sampling == UNCHANGED else distribution(logits, seen, sampling)[ids]
-    ranks = [rank(logits, id), *range(1, len(ids))]
-    drawn, *others = map(Choice, ids, model.tolist(), filtered.tolist(), ranks)
+    """The token that was drawn from logits [V] after that history, and the n likeliest."""
+    logprobs, ranks, top_ids, top_logprobs = tell(logits[None], [id], [n])
+    ids = [id, *top_ids[0].tolist()]
+    model = np.append(logprobs, top_logprobs)
+    filtered = model if sampling == UNCHANGED else distribution(logits, history, sampling)[ids]
+    places = [int(ranks[0]), *range(1, len(ids))]
+    drawn, *others = map(Choice, ids, model.tolist(), filtered.tolist(), places)
     return drawn, tuple(others)

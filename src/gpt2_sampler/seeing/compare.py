@@ -9,6 +9,7 @@ import numpy as np
 
 from gpt2_sampler.decoding.logits import Logits, ordered
 from gpt2_sampler.decoding.noise import Floats
+from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling, distribution
 from gpt2_sampler.seeing.bars import bar, fitted, percent
 
@@ -36,10 +37,10 @@ class Effect(NamedTuple):
 
 def effects(logits: Logits, text: Sequence[int]) -> list[Effect]:
     """The effect of each of SETTINGS on the logits [V] after the text."""
-    model = np.exp(distribution(logits, text, Sampling()))
+    model = np.exp(distribution(logits, History(text), Sampling()))
     found = []
     for name, sampling in SETTINGS.items():
-        logprobs = distribution(logits, text, sampling)
+        logprobs = distribution(logits, History(text), sampling)
         likely = np.exp(logprobs)
         kept = np.isfinite(logprobs)
         entropy = -float(likely[kept] @ logprobs[kept]) / np.log(2)
