@@ -30,7 +30,8 @@ setup(
     package_dir={"": "src", **BUNDLED},
     package_data={
         **{package: ["*"] for package in BUNDLED},
-        "gpt2_sampler.seeing": ["page.html", "page.css", "page.js"],
+        "gpt2_sampler.seeing": ["*.html", "*.css", "*.js"],
+        "gpt2_sampler.serving.page": ["*.html", "*.css", "*.js"],
     },
     include_package_data=False,
     # Loaded with ctypes: they need a C compiler and no Python headers. Without a compiler the

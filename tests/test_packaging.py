@@ -132,6 +132,7 @@ WINGS = {
     "seeing": "errors tokenizer decoding",
     "convert": "errors files writing tokenizer weights opening engines",
     "corpus": "errors files writing encodings tokenizer weights opening engines decoding",
+    "serving": "",
     "cli": "errors files writing encodings compiled registry tokenizer weights opening engines "
     "fetching decoding seeing convert corpus",
 }

@@ -1,0 +1,1 @@
+"""A model to others: the page to play on."""
