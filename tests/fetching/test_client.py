@@ -18,8 +18,9 @@ from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.fetching.address import below, origin, shown
-from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble
+from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_model import BASE_URL_VARIABLE, base_urls_of
+from gpt2_sampler.fetching.trouble import SourceError, Trouble
 from tests.misbehaving_server import Answer, MisbehavingServer, dripping, redirect, status
 
 QUICK = Network(timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))

@@ -13,9 +13,10 @@ import pytest
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.fetching.client import Client, Network, SourceError
+from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_file import fetch
 from gpt2_sampler.fetching.filespec import FileSpec, Version
+from gpt2_sampler.fetching.trouble import SourceError
 from tests.misbehaving_server import (
     Answer,
     Fault,

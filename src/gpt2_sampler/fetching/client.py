@@ -6,8 +6,6 @@ Knows HTTP, but neither files nor models.
 from __future__ import annotations
 
 import dataclasses
-import enum
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -15,13 +13,11 @@ from urllib.parse import urljoin
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
-from requests.utils import get_auth_from_url, get_netrc_auth
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
-from gpt2_sampler.errors import DownloadError
 from gpt2_sampler.fetching.address import origin, shown
+from gpt2_sampler.fetching.credentials import is_same, login_of, nobody
 from gpt2_sampler.fetching.failure import (
     PASSING_STATUS,
     REASON,
@@ -32,46 +28,25 @@ from gpt2_sampler.fetching.failure import (
     proxy_answer,
     proxy_of,
 )
+from gpt2_sampler.fetching.remote import Remote, remote_of
+from gpt2_sampler.fetching.trouble import (
+    DENIED,
+    MISSING,
+    Changed,
+    SourceError,
+    Trouble,
+    Unreachable,
+)
 
 RETRY = Retry(total=5, backoff_factor=0.5, backoff_max=30)  # waits 0, 1, 2, 4, 8 s
 MAX_WAIT = 60.0  # seconds, whatever a server's Retry-After says
 MAX_REDIRECTS = 30
+READ = 1 << 18  # bytes at most in one read from a socket
 SMALL = 1 << 16  # bytes to read of a body that is not needed, so that the connection can be reused
 NO_HEAD = frozenset({400, 403, 405, 501})  # answers of servers that only know GET
 PAGE_TYPES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
 
 T = TypeVar("T")
-Login = Callable[[requests.PreparedRequest], requests.PreparedRequest]
-
-
-class Trouble(enum.IntEnum):
-    """The kind of problem, which decides what may help. Of several, the highest counts."""
-
-    MISSING = 1  # the server does not have the file
-    WRONG = 2  # the server has something else in its place
-    DENIED = 3  # the server does not give it to everybody
-    UNREACHABLE = 4  # the server cannot be reached, or is not answering at the moment
-    SETUP = 5  # something on this machine; the message says what helps
-    DISK = 6  # the disk is full or not writable
-
-
-DENIED, MISSING = frozenset({401, 403, 451}), frozenset({404, 410})
-
-
-class SourceError(DownloadError):
-    """The file is not available at this address; it may be at another."""
-
-    def __init__(self, message: str, trouble: Trouble = Trouble.WRONG) -> None:
-        super().__init__(message)
-        self.trouble = trouble
-
-
-class Unreachable(SourceError):
-    """Nothing else is available from this host at the moment, either."""
-
-
-class Changed(Exception):
-    """The file at the address has changed since it was first asked about."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,24 +66,6 @@ class Network:
 
 
 NETWORK = Network()
-
-
-@dataclasses.dataclass(frozen=True)
-class Remote:
-    """A file as its server describes it: its length in bytes, if known; a validator that changes
-    with the content, such as an ETag; its MD5 in base64; whether HTTP would reveal that the file
-    was cut short (framed), and whether parts of it can be requested (ranges)."""
-
-    url: str
-    length: int | None
-    validator: str | None
-    md5: str | None
-    framed: bool
-    ranges: bool
-
-    @property
-    def shown(self) -> str:
-        return shown(self.url)
 
 
 class Session(requests.Session):
@@ -156,7 +113,7 @@ class Client:
         redirect may lead from https to http. Raises SourceError, or one of TRANSIENT."""
         address = url
         try:
-            start, login = origin(url), self.login(url)
+            start, login = origin(url), login_of(url, self.network.tokens)
             for _ in range(MAX_REDIRECTS):
                 response = self.session.request(
                     method,
@@ -183,15 +140,6 @@ class Client:
                 raise Unreachable(f"{shown(address)}: {why}", Trouble.SETUP) from None
             raise
         raise SourceError(f"{shown(url)}: there is no end to its redirects")
-
-    def login(self, url: str) -> Login:
-        """The token for this server, else the name and password in its address, else those in
-        ~/.netrc, which requests would prefer to the others."""
-        if token := self.network.tokens.get(origin(url)):
-            return bearer(token)
-        named = get_auth_from_url(url)
-        login = named if any(named) else get_netrc_auth(url)
-        return HTTPBasicAuth(*login) if login else nobody
 
     def accepted(self, response: requests.Response) -> requests.Response:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
@@ -243,45 +191,3 @@ class Client:
             self.notice(f"{where}: {why}; trying again in {seconds:.0f} s")
         (stop or threading.Event()).wait(seconds)
         return left
-
-
-def remote_of(url: str, response: requests.Response) -> Remote:
-    headers = response.headers
-    plain = headers.get("Content-Encoding", "identity") == "identity"
-    said = re.fullmatch(r"[0-9]{1,18}", headers.get("Content-Length", ""))
-    length = int(said[0]) if said else None
-    known = length if plain and response.status_code == 200 else None
-    validator = validator_of(response)
-    return Remote(
-        url=url,
-        length=known,
-        validator=validator,
-        md5=headers.get("Content-MD5") if plain else None,
-        framed=length is not None or headers.get("Transfer-Encoding", "").lower() == "chunked",
-        ranges=bool(known and validator) and headers.get("Accept-Ranges", "") == "bytes",
-    )
-
-
-def validator_of(response: requests.Response) -> str | None:
-    return response.headers.get("ETag") or response.headers.get("Last-Modified")
-
-
-def bearer(token: str) -> Login:
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
-
-    return sign
-
-
-def nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Sends no credentials, whatever ~/.netrc has."""
-    return request
-
-
-def is_same(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
-    """Whether they are the same server, which may have moved from http to https."""
-    return one == other or (one[1] == other[1] and (one[::2], other[::2]) == UPGRADE)
-
-
-UPGRADE = (("http", 80), ("https", 443))

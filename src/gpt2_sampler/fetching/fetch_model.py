@@ -18,16 +18,11 @@ from gpt2_sampler.fetching import hub, released
 from gpt2_sampler.fetching.address import below, origin, shown
 from gpt2_sampler.fetching.client import NETWORK, Network
 from gpt2_sampler.fetching.fetch_file import Check
-from gpt2_sampler.fetching.fetch_folder import (
-    SILENT,
-    DiskError,
-    Watch,
-    fault,
-    fetch_folder,
-    import_folder,
-)
+from gpt2_sampler.fetching.fetch_folder import SILENT, Watch, fault, fetch_folder
 from gpt2_sampler.fetching.filespec import FileSpec, problem
+from gpt2_sampler.fetching.import_folder import import_folder
 from gpt2_sampler.fetching.released import files_of
+from gpt2_sampler.fetching.trouble import DiskError
 from gpt2_sampler.files import map_bytes, read_object, read_text, user_path
 from gpt2_sampler.registry import HUB, RELEASED, Released, aliases, canonical, models_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME

@@ -5,6 +5,7 @@ Knows neither models nor networks.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -72,3 +73,23 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+class Digest:
+    """The checksum to compare, if there is one (SHA-256 or MD5), fed with the file in order."""
+
+    def __init__(self, spec: FileSpec, md5: str | None) -> None:
+        self.name = "sha256" if spec.hashed else "md5" if md5 else None
+        self.hash = hashlib.new(self.name, usedforsecurity=False) if self.name else None
+        self.at = 0  # bytes
+
+    def update(self, data: bytes) -> None:
+        self.at += len(data)
+        if self.hash:
+            self.hash.update(data)
+
+    def hex(self) -> str:
+        return self.hash.hexdigest() if self.hash else ""
+
+    def base64(self) -> str:
+        return base64.b64encode(self.hash.digest()).decode() if self.hash else ""

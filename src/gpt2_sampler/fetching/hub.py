@@ -16,8 +16,9 @@ from typing import Any
 
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.address import below, origin, shown
-from gpt2_sampler.fetching.client import Client, Network, SourceError, Trouble
+from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.filespec import FileSpec, Version
+from gpt2_sampler.fetching.trouble import SourceError, Trouble
 from gpt2_sampler.registry import HUB
 from gpt2_sampler.tokenizer.load import GENERATION_NAME, SENTENCEPIECE, VOCABULARY_FILES
 from gpt2_sampler.weights.huggingface import CONFIG_NAME, INDEX_END, WEIGHTS_NAMES

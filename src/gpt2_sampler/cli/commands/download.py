@@ -17,9 +17,9 @@ from gpt2_sampler.cli.flags.remedies import command
 from gpt2_sampler.cli.flags.settings import MODELS_DIR
 from gpt2_sampler.cli.session import terminal
 from gpt2_sampler.errors import DownloadError, UsageError
-from gpt2_sampler.fetching.client import SourceError, Trouble
-from gpt2_sampler.fetching.fetch_folder import DiskError, Watch
+from gpt2_sampler.fetching.fetch_folder import Watch
 from gpt2_sampler.fetching.fetch_model import BASE_URL_VARIABLE, download, import_files, unknown
+from gpt2_sampler.fetching.trouble import DiskError, SourceError, Trouble
 from gpt2_sampler.registry import DEFAULT, HUB, canonical, models_folder
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 
