@@ -14,13 +14,14 @@ import base64
 import dataclasses
 import gzip
 import hashlib
+import itertools
 import mmap
 import re
 import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,8 @@ class Answer:
     """What is about to be sent. A fault changes it.
 
     The connection ends after cut bytes of the body; every block of the body is followed by a
-    pause in seconds; from stall_at on nothing is sent for stall seconds.
+    pause in seconds; from stall_at on nothing is sent for stall seconds. Instead of all that,
+    pieces are sent as they are, a pause after each, and then the connection ends.
     """
 
     status: int
@@ -46,6 +48,7 @@ class Answer:
     pause: float = 0.0
     stall_at: int | None = None
     stall: float = 0.0
+    pieces: Iterable[bytes] | None = None
 
 
 Fault = Callable[[Answer], None]
@@ -187,6 +190,12 @@ class Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" not in answer.headers:
             answer.headers.setdefault("Content-Length", str(len(answer.body)))
         try:
+            if answer.pieces is not None:
+                self.close_connection = True
+                for piece in answer.pieces:
+                    self.wfile.write(piece)
+                    time.sleep(answer.pause)
+                return
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -293,6 +302,26 @@ def dripping(block: int, pause: float) -> Fault:
 
     def fault(answer: Answer) -> None:
         answer.block, answer.pause = block, pause
+
+    return fault
+
+
+def in_pieces(*pieces: bytes, last: bytes, times: int, pause: float) -> Fault:
+    """These bytes, and then the last ones so many times."""
+
+    def fault(answer: Answer) -> None:
+        answer.pieces = itertools.chain(pieces, itertools.repeat(last, times))
+        answer.pause = pause
+
+    return fault
+
+
+def short_range(size: int) -> Fault:
+    """Of every range only the first bytes, and that is what it says."""
+
+    def fault(answer: Answer) -> None:
+        if answer.status == 206:
+            answer.body = answer.body[:size]
 
     return fault
 

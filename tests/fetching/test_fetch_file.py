@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import random
 import re
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +15,13 @@ import pytest
 from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.fetching import client as client_module
+from gpt2_sampler.fetching import filespec, partfile
 from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_file import fetch
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from gpt2_sampler.fetching.trouble import SourceError
+from gpt2_sampler.files import map_bytes
 from tests.misbehaving_server import (
     Answer,
     Fault,
@@ -25,8 +30,10 @@ from tests.misbehaving_server import (
     chunked_drop,
     dripping,
     drop,
+    in_pieces,
     page,
     redirect,
+    short_range,
     stalled,
     status,
     wrong_bytes,
@@ -160,14 +167,16 @@ def test_what_nobody_can_go_on_from_is_not_left(
     assert list(target.parent.iterdir()) == []
 
 
+def endless(chunk: bytes) -> Fault:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return in_pieces(head, last=chunk, times=1 << 20, pause=0)
+
+
 def test_more_bytes_than_a_file_has_are_not_waited_for(
     server: MisbehavingServer, target: Path
 ) -> None:
-    def endless(answer: Answer) -> None:
-        chunked(answer)
-        answer.body = b"%x\r\n%b\r\n" % (1 << 20, bytes(1 << 20)) * 256
-
-    server.misbehave("file", endless, methods="GET HEAD")
+    chunk = b"%x\r\n%b\r\n" % (1 << 20, bytes(1 << 20))
+    server.misbehave("file", endless(chunk), methods="GET HEAD")
     with pytest.raises(SourceError, match="more than 10,007 bytes"):
         get(server, target, SPEC)
     assert list(target.parent.iterdir()) == []
@@ -333,3 +342,145 @@ def test_waits_are_told_of(server: MisbehavingServer, target: Path) -> None:
     fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
     assert all("it answers 503 Service Unavailable; trying again in" in line for line in told)
     assert told
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_what_nobody_told_the_size_of_does_not_grow_without_end(
+    server: MisbehavingServer, target: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    monkeypatch.setattr(filespec, "LIMIT", 1 << 22)
+    chunk = b"%x\r\n%b\r\n" % (1 << 18, bytes(1 << 18))
+    server.misbehave("file", endless(chunk), methods="GET HEAD")
+    with pytest.raises(SourceError, match="more than 4,194,304 bytes"):
+        get(server, target, FileSpec("file", large=large))
+    assert list(target.parent.iterdir()) == []
+
+
+def test_only_weights_may_be_as_large_as_their_server_says(
+    server: MisbehavingServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filespec, "LIMIT", 10_000)
+    with pytest.raises(SourceError, match="10,007 bytes, not at most 10,000"):
+        get(server, target)
+    get(server, target, FileSpec("file", large=True))
+    assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_ranges_that_bring_next_to_nothing_are_not_asked_for_for_ever(
+    server: MisbehavingServer, target: Path, size: int
+) -> None:
+    server.misbehave("file", short_range(size))
+    with pytest.raises(SourceError, match="failed 4 times: it sends less than was asked for"):
+        get(server, target, SPEC)
+    assert len(server.requests) < 20
+
+
+def test_ranges_that_bring_half_are_gone_on_from(server: MisbehavingServer, target: Path) -> None:
+    server.misbehave("file", short_range(600))
+    get(server, target, SPEC)
+    assert target.read_bytes() == CONTENT
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nLocation: file\r\n"
+CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS: dict[str, tuple[Fault, str]] = {
+    "headers": (in_pieces(OK + b"X: ", last=b"x", times=100, pause=0.02), "has not answered in"),
+    "interim answers": (
+        in_pieces(last=b"HTTP/1.1 100 Continue\r\n\r\n", times=100, pause=0.02),
+        "has not answered in",
+    ),
+    "redirects": (
+        in_pieces(MOVED, last=b"X: x\r\n", times=90, pause=0.02), "has not answered in",
+    ),
+    "body": (
+        in_pieces(OK + b"Content-Length: 10007\r\n\r\n", last=b"x", times=100, pause=0.02),
+        "sends less than 1,024 bytes",
+    ),
+    "chunk": (in_pieces(CHUNKS + b"1;", last=b"x", times=100, pause=0.02), "sends less than"),
+    "trailer": (
+        in_pieces(CHUNKS + b"0\r\n", last=b"X: x\r\n", times=100, pause=0.02), "sends less than"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_server_that_never_comes_to_an_end_is_given_up(
+    server: MisbehavingServer, target: Path, what: str
+) -> None:
+    fault, says = ENDLESS[what]
+    server.ranges = False
+    server.misbehave("file", fault)
+    told: list[str] = []
+    network = dataclasses.replace(QUICK, timeout=0.3, patience=0.3, retry=Retry(total=1))
+    client = Client(network, told.append)
+    with pytest.raises(SourceError, match=says):
+        fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN)
+    host = server.url.removeprefix("http://")
+    assert (f"waiting for {host}" in told) == (says == "has not answered in")
+    assert list(target.parent.iterdir()) == []
+
+
+def test_an_answer_that_comes_slowly_is_waited_for_and_told(
+    server: MisbehavingServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "TELL", 0.1)
+    head = OK + b"Content-Length: 10007\r\nX: "
+    slow = [head, *[b"x"] * 9, b"\r\n\r\n" + CONTENT]
+
+    def fault(answer: Answer) -> None:
+        answer.pieces, answer.pause = slow, 0.03
+
+    server.ranges = False
+    server.misbehave("file", fault, methods="GET")
+    told: list[str] = []
+    client = Client(dataclasses.replace(QUICK, timeout=2.0), told.append)
+    fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
+    assert target.read_bytes() == CONTENT
+    assert told == [f"waiting for {server.url.removeprefix('http://')}"]
+
+
+@pytest.mark.parametrize("end", [".part", ".part.json", ".part.json.new"])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_link_in_the_place_of_a_part_is_not_followed(
+    server: MisbehavingServer, target: Path, tmp_path: Path, end: str, ranges: bool
+) -> None:
+    (tmp_path / "mine").write_bytes(bytes(len(CONTENT)))
+    (target.parent / f"file{end}").symlink_to(tmp_path / "mine")
+    if end == ".part":  # with a journal that vouches for it
+        (other := tmp_path / "there" / "file").parent.mkdir()
+        interrupted(server, other)
+        other.with_name("file.part.json").rename(target.with_name("file.part.json"))
+    server.ranges = ranges
+    get(server, target, SPEC)
+    assert target.read_bytes() == CONTENT
+    assert (tmp_path / "mine").read_bytes() == bytes(len(CONTENT))
+
+
+def test_what_failed_its_check_is_no_longer_mapped_when_it_is_removed(
+    server: MisbehavingServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows would not remove it."""
+    mapped: list[weakref.ref[object]] = []
+    removed: list[bool] = []
+
+    def check(path: Path) -> None:
+        data = map_bytes(path)
+        mapped.append(weakref.ref(data))
+        try:
+            raise ValueError(len(data))
+        except ValueError:
+            raise CheckpointError("not what was meant") from None
+
+    discard = partfile.discard
+
+    def watched(path: Path) -> None:
+        removed.extend(one() is None for one in mapped)
+        discard(path)
+
+    monkeypatch.setattr(partfile, "discard", watched)
+    client = Client(QUICK)
+    with pytest.raises(SourceError, match="not what was meant"):
+        fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, check=check)
+    assert removed and all(removed)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from urllib3.util.retry import Retry
 
+from gpt2_sampler.cli.commands import download as command
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching import hub
 from gpt2_sampler.fetching.address import origin
@@ -175,11 +176,14 @@ def test_an_endpoint_that_cannot_be_is_a_mistake(
 
 
 def test_a_listing_has_a_limit(server: MisbehavingServer, tmp_path: Path) -> None:
+    body = b'{"siblings": [' + b"0," * (1 << 23)
+    packed = gzip.compress(body, compresslevel=1)
+
     def endless(answer: Answer) -> None:
-        answer.body = b'{"siblings": [' + b"0," * (1 << 24)
+        answer.body = body
 
     def endless_when_unpacked(answer: Answer) -> None:
-        answer.body = gzip.compress(b'{"siblings": [' + b"0," * (1 << 24))
+        answer.body = packed
         answer.headers["Content-Encoding"] = "gzip"
 
     for fault in (endless, endless_when_unpacked):
@@ -316,3 +320,50 @@ def test_weights_with_another_checksum_are_not_kept(
     with pytest.raises(DownloadError, match="SHA-256"):
         fetch(server, tmp_path)
     assert not (tmp_path / "models/o/sharded/model-00002-of-00004.safetensors").exists()
+
+
+def without_sizes(server: MisbehavingServer) -> None:
+    """As a hub may list what it has, and as mirrors of it do."""
+    names = [path.name for path in (SAVED / "silu").iterdir()]
+    publish(server.folder, "sharded", siblings=[{"rfilename": name} for name in names])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("config.json", "is not JSON"),
+        ("model.safetensors.index.json", "is not JSON"),
+        ("model-00002-of-00004.safetensors", "safetensors"),
+    ],
+)
+def test_what_is_no_such_file_gets_no_name_even_if_no_size_is_known(
+    server: MisbehavingServer, tmp_path: Path, name: str, says: str
+) -> None:
+    without_sizes(server)
+    server.md5 = False
+    server.misbehave(name, wrong_bytes)
+    with pytest.raises(DownloadError, match=f"not the file looked for: .*{says}"):
+        fetch(server, tmp_path)
+    assert not (tmp_path / "models/o/sharded" / name).exists()
+    server.faults.clear()
+    assert open_checkpoint(fetch(server, tmp_path)).fingerprint
+
+
+def test_a_file_without_a_size_that_is_damaged_here_is_fetched_again(
+    server: MisbehavingServer, tmp_path: Path
+) -> None:
+    without_sizes(server)
+    folder = fetch(server, tmp_path)
+    (folder / "config.json").write_text("{")
+    fetch(server, tmp_path)
+    assert (folder / "config.json").read_text() == (SAVED / "silu" / "config.json").read_text()
+
+
+def test_a_file_that_the_hub_lists_and_lacks_names_no_other_models(
+    server: MisbehavingServer, tmp_path: Path
+) -> None:
+    server.misbehave("config.json", status(404), methods="GET HEAD")
+    words = ["hf:o/sharded", "--models_dir", str(tmp_path), "--base_url", server.url]
+    with pytest.raises(DownloadError, match=r"404.*or a revision: hf:o/sharded@REVISION") as error:
+        command.run(words, "gpt2-download")
+    assert "117M" not in str(error.value)

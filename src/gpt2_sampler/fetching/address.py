@@ -46,6 +46,11 @@ def shown(address: str) -> str:
     ).geturl()
 
 
+def host_of(address: str) -> str:
+    """The host of an address, and its port if it has one."""
+    return split(address).netloc.rpartition("@")[2]
+
+
 def origin(address: str) -> tuple[str, str, int]:
     """Scheme, host and port, which tell servers apart. Raises ValueError."""
     parts = split(address)

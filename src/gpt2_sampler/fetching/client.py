@@ -5,9 +5,11 @@ Knows HTTP, but neither files nor models.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError, wait
 from typing import TypeVar
 from urllib.parse import urljoin
 
@@ -16,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
-from gpt2_sampler.fetching.address import origin, shown
+from gpt2_sampler.fetching.address import host_of, origin, shown
 from gpt2_sampler.fetching.credentials import is_same, login_of, nobody
 from gpt2_sampler.fetching.failure import (
     PASSING_STATUS,
@@ -41,7 +43,7 @@ from gpt2_sampler.fetching.trouble import (
 RETRY = Retry(total=5, backoff_factor=0.5, backoff_max=30)  # waits 0, 1, 2, 4, 8 s
 MAX_WAIT = 60.0  # seconds, whatever a server's Retry-After says
 MAX_REDIRECTS = 30
-READ = 1 << 18  # bytes at most in one read from a socket
+TELL = 5.0  # seconds without an answer after which that is told
 SMALL = 1 << 16  # bytes to read of a body that is not needed, so that the connection can be reused
 NO_HEAD = frozenset({400, 403, 405, 501})  # answers of servers that only know GET
 PAGE_TYPES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
@@ -52,8 +54,8 @@ T = TypeVar("T")
 @dataclasses.dataclass(frozen=True)
 class Network:
     """How greedy and how patient to be: the number of connections, the size of a range in bytes,
-    the seconds without a byte after which a connection counts as dead, and how often to retry
-    before any byte has come.
+    the seconds without a byte after which a connection counts as dead, the seconds in all after
+    which an answer must have begun, and how often to retry before any byte has come.
 
     tokens has access tokens by address.origin, each of which is sent to that server only.
     """
@@ -61,6 +63,7 @@ class Network:
     connections: int = 4
     piece: int = 16 << 20
     timeout: float = 30.0
+    patience: float = 120.0
     retry: Retry = RETRY
     tokens: Mapping[tuple[str, str, int], str] = dataclasses.field(default_factory=dict)
 
@@ -109,6 +112,36 @@ class Client:
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
+        """The answer after all redirects. Raises SourceError, or one of TRANSIENT.
+
+        A thread asks, and this one waits for network.patience seconds at most, and says so: each
+        wait for a server has an end, but a server can make any number of waits, as by sending its
+        headers byte by byte.
+        """
+        answer: Future[requests.Response] = Future()
+
+        def ask() -> None:
+            try:
+                response = self.follow(method, url, headers)
+            except BaseException as error:
+                with contextlib.suppress(InvalidStateError):  # nobody waits any longer
+                    answer.set_exception(error)
+                return
+            try:
+                answer.set_result(response)
+            except InvalidStateError:
+                response.close()
+
+        threading.Thread(target=ask, daemon=True).start()
+        patience = self.network.patience
+        if not wait([answer], min(TELL, patience)).done:
+            self.notice(f"waiting for {host_of(url)}")
+            wait([answer], patience - TELL)
+        if answer.cancel():
+            raise Passing(f"it has not answered in {patience:.0f} s")
+        return answer.result()
+
+    def follow(self, method: str, url: str, headers: Mapping[str, str] | None) -> requests.Response:
         """The answer after all redirects. Credentials are sent to the first server only, and no
         redirect may lead from https to http. Raises SourceError, or one of TRANSIENT."""
         address = url

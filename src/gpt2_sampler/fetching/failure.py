@@ -34,7 +34,7 @@ Kind = TypeVar("Kind", bound=BaseException)
 class Passing(Exception):
     """An answer that may change in a moment. wait is what the server asks for, in seconds."""
 
-    def __init__(self, message: str, wait: float) -> None:
+    def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
         self.wait = wait
 

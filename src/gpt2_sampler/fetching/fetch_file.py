@@ -6,12 +6,15 @@ Knows no models.
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.fetching import partfile
-from gpt2_sampler.fetching.client import READ, Client
+from gpt2_sampler.fetching.body import read_body
+from gpt2_sampler.fetching.client import Client
+from gpt2_sampler.fetching.failure import causes
 from gpt2_sampler.fetching.fetch_ranges import NoRanges, Report, fetch_ranges
 from gpt2_sampler.fetching.filespec import Digest, FileSpec
 from gpt2_sampler.fetching.partfile import PartFile
@@ -61,6 +64,8 @@ def fetch(
         except Changed:
             remote = client.probe(remote.url)
         except (Wrong, CheckpointError) as error:
+            for cause in causes(error):  # their frames map the file; Windows would not remove it
+                traceback.clear_frames(cause.__traceback__)
             partfile.discard(target)
             if not resumed:  # otherwise bytes of an earlier run may be to blame
                 raise SourceError(f"{remote.shown} is not the file looked for: {error}") from None
@@ -92,24 +97,23 @@ def fetch_plainly(
     """Fetches the whole file in one response, from the beginning after each failure. Leaves no
     partial file, as nothing could go on from it."""
     part, _ = partfile.names(target)
-    most = max((version.size for version in spec.versions), default=None)
 
     def attempt() -> tuple[Remote, Digest]:
         with client.get(remote.url) as response:
             now = remote_of(remote.url, response)
             if not (now.framed or spec.versions):
                 raise SourceError(f"{remote.shown} has no length, so a loss would go unnoticed")
-            digest = Digest(spec, now.md5)
-            with part.open("wb") as file:
-                while data := response.raw.read1(READ, decode_content=True):
+            digest, most = Digest(spec, now.md5), spec.most(now.length)
+            partfile.discard(target)
+            with part.open("xb") as file:
+                for data in read_body(response, client.network.timeout, decode=True):
                     file.write(data)
                     digest.update(data)
                     report(digest.at)
-                    if most is not None and digest.at > most:
+                    if digest.at > most:
                         raise Wrong(f"more than {most:,} bytes")
             return now, digest
 
-    partfile.discard(target)
     try:
         return client.persist(attempt, remote.url)
     except BaseException:

@@ -23,11 +23,12 @@ from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.import_folder import import_folder
 from gpt2_sampler.fetching.released import files_of
 from gpt2_sampler.fetching.trouble import DiskError
-from gpt2_sampler.files import map_bytes, read_object, read_text, user_path
+from gpt2_sampler.files import map_bytes, read_bytes, read_object, read_text, user_path
 from gpt2_sampler.registry import HUB, RELEASED, Released, aliases, canonical, models_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import FILE_NAME
+from gpt2_sampler.weights.huggingface import READERS
 from gpt2_sampler.weights.openai import STATE_FILE
 from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
 from gpt2_sampler.writing import writing
@@ -70,7 +71,12 @@ def download_from_hub(
     watch.say(f"fetching {name} from {shown(plan.source)} into {folder}")
     with filling(folder):
         fetch_folder(
-            folder, plan.files, [plan.source], checks=CHECKS, network=plan.network, watch=watch
+            folder,
+            plan.files,
+            [plan.source],
+            checks={file.name: check_of(file) for file in plan.files},
+            network=plan.network,
+            watch=watch,
         )
     return folder
 
@@ -191,6 +197,16 @@ def check_weights(path: Path) -> None:
 def check_state(path: Path) -> None:
     if "model_checkpoint_path" not in read_text(path):
         raise CheckpointError(f"{path} names no model_checkpoint_path")
+
+
+def check_of(file: FileSpec) -> Check:
+    """What a file of a Hugging Face model must be, by its name."""
+    suffix = Path(file.name).suffix
+    if suffix == ".json":
+        return read_object
+    if file.large:
+        return READERS[suffix]
+    return read_text if suffix == ".txt" else read_bytes
 
 
 CHECKS: Mapping[str, Check] = {

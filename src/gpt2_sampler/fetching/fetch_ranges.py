@@ -13,13 +13,15 @@ from io import FileIO
 
 import requests
 
-from gpt2_sampler.fetching.client import READ, Client
-from gpt2_sampler.fetching.failure import TRANSIENT
+from gpt2_sampler.fetching.body import read_body
+from gpt2_sampler.fetching.client import Client
+from gpt2_sampler.fetching.failure import TRANSIENT, Passing
 from gpt2_sampler.fetching.filespec import CHUNK, Digest, FileSpec
 from gpt2_sampler.fetching.partfile import PartFile, Span
 from gpt2_sampler.fetching.remote import Remote, validator_of
 from gpt2_sampler.fetching.trouble import Changed
 
+MUCH = 1 << 16  # bytes
 LINGER = 1.0  # seconds to wait for the fetching threads to end, at most
 TICK = 0.02  # seconds between two looks at those threads
 JOURNAL_EVERY = 1.0  # seconds of work that a killed process loses, at most
@@ -83,15 +85,18 @@ def fetch_ranges(
 
 
 def fill(client: Client, remote: Remote, span: Span, file: FileIO, stop: threading.Event) -> None:
-    """Fetches one range, resuming it when a connection is lost."""
-    retry = client.network.retry
+    """Fetches one range, resuming it when a connection is lost. Every try that brings little counts
+    as a failure; after one that brings much, all may be made again."""
+    fresh = client.network.retry
+    retry = fresh
     while span.at < span.end and not stop.is_set():
-        before = span.at
+        before, missing = span.at, span.end - span.at
         try:
             receive(client, remote, span, file, stop)
         except TRANSIENT as error:
-            left = client.network.retry if span.at > before else retry
-            retry = client.wait(left, remote.url, error, stop)
+            if span.at - before >= min(MUCH, missing / 2):
+                retry = fresh.increment("GET", remote.url, error=error)
+            retry = client.wait(retry, remote.url, error, stop)
 
 
 def receive(
@@ -103,15 +108,15 @@ def receive(
     with client.get(remote.url, headers) as response:
         require_range(response, remote, span)
         file.seek(span.at)
-        while span.at < span.end and not stop.is_set():
-            data = memoryview(response.raw.read1(READ, decode_content=False))
-            if not data:
-                break  # the range was cut short; the next request goes on
-            data = data[: span.end - span.at]
+        for piece in read_body(response, client.network.timeout, decode=False):
+            data = memoryview(piece)[: span.end - span.at]
             while data:
                 written = file.write(data)
                 span.at += written
                 data = data[written:]
+            if span.at == span.end or stop.is_set():
+                return
+    raise Passing("it sends less than was asked for")
 
 
 def require_range(response: requests.Response, remote: Remote, span: Span) -> None:

@@ -10,6 +10,8 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+from gpt2_sampler.files import LIMIT
+
 CHUNK = 1 << 20  # bytes
 MISSING = "missing"
 
@@ -26,12 +28,14 @@ class Version:
 class FileSpec:
     """A file's name, relative to its folder, and its valid contents; none if they are not known.
 
-    An optional file is fetched if a source has it, and may be missing.
+    An optional file is fetched if a source has it, and may be missing. Only a large one may have
+    more than LIMIT bytes where its size is not known, and only as many as its server announces.
     """
 
     name: str
     versions: tuple[Version, ...] = ()
     optional: bool = False
+    large: bool = False
 
     @property
     def hashed(self) -> bool:
@@ -44,9 +48,16 @@ class FileSpec:
 
     def size_problem(self, size: int) -> str | None:
         sizes = [version.size for version in self.versions]
-        if not sizes or size in sizes:
+        if size in sizes or (not sizes and size <= self.most(size)):
             return None
-        return f"{size:,} bytes, not {' or '.join(f'{right:,}' for right in sizes)}"
+        right = " or ".join(f"{right:,}" for right in sizes) or f"at most {LIMIT:,}"
+        return f"{size:,} bytes, not {right}"
+
+    def most(self, announced: int | None) -> int:
+        """How many bytes to take at most from a server that announces so many, if any number."""
+        if self.versions:
+            return max(version.size for version in self.versions)
+        return announced if self.large and announced is not None else LIMIT
 
     def sha256_problem(self, sha256: str) -> str | None:
         if not self.hashed or sha256 in {version.sha256 for version in self.versions}:

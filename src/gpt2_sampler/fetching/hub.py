@@ -16,6 +16,7 @@ from typing import Any
 
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.address import below, origin, shown
+from gpt2_sampler.fetching.body import read_body
 from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from gpt2_sampler.fetching.trouble import SourceError, Trouble
@@ -28,7 +29,6 @@ ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 LONGEST = 200  # characters of a name, which becomes a folder's; a hub allows 96 for each part
 MOST = 16 << 20  # bytes of an answer, which would be one about thousands of files
-READ = 1 << 16  # bytes at most in one read from a socket
 SLOW = 120  # seconds for an answer, which a server may send byte by byte
 USEFUL = (*VOCABULARY_FILES, GENERATION_NAME)
 REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
@@ -130,7 +130,7 @@ def ask(client: Client, listing: str) -> Mapping[str, Any]:
     def content() -> bytes:
         text, until = bytearray(), time.monotonic() + SLOW
         with client.get(listing) as response:
-            while data := response.raw.read1(READ, decode_content=True):
+            for data in read_body(response, client.network.timeout, decode=True):
                 text += data
                 if len(text) > MOST:
                     raise SourceError(f"{shown(listing)} answers more than {MOST:,} bytes")
@@ -167,7 +167,9 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
             if name in USEFUL or (fnmatch(name, SENTENCEPIECE) and re.fullmatch(r"\w[\w.-]*", name))
         ]
         wanted = [CONFIG_NAME, *vocabulary, *weights]
-        return [FileSpec(name, versions(there.get(name, {}))) for name in wanted]
+        return [
+            FileSpec(name, versions(there.get(name, {})), large=name in weights) for name in wanted
+        ]
     others = [name for name in there if name.endswith((".msgpack", ".gguf", ".onnx", ".ot"))]
     raise DownloadError(
         f"{model} has {f'only {others[0]}' if others else 'no weights'}, none of "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import stat
 from pathlib import Path
 
 
@@ -32,7 +33,7 @@ class PartFile:
         self.resumed = missing is not None
         if missing is None:
             discard(target)
-            with self.path.open("wb") as file:
+            with self.path.open("xb") as file:  # a new one: a link would be followed
                 file.truncate(length)
             missing = [(0, length)]
         self.spans = [
@@ -68,7 +69,9 @@ class PartFile:
         missing = [(span.at, span.end) for span in self.spans if span.at < span.end]
         journal = {"length": self.length, "validator": self.validator, "missing": missing}
         new = self.journal.with_name(f"{self.journal.name}.new")
-        new.write_text(json.dumps(journal), encoding="utf-8")
+        new.unlink(missing_ok=True)
+        with new.open("x", encoding="utf-8") as file:
+            json.dump(journal, file)
         new.replace(self.journal)
 
 
@@ -110,10 +113,8 @@ def read_journal(target: Path) -> dict | None:
             if not at <= start < end <= length:
                 return None
             at = end
-        return (
-            fields
-            if isinstance(fields["validator"], str) and part.stat().st_size == length
-            else None
-        )
+        status = part.lstat()
+        whole = stat.S_ISREG(status.st_mode) and status.st_size == length
+        return fields if whole and isinstance(fields["validator"], str) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None

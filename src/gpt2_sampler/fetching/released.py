@@ -77,7 +77,9 @@ FILES: dict[str, tuple[FileSpec, ...]] = {
 }
 """By the main name of a model."""
 
-OTHER_FILES = tuple(FileSpec(spec.name, optional=spec.optional) for spec in FILES_117M)
+OTHER_FILES = tuple(
+    FileSpec(spec.name, optional=spec.optional, large=spec.name == DATA_FILE) for spec in FILES_117M
+)
 """The files of a model that OpenAI did not release: the same names, with unknown contents."""
 
 

@@ -130,11 +130,8 @@ def remedy(trouble: Trouble, name: str) -> str:
     by_hand = "; if this network never lets it through, see --base_url and --from in --help"
     of_hub = name.startswith(HUB)
     remedies = {
-        Trouble.MISSING: (
-            "look for it elsewhere with --base_url URL" if canonical(name) else unknown(name)
-        ),
-        Trouble.WRONG: "nothing of it is kept; another place may have the right one: "
-        "--base_url URL",
+        Trouble.MISSING: missing(name),
+        Trouble.WRONG: "another place may have the right one: --base_url URL",
         Trouble.DENIED: (
             "set HF_TOKEN to the token of somebody who may read it"
             if of_hub
@@ -144,6 +141,14 @@ def remedy(trouble: Trouble, name: str) -> str:
         Trouble.DISK: "make room, or choose another place with --models_dir DIR",
     }
     return f"; {remedies[trouble]}" if trouble in remedies else ""
+
+
+def missing(name: str) -> str:
+    """What to do where a server does not have a file of the model."""
+    if name.startswith(HUB):
+        model = name.partition("@")[0]
+        return f"the hub lists it all the same; try again later, or a revision: {model}@REVISION"
+    return "look for it elsewhere with --base_url URL" if canonical(name) else unknown(name)
 
 
 def export(folder: Path) -> None:
