@@ -22,7 +22,7 @@ from gpt2_sampler.serving.page import INDEX, POLICY, page_files
 
 WORDS = """ the king and a of to was in his her old that she he said it had great forest house with
  little went then came night one day when castle gold river bird wolf mother daughter who"""
-VOCABULARY = re.findall(r" \w+", WORDS) + [",", ".", "\n", "<b>bold</b>", " 王", "。"]
+VOCABULARY = [*re.findall(r" \w+", WORDS), ",", ".", "\n", "<b>bold</b>", " 王", "。"]
 PARTS = re.compile(r" ?\w+|\s|[^\w\s]")
 SHARES = [1 / (n + 1) ** 1.2 for n in range(len(VOCABULARY))]
 LOGPROBS = [math.log(share / sum(SHARES)) for share in SHARES]
