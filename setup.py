@@ -21,6 +21,8 @@ setup(
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
     extras_require={
+        "gguf": ["gguf>=0.17"],
+        "hdf5": ["h5py>=3.10"],
         "hf": ["tokenizers>=0.20"],
         "parquet": ["pyarrow>=14"],
         "plot": ["matplotlib>=3.8"],

@@ -24,7 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
-from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint  # noqa: E402
+from gpt2_sampler.weights.checkpoint import open_checkpoint  # noqa: E402
+from gpt2_sampler.weights.openai import save_checkpoint  # noqa: E402
 
 COPIES = 3
 BIAS, PADDING = 0.5, -0.12

@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from gpt2_sampler.weights.checkpoint import save_checkpoint
 from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.openai import save_checkpoint
 
 SIZES = {
     "117M": HParams(n_vocab=50257, n_ctx=1024, n_embd=768, n_head=12, n_layer=12),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
-from gpt2_sampler.weights.checkpoint import save_checkpoint
 from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.openai import save_checkpoint
+from gpt2_sampler.weights.tensor_bundle import write_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).parent / "data"
@@ -33,6 +35,15 @@ def random_weights(hparams: HParams, seed: int = 0) -> dict[str, np.ndarray]:
         name: random.normal(1 if name.endswith("/g") else 0, 0.3, shape).astype(np.float32)
         for name, shape in hparams.variable_shapes().items()
     }
+
+
+def write_step(
+    prefix: Path, weights: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray] = {}
+) -> None:
+    """A step of a fine-tuning run, with what its optimizer leaves beside the weights."""
+    stored = {f"model/{n}": w[None] if n.endswith("/w") else w for n, w in weights.items()}
+    stored |= others
+    write_bundle(prefix, stored, stored.__getitem__)
 
 
 def random_checkpoint(folder: Path, hparams: HParams = PRIMES, seed: int = 0) -> Path:

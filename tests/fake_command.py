@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 from gpt2_sampler.cli.commands import conditional, interactive
 from gpt2_sampler.cli.commands import scoring as score
@@ -24,6 +23,7 @@ from gpt2_sampler.cli.session import loading
 from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
 from gpt2_sampler.weights.checkpoint import Checkpoint
+from gpt2_sampler.weights.format import Tensors
 from gpt2_sampler.weights.hparams import HParams, load_hparams
 from tests.fake_engine import Book, FakeEngine, Floats
 
@@ -50,9 +50,19 @@ def tokens_of(book: bytes) -> list[int]:
     return [256 if byte == ord("|") else byte for byte in book]
 
 
+class FakeTensors(Tensors):
+    """A shape without weights."""
+
+    def __init__(self, path: Path) -> None:
+        self.hparams = load_hparams(path)
+
+    def digest(self) -> bytes:
+        return b""
+
+
 def fake_checkpoint(folder: Path, *_: object) -> Checkpoint:
     """Stands in for open_model, which would look for weights."""
-    return Checkpoint(folder, SimpleNamespace(hparams=load_hparams(folder), digest=bytes))
+    return Checkpoint(folder, FakeTensors(folder))
 
 
 def fake_engine(checkpoint: Checkpoint, *_: object) -> Engine:

@@ -52,7 +52,7 @@ def write_gguf(
     for name, array in weights.items():
         layer, _, part = name.partition("/")
         theirs = NAMES.get(name) or f"blk.{layer[1:]}.{PARTS[part]}"
-        stored = array[0].T if name.endswith("/w") else array
+        stored = array.T if name.endswith("/w") else array
         if stored.ndim == 2 and name != "wpe":
             dtype = GGMLQuantizationType[kind]
             writer.add_tensor(

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
-from gpt2_sampler.weights.tensor_bundle import write_bundle
-from tests.checkpoints import DEMO, PRIMES, byte_vocabulary, random_checkpoint, random_weights
+from gpt2_sampler.opening import find_vocabulary, load_tokenizer, open_model
+from tests.checkpoints import (
+    DEMO,
+    PRIMES,
+    byte_vocabulary,
+    random_checkpoint,
+    random_weights,
+    write_step,
+)
 
 
 @pytest.fixture
@@ -21,8 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("117M", "mine"):
         byte_vocabulary(random_checkpoint(tmp_path / "models" / name))
     (tmp_path / "checkpoint" / "run1").mkdir(parents=True)
-    weights = {f"model/{name}": array for name, array in random_weights(PRIMES).items()}
-    write_bundle(tmp_path / "checkpoint" / "run1" / "model-10", weights)
+    write_step(tmp_path / "checkpoint" / "run1" / "model-10", random_weights(PRIMES))
     return tmp_path / "checkpoint" / "run1"
 
 
@@ -30,7 +35,8 @@ def test_a_run_has_the_shape_and_the_vocabulary_of_its_base(run: Path, tmp_path:
     base = tmp_path / "models" / "117M"
     for path in (run, run / "model-10", run / "model-10.index"):
         assert open_model(path).hparams == PRIMES
-        assert vocabulary_folder(path).resolve() == base
+        found = find_vocabulary(path)
+        assert isinstance(found, Path) and found.resolve() == base
         assert load_tokenizer(path).encode("the") == load_tokenizer(base).encode("the")
 
 
@@ -38,16 +44,16 @@ def test_a_base_is_looked_for_near_the_run_and_where_models_are_kept(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir("/")
-    assert open_model(run).base == tmp_path / "models" / "117M"
+    assert find_vocabulary(run) == tmp_path / "models" / "117M"
     (tmp_path / "models").rename(tmp_path / "kept")
     with pytest.raises(CheckpointError, match=r"hparams\.json is missing, and no other model"):
         open_model(run)
-    assert open_model(run, models_dir=str(tmp_path / "kept")).base == tmp_path / "kept" / "117M"
+    assert find_vocabulary(run, str(tmp_path / "kept")) == tmp_path / "kept" / "117M"
 
 
 def test_a_vocabulary_of_its_own_comes_first(run: Path) -> None:
     byte_vocabulary(run)
-    assert vocabulary_folder(open_model(run)) == run
+    assert find_vocabulary(open_model(run)) == run
 
 
 def test_a_vocabulary_that_cannot_be_read_is_not_passed_over(run: Path) -> None:

@@ -36,8 +36,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from gpt2_sampler.engines.tensorflow import model
 from gpt2_sampler.tokenizer.byte_level import load_encoder
-from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.openai import save_checkpoint
 
 END_OF_TEXT = "<|endoftext|>"
 HELD_OUT_EVERY = 20  # documents
@@ -92,14 +93,14 @@ def main(
     @tf.function
     def train_step(batch: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(token_losses(params(weights), hparams, batch, dropout))
+            loss = tf.reduce_mean(token_losses(values(weights), hparams, batch, dropout))
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 1.0)
         optimizer.apply(gradients, variables)
         return loss
 
     @tf.function
     def score_step(batch: tf.Tensor) -> tf.Tensor:
-        return token_losses(params(weights), hparams, batch, 0.0)
+        return token_losses(values(weights), hparams, batch, 0.0)
 
     step = tf.Variable(0, dtype=tf.int64)
     best = tf.Variable(math.inf)
@@ -131,7 +132,7 @@ def main(
             )
             if better:
                 best.assign(sum(scores))
-                save_checkpoint(folder, hparams, stored(weights, hparams))
+                save_checkpoint(folder, hparams, arrays(weights))
             losses.clear()
             manager.save()
 
@@ -290,8 +291,7 @@ def initial_weights(hparams: HParams, seed: int) -> dict[str, keras.Variable]:
     write to the residual stream narrowed by the root of their number. Matrices [I, O]."""
     random = np.random.default_rng(seed)
     weights = {}
-    for name, stored_shape in hparams.variable_shapes().items():
-        shape = stored_shape[-2:]
+    for name, shape in hparams.variable_shapes().items():
         if name.endswith("/g"):
             value = np.ones(shape)
         elif name.endswith("/b"):
@@ -305,18 +305,12 @@ def initial_weights(hparams: HParams, seed: int) -> dict[str, keras.Variable]:
     return weights
 
 
-def params(weights: dict[str, keras.Variable]) -> dict[str, tf.Tensor]:
-    """The weights in the shapes that model.py reads."""
-    return {
-        name: variable.value[None] if name.endswith("/w") else variable.value
-        for name, variable in weights.items()
-    }
+def values(weights: dict[str, keras.Variable]) -> dict[str, tf.Tensor]:
+    return {name: variable.value for name, variable in weights.items()}
 
 
-def stored(weights: dict[str, keras.Variable], hparams: HParams) -> dict[str, np.ndarray]:
-    """The weights in the shapes that a checkpoint holds."""
-    shapes = hparams.variable_shapes()
-    return {name: v.value.numpy().reshape(shapes[name]) for name, v in weights.items()}
+def arrays(weights: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
+    return {name: variable.value.numpy() for name, variable in weights.items()}
 
 
 def restore(weights: dict[str, keras.Variable], folder: Path) -> None:

@@ -17,7 +17,7 @@ from gpt2_sampler.engines.litert.export import discard
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import read_bytes, require_place
-from gpt2_sampler.opening import load_tokenizer, vocabulary_folder
+from gpt2_sampler.opening import find_vocabulary, open_vocabulary
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder
 from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
 from gpt2_sampler.tokenizer.declared import (
@@ -30,8 +30,9 @@ from gpt2_sampler.tokenizer.declared import (
     optional_object,
 )
 from gpt2_sampler.tokenizer.load import OPENAI_NAMES, VOCABULARY_FILES, Tokenizer, has_vocabulary
-from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
+from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.weights.huggingface import save_huggingface
+from gpt2_sampler.weights.openai import save_checkpoint
 from gpt2_sampler.writing import written
 
 KINDS = ("openai", "huggingface")
@@ -48,9 +49,9 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
     """
     require_new(target)
     require_place(target, folders=True)
-    folder = vocabulary_folder(source)
-    own = source.tensors.kind == "gguf" or has_vocabulary(folder)
-    tokenizer = load_tokenizer(source) if own else None
+    vocabulary = find_vocabulary(source)
+    folder = vocabulary if isinstance(vocabulary, Path) else None
+    tokenizer = open_vocabulary(vocabulary) if folder is None or has_vocabulary(folder) else None
     with written(target) as new:
         new.mkdir()
         if kind == "openai":
@@ -94,7 +95,7 @@ def marks(tokenizer: Tokenizer | None) -> dict[str, Any]:
     return {"bos_token_id": tokenizer.start_of_text, "eos_token_id": end}
 
 
-def openai_files(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
+def openai_files(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, bytes]:
     """encoder.json and vocab.bpe if these can express the whole tokenizer; else the folder's own
     files, completed with what config.json said about them."""
     if found := present(folder, OPENAI_NAMES):
@@ -107,7 +108,9 @@ def openai_files(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
     return theirs(folder, tokenizer)
 
 
-def huggingface_files(folder: Path, tokenizer: Tokenizer | None, n_ctx: int) -> dict[str, bytes]:
+def huggingface_files(
+    folder: Path | None, tokenizer: Tokenizer | None, n_ctx: int
+) -> dict[str, bytes]:
     found = present(folder, OPENAI_NAMES)
     if not found and (copied := theirs(folder, tokenizer)):
         return copied
@@ -133,11 +136,11 @@ def pair(tokenizer: Encoder, vocabulary: str, merges: str) -> dict[str, bytes]:
     return {vocabulary: json.dumps(tokenizer.vocabulary).encode(), merges: lines.encode()}
 
 
-def theirs(folder: Path, tokenizer: Tokenizer | None) -> dict[str, bytes]:
+def theirs(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, bytes]:
     """The tokenizer files of a Hugging Face folder, made independent of its config.json; or
     nanoGPT's characters."""
     found = present(folder, VOCABULARY_FILES)
-    if tokenizer is None or not found:
+    if folder is None or tokenizer is None or not found:
         return found or present(folder, [META_NAME])
     kind = {"tokenizer_class": Folder(folder).kind}
     settings = optional_object(folder / SETTINGS_NAME)
@@ -151,6 +154,8 @@ def as_json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=2).encode() + b"\n"
 
 
-def present(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """The content of those files that exist, by name."""
+def present(folder: Path | None, names: Sequence[str]) -> dict[str, bytes]:
+    """The content of those files that exist, by name; None is no folder at all."""
+    if folder is None:
+        return {}
     return {name: read_bytes(folder / name) for name in names if (folder / name).is_file()}

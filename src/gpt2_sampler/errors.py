@@ -31,10 +31,25 @@ class SamplerError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, **facts: Any) -> None:
+        message = " ".join(message.splitlines())  # it may quote text of any origin
         if len(message) > 2 * LONGEST:
             message = f"{message[: LONGEST - 1]}…{message[-LONGEST + 1 :]}"
         super().__init__(message)
         self.facts = facts
+
+
+def brief(value: object) -> str:
+    """A value from a file or a program, as a message quotes it: the beginning of a text or number.
+
+    Of anything else only the type is told: a list may be as large as its file, or far larger where
+    it holds another one many times.
+    """
+    if isinstance(value, int) and value.bit_length() > 1 << 13:  # Python writes no longer ones
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, (str, bytes)):
+        value = value[:40]
+    known = value is None or isinstance(value, (str, bytes, int, float))
+    return f"{value!r:.40}" if known else type(value).__name__
 
 
 class UsageError(SamplerError):

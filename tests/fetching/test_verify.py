@@ -10,8 +10,14 @@ import pytest
 from gpt2_sampler.cli.commands import download as command
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.verify import RIGHT, UNCHECKED, verify
-from gpt2_sampler.weights.tensor_bundle import write_bundle
-from tests.checkpoints import DATA, PRIMES, byte_vocabulary, random_checkpoint, random_weights
+from tests.checkpoints import (
+    DATA,
+    PRIMES,
+    byte_vocabulary,
+    random_checkpoint,
+    random_weights,
+    write_step,
+)
 
 SAVED = DATA / "huggingface"
 
@@ -24,8 +30,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     byte_vocabulary(random_checkpoint(models / "mine"))
     (models / "run").mkdir()
     for step in (7, 30):
-        weights = {f"model/{n}": w for n, w in random_weights(PRIMES, seed=step).items()}
-        write_bundle(models / "run" / f"model-{step}", weights)
+        write_step(models / "run" / f"model-{step}", random_weights(PRIMES, seed=step))
     shutil.copytree(SAVED / "silu", models / "owner" / "silu")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(SAVED / "chinese" / name, models / "owner" / "silu" / name)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import load_hparams
+from gpt2_sampler.weights.openai import save_checkpoint
 from gpt2_sampler.weights.tensor_bundle import Bundle
 from tests.checkpoints import PARITY, PRIMES, copy_of_parity, random_checkpoint, random_weights
 
@@ -30,13 +31,13 @@ def rewrite(path: Path, change: object) -> None:
 
 
 def test_tensorflow_reads_the_same_arrays() -> None:
-    import tensorflow as tf
-
+    tf = pytest.importorskip("tensorflow")
     reader = tf.train.load_checkpoint(str(PARITY))
     checkpoint = open_checkpoint(PARITY)
     assert {f"model/{name}" for name in checkpoint} == set(reader.get_variable_to_shape_map())
     for name, array in checkpoint.items():
-        np.testing.assert_array_equal(array, reader.get_tensor(f"model/{name}"))
+        stored = reader.get_tensor(f"model/{name}")
+        np.testing.assert_array_equal(array, stored[0] if name.endswith("/w") else stored)
 
 
 def test_many_variables_span_several_blocks_of_the_index(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_weights_of_a_run_that_diverged_are_named_when_they_are_read(
     tmp_path: Path, number: float
 ) -> None:
     weights = random_weights(PRIMES)
-    weights["h1/mlp/c_fc/w"][0, 3, 5] = number
+    weights["h1/mlp/c_fc/w"][3, 5] = number
     save_checkpoint(tmp_path, PRIMES, weights)
     checkpoint = open_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match="h1/mlp/c_fc/w has numbers that are not finite"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
-from gguf.quants import dequantize, quantize
+from gguf import GGUFReader, GGUFWriter
+from gguf.quants import dequantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def test_every_weight_is_what_the_library_reads(kind: str, tmp_path: Path) -> No
         expected = dequantize(library[theirs].data, library[theirs].tensor_type)
         read = tensors.read(name)
         assert read.dtype == np.float32
-        np.testing.assert_array_equal(read[0].T if name != "wte" else read, expected)
+        np.testing.assert_array_equal(read.T if name != "wte" else read, expected)
     error = {"F32": 0, "F16": 1e-3, "BF16": 1e-2, "Q8_0": 2e-2}[kind]
     for name, array in weights.items():
         np.testing.assert_allclose(tensors.read(name), array, rtol=0, atol=error)
@@ -85,25 +86,30 @@ def test_a_model_of_another_kind_is_named(tmp_path: Path) -> None:
         GGUFTensors(tmp_path / "x.gguf")
 
 
-def test_weights_of_another_type_are_named(tmp_path: Path) -> None:
-    writer = GGUFWriter(tmp_path / "x.gguf", "gpt2")
-    kind = GGMLQuantizationType.Q4_0
-    writer.add_tensor(
-        "blk.0.ffn_up.weight", quantize(np.ones((8, 32), np.float32), kind), raw_dtype=kind
-    )
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    with pytest.raises(CheckpointError, match=r"'blk.0.ffn_up.weight' is Q4_0; F32, F16, BF16"):
-        GGUF(tmp_path / "x.gguf")
+def test_what_is_missing_for_other_types_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf", SHAPE, random_weights(SHAPE), "Q4_0")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(CheckpointError, match="is of ggml's type 2, which") as error:
+        GGUF(path)
+    assert error.value.facts["package"] == "gguf"
+
+
+def test_a_type_that_no_weights_have_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    for kind, says in ((9, "is Q8_1, a type that no weights have"), (99, "type 99, which is none")):
+        described = text("a") + struct.pack("<IQIQ", 1, 32, kind, 0)
+        path.write_bytes(head(1, 0, described + bytes(200)))
+        with pytest.raises(CheckpointError, match=says):
+            GGUF(path)
 
 
 def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", SHAPE, random_weights(SHAPE))
     content = path.read_bytes().replace(b"gpt2.block_count", b"gpt2.block_cound")
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"it has no gpt2\.block_count"):
+    with pytest.raises(CheckpointError, match=r"has no gpt2\.block_count"):
         GGUFTensors(path)
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
-from gpt2_sampler.weights.tensor_bundle import write_bundle
-from tests.checkpoints import PRIMES, byte_vocabulary, random_checkpoint, random_weights
+from tests.checkpoints import PRIMES, byte_vocabulary, random_checkpoint, random_weights, write_step
 
 
 @pytest.fixture
@@ -22,11 +21,11 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "checkpoint" / "run1"
     folder.mkdir(parents=True)
     for step in (90, 1000):
-        weights = {f"model/{n}": w for n, w in random_weights(PRIMES, seed=step).items()}
-        weights |= {f"{n}/Adam": w for n, w in weights.items()}
-        weights["beta1_power"] = np.array(0.9, np.float32)
-        weights["global_step"] = np.array(step, np.int64)
-        write_bundle(folder / f"model-{step}", weights)
+        weights = random_weights(PRIMES, seed=step)
+        others = {f"model/{n}/Adam": w for n, w in weights.items()}
+        others["beta1_power"] = np.array(0.9, np.float32)
+        others["global_step"] = np.array(step, np.int64)
+        write_step(folder / f"model-{step}", weights, others)
     state('model_checkpoint_path: "model-1000"\nall_model_checkpoint_paths: "model-90"\n', folder)
     (folder / "counter").write_text("1001\n")
     return folder
@@ -66,7 +65,7 @@ def test_what_is_missing_comes_from_the_base_model(run: Path, tmp_path: Path) ->
     checkpoint = open_model(run)
     assert checkpoint.hparams == PRIMES
     assert checkpoint.folder == run
-    assert checkpoint.base == tmp_path / "models" / "117M"
+    assert checkpoint.tensors.find_vocabulary([]) == tmp_path / "models" / "117M"
     assert "model/wte/Adam" not in checkpoint and len(checkpoint) == 28
 
 

@@ -30,7 +30,8 @@ from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import FILE_NAME
 from gpt2_sampler.weights.huggingface import READERS
 from gpt2_sampler.weights.openai import STATE_FILE
-from gpt2_sampler.weights.tensor_bundle import masked_crc32c, read_index
+from gpt2_sampler.weights.table import masked_crc32c
+from gpt2_sampler.weights.tensor_bundle import read_index
 from gpt2_sampler.writing import writing
 
 BASE_URL_VARIABLE = "GPT2_SAMPLER_BASE_URL"
@@ -184,7 +185,7 @@ def overview(models_dir: str | None = None) -> Iterator[Overview]:
 def check_weights(path: Path) -> None:
     """Compares every tensor with its checksum in the index beside the weights."""
     try:
-        entries = read_index(path.with_name(released.INDEX_FILE))
+        entries, _ = read_index(path.with_name(released.INDEX_FILE))
     except CheckpointError:  # the index has its own check
         return
     data = map_bytes(path)

@@ -1,10 +1,12 @@
-"""tf_model.h5, as transformers saved TensorFlow models -> tensors by Hugging Face's names.
+"""An HDF5 file -> its tensors, by Keras's names or those that Hugging Face gives the same.
 
-Knows how Keras names and lays them out. Reads the file with h5py, which comes with TensorFlow.
+Reads the file with h5py, an extra.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,38 +15,48 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import map_bytes
-from gpt2_sampler.weights.safetensors import Floats, crc32c
+from gpt2_sampler.weights.storage import Floats, crc32c, require_shape
 
 DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
 PARTS = {"gamma": "weight", "beta": "bias", "embeddings": "weight"}
 """The ends of Keras's names -> those of PyTorch's."""
 
 
-class Dataset:
-    """A tensor in the file. Raises CheckpointError where it cannot be read."""
+MAX_OBJECTS = 20_000  # groups and tensors; a model of 48 layers has 2,000
 
-    def __init__(self, path: Path, stored: Any, flat: bool) -> None:
+
+class Dataset:
+    """A tensor in the file. Raises ValueError for one that cannot be a weight, CheckpointError
+    where it cannot be read."""
+
+    def __init__(self, path: Path, stored: Any) -> None:
         self.path, self.stored = path, stored
         self.dtype = DTYPES.get(stored.dtype.name, stored.dtype.name)
-        # Conv1D's biases are rows.
-        self.shape = stored.shape[-1:] if flat else tuple(stored.shape)
+        self.shape = require_shape(stored.shape)
+        self.n_bytes = stored.dtype.itemsize * math.prod(self.shape)
+        if stored.external or stored.is_virtual:
+            raise ValueError(f"{stored.name:.80} lies in another file")
+        if stored.id.get_storage_size() < self.n_bytes:
+            raise ValueError(f"{stored.name:.80} is compressed, or not all of it is there")
 
     def __getitem__(self, index: Any) -> Floats:
         try:
-            array: np.ndarray = self.stored[()]
+            if self.shape == self.stored.shape:
+                array: np.ndarray = self.stored[index]
+            else:
+                array = self.stored[...].reshape(self.shape)[index]
         except (OSError, RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"{self.path} is damaged ({self.stored.name}: {' '.join(str(error).split())})",
-                file=self.path,
+                f"{self.path} is damaged ({self.stored.name}: {error})", file=self.path
             ) from None
-        return array.reshape(self.shape)[index].astype(np.float32)
+        return array.astype(np.float32, copy=False)
 
     def checksum(self) -> tuple[int, ...]:
         return (crc32c(self[...].reshape(-1).view(np.uint8)),)
 
 
 def read_hdf5(path: Path) -> dict[str, Dataset]:
-    """The tensors, by Hugging Face's names without "transformer.". Raises CheckpointError."""
+    """The tensors by the names of their paths in the file. Raises CheckpointError."""
     map_bytes(path)  # whether it can be read at all
     try:
         import h5py
@@ -53,24 +65,32 @@ def read_hdf5(path: Path) -> dict[str, Dataset]:
             f"{path} can only be read with h5py, which is not installed", package="h5py"
         ) from None
     found: dict[str, Dataset] = {}
+    count = itertools.count(1)
 
     def visit(name: str, stored: Any) -> None:
-        if not isinstance(stored, h5py.Dataset):
-            return
-        if stored.external or stored.is_virtual:
-            raise ValueError(f"{name:.80} lies in another file")
-        theirs = their_name(name)
-        if theirs in found:
-            raise ValueError(f"it has {theirs:.80} twice")
-        flat = theirs.endswith(".bias") and len(stored.shape) == 2 and stored.shape[0] == 1
-        found[theirs] = Dataset(path, stored, flat)
+        if next(count) > MAX_OBJECTS:
+            raise ValueError(f"it has more than {MAX_OBJECTS:,} groups and tensors")
+        if isinstance(stored, h5py.Dataset):
+            found[name] = Dataset(path, stored)
 
     try:
         h5py.File(path, "r").visititems(visit)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or no HDF5 file ({' '.join(str(error).split())})", file=path
-        ) from None
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged or no HDF5 file ({error})", file=path) from None
+    return found
+
+
+def read_keras(path: Path) -> dict[str, Dataset]:
+    """tf_model.h5, as transformers saved TensorFlow's models -> its tensors by Hugging Face's
+    names without "transformer.". Raises CheckpointError."""
+    found: dict[str, Dataset] = {}
+    for name, tensor in read_hdf5(path).items():
+        theirs = their_name(name)
+        if theirs in found:
+            raise CheckpointError(f"{path} has {theirs:.80} twice", file=path)
+        if theirs.endswith(".bias") and tensor.shape[:-1] == (1,):  # Conv1D's biases are rows
+            tensor.shape = tensor.shape[1:]
+        found[theirs] = tensor
     return found
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.errors import CheckpointError, brief
 from gpt2_sampler.files import read_object
+from gpt2_sampler.weights.storage import Stored
 
 MOST = {
     "n_vocab": 1 << 24, "n_ctx": 1 << 24, "n_embd": 1 << 20, "n_head": 1 << 20,
@@ -47,9 +50,9 @@ class HParams:
         for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer", "n_inner"):
             value = getattr(self, name)
             if (type(value) is not int or value < 1) and not (name == "n_inner" and value is None):
-                raise CheckpointError(f"{name} must be a whole number above 0, not {value!r:.40}")
+                raise CheckpointError(f"{name} must be a whole number above 0, not {brief(value)}")
             if value is not None and value > MOST[name]:
-                raise CheckpointError(f"{name} must be at most {MOST[name]}, not {value!r:.40}")
+                raise CheckpointError(f"{name} must be at most {MOST[name]}, not {brief(value)}")
         if self.n_embd % self.n_head:
             raise CheckpointError(
                 f"n_embd must be a multiple of n_head, not {self.n_embd} for {self.n_head} heads"
@@ -57,16 +60,18 @@ class HParams:
         if self.activation_function not in ACTIVATIONS:
             raise CheckpointError(
                 f"activation_function must be one of {', '.join(ACTIVATIONS)}, "
-                f"not {self.activation_function!r}"
+                f"not {brief(self.activation_function)}"
             )
         epsilon = self.layer_norm_epsilon
         if type(epsilon) not in (int, float) or not 0 < epsilon < 1:
             raise CheckpointError(
-                f"layer_norm_epsilon must be a number between 0 and 1, not {epsilon!r}"
+                f"layer_norm_epsilon must be a number between 0 and 1, not {brief(epsilon)}"
             )
         for name in SWITCHES:
             if type(getattr(self, name)) is not bool:
-                raise CheckpointError(f"{name} must be true or false, not {getattr(self, name)!r}")
+                raise CheckpointError(
+                    f"{name} must be true or false, not {brief(getattr(self, name))}"
+                )
 
     @property
     def head_size(self) -> int:
@@ -94,14 +99,17 @@ class HParams:
         return scale / (layer + 1) if self.scale_attn_by_inverse_layer_idx else scale
 
     def variable_shapes(self) -> dict[str, tuple[int, ...]]:
-        """OpenAI's name of every weight, without the leading "model/" -> its shape."""
+        """OpenAI's name of every weight, without the leading "model/" -> its shape.
+
+        Matrices are [in, out]; OpenAI's files have a leading 1, the width of a convolution.
+        """
         e, inner = self.n_embd, self.inner_size
 
         def norm(name: str) -> dict[str, tuple[int, ...]]:
             return {f"{name}/g": (e,), f"{name}/b": (e,)}
 
         def dense(name: str, n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
-            return {f"{name}/w": (1, n_in, n_out), f"{name}/b": (n_out,)}
+            return {f"{name}/w": (n_in, n_out), f"{name}/b": (n_out,)}
 
         shapes: dict[str, tuple[int, ...]] = {"wte": (self.n_vocab, e), "wpe": (self.n_ctx, e)}
         for layer in range(self.n_layer):
@@ -128,36 +136,57 @@ class HParams:
 def load_hparams(folder: Path) -> HParams:
     """Reads FOLDER/hparams.json. Raises CheckpointError that names the file."""
     path = folder / FILE_NAME
-    given = read_object(path)
+    return hparams_from(path, read_object(path))
+
+
+def hparams_from(
+    path: Path, given: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})
+) -> HParams:
+    """The hyperparameters among what a file says. names are those that it calls otherwise.
+
+    Raises CheckpointError that names the file.
+    """
+    fields = {}
+    for field in dataclasses.fields(HParams):
+        name = names.get(field.name, field.name)
+        if name in given:
+            fields[field.name] = given[name]
+        elif field.default is dataclasses.MISSING:
+            raise CheckpointError(f"{path} has no {name}", file=path)
     try:
-        return HParams(
-            **{
-                field.name: given[field.name]
-                for field in dataclasses.fields(HParams)
-                if field.default is dataclasses.MISSING or field.name in given
-            }
-        )
-    except KeyError as error:
-        raise CheckpointError(f"{path} has no {error.args[0]}", file=path) from None
+        hparams = HParams(**fields)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}", file=path) from None
+    usual = hparams.n_inner == 4 * hparams.n_embd
+    return dataclasses.replace(hparams, n_inner=None) if usual else hparams
 
 
 def require_shapes(
     path: Path,
-    found: Mapping[str, tuple[str, tuple[int, ...]]],
+    found: Mapping[str, Stored],
     wanted: Mapping[str, tuple[int, ...]],
-    dtypes: Collection[str],
+    dtypes: Sequence[str],
     settings: str,
 ) -> None:
-    """Raises CheckpointError unless every wanted tensor was found, by what name it is stored,
-    with its shape and one of the dtypes. path is where, settings the file that calls for them."""
+    """Raises CheckpointError unless found holds each wanted tensor, by the name under which it is
+    stored, with its shape and one of dtypes. settings is what calls for them."""
     for name, shape in wanted.items():
         if name not in found:
             raise CheckpointError(f"{path} has no {name}, which {settings} calls for")
-        dtype, found_shape = found[name]
-        if found_shape != shape or dtype not in dtypes:
+        tensor = found[name]
+        if tensor.shape != shape or tensor.dtype not in dtypes:
             raise CheckpointError(
-                f"{path}: {name} is {dtype} {list(found_shape)}, {settings} calls for "
+                f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, {settings} calls for "
                 f"{' or '.join(dtypes)} {list(shape)}"
             )
+
+
+def require_room(path: Path, files: Iterable[Path], tensors: Iterable[Stored]) -> None:
+    """Raises CheckpointError if the tensors have more bytes than the files: then several lie in
+    one place, and reading them could take any time, however small the files are."""
+    needed = sum(tensor.n_bytes for tensor in tensors)
+    there = sum(file.stat().st_size for file in files)
+    if needed > there:
+        raise CheckpointError(
+            f"{path} is damaged: its weights would have {needed:,} bytes, and it has {there:,}"
+        )

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.errors import CheckpointError, brief
 from gpt2_sampler.files import read_object
-from gpt2_sampler.weights.hdf5 import read_hdf5
-from gpt2_sampler.weights.hparams import HParams
-from gpt2_sampler.weights.named import NamedTensors, Stored, matrix, stored_names
+from gpt2_sampler.weights.hdf5 import read_keras
+from gpt2_sampler.weights.hparams import HParams, hparams_from
+from gpt2_sampler.weights.named import NamedTensors, stored_names
 from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
-from gpt2_sampler.weights.safetensors import Floats, SafeTensors, write_safetensors
+from gpt2_sampler.weights.safetensors import read_safetensors, write_safetensors
+from gpt2_sampler.weights.storage import Floats, Stored
 from gpt2_sampler.weights.strangers import BESIDE, stranger
 
 CONFIG_NAME = "config.json"
@@ -37,6 +38,7 @@ OTHER_NAMES = {
     "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
 }  # fmt: skip
 """What transformers also calls them, and takes where both are there."""
+SHAPE = {"vocab_size", "n_positions", "n_embd", "n_head", "n_layer"}
 SAME_ACTIVATION = {
     "gelu_fast": "gelu_new",
     "gelu_pytorch_tanh": "gelu_new",
@@ -46,7 +48,7 @@ SAME_ACTIVATION = {
 }
 """The same mathematics by other names."""
 UNSUPPORTED = {"add_cross_attention": False, "quantization_config": None}
-"""Choices that would need other mathematics, and the only value that is none."""
+"""Settings that change the mathematics -> the one value that is supported."""
 
 
 class HuggingFaceTensors(NamedTensors):
@@ -54,23 +56,29 @@ class HuggingFaceTensors(NamedTensors):
 
     kind = "huggingface"
 
-    def __init__(self, folder: Path, file: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
+        folder = path if path.is_dir() else path.parent
         hparams = load_config(folder)
         found: dict[str, Stored] = {}
-        files = [file] if file else weight_files(folder)
+        files = weight_files(folder) if path.is_dir() else [path]
         self.files = [folder / CONFIG_NAME, *files]
-        for path in files:
-            for stored, tensor in READERS.get(path.suffix, read_safetensors)(path).items():
+        for file in files:
+            for stored, tensor in READERS.get(file.suffix, read_safetensors)(file).items():
                 name = stored.removeprefix(PREFIX)
                 if name in found:
-                    raise CheckpointError(f"{path} has {stored} once more; remove one")
+                    raise CheckpointError(f"{file} has {stored} once more; remove one")
                 found[name] = tensor
-        super().__init__(file or folder, CONFIG_NAME, hparams, found)
+        super().__init__(path, CONFIG_NAME, hparams, found)
 
-
-def read_safetensors(path: Path) -> Mapping[str, Stored]:
-    file = SafeTensors(path)
-    return {name: file.stored(name) for name in file.entries}
+    @classmethod
+    def find(cls, path: Path) -> Path | None:
+        folder = path if path.is_dir() else path.parent
+        if (folder / CONFIG_NAME).is_file():
+            if path in (folder, folder / CONFIG_NAME):
+                return folder
+            if path.suffix in READERS:
+                return path
+        return None
 
 
 def read_state(path: Path) -> Mapping[str, Stored]:
@@ -86,7 +94,7 @@ READERS: Mapping[str, Callable[[Path], Mapping[str, Stored]]] = {
     ".bin": read_state,
     ".pt": read_state,
     ".pth": read_state,
-    ".h5": read_hdf5,
+    ".h5": read_keras,
 }
 """How a file's name ends -> what reads it."""
 
@@ -139,44 +147,34 @@ def load_config(folder: Path) -> HParams:
     """Reads FOLDER/config.json. Raises CheckpointError that names the file."""
     path = folder / CONFIG_NAME
     config = read_object(path)
-    if not is_gpt2(config):
-        raise CheckpointError(
-            f"{path}: model_type must be 'gpt2', not {config.get('model_type')!r:.40}; "
-            "no other architecture can be sampled from"
-        )
     for name, usual in OTHER_NAMES.items():
         if name in config:
             config[usual] = config[name]
+    if "n_positions" not in config and "n_ctx" in config:
+        config["n_positions"] = config["n_ctx"]
+    if not is_gpt2(config):
+        raise CheckpointError(
+            f"{path}: model_type must be 'gpt2', not {brief(config.get('model_type'))}; "
+            "no other architecture can be sampled from"
+        )
     for name, supported in UNSUPPORTED.items():
         if config.get(name, supported) != supported:
             raise CheckpointError(f"{path}: {name} is set, which cannot be honoured here")
-    if "n_positions" not in config and "n_ctx" in config:
-        config["n_positions"] = config["n_ctx"]
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(HParams):
-        name = THEIR_NAMES.get(field.name, field.name)
-        if name in config:
-            fields[field.name] = config[name]
-        elif field.default is dataclasses.MISSING:
-            raise CheckpointError(f"{path} has no {name}", file=path)
-    activation = fields.get("activation_function")
+    activation = config.get("activation_function")
     if isinstance(activation, str):
-        fields["activation_function"] = SAME_ACTIVATION.get(activation, activation)
-    try:
-        hparams = HParams(**fields)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    if hparams.n_inner == 4 * hparams.n_embd:
-        return dataclasses.replace(hparams, n_inner=None)
-    return hparams
+        config["activation_function"] = SAME_ACTIVATION.get(activation, activation)
+    return hparams_from(path, config, THEIR_NAMES)
 
 
 def is_gpt2(config: Mapping[str, Any]) -> bool:
-    """Settings of old do not say model_type, but the class of the model."""
+    """Settings of 2019 do not say model_type, but the class of the model, or only its shape."""
     if "model_type" in config:
         return bool(config["model_type"] == "gpt2")
-    classes = config.get("architectures")
-    return isinstance(classes, list) and bool(classes) and str(classes[0]).startswith("GPT2")
+    if "architectures" in config:
+        classes = config["architectures"]
+        return isinstance(classes, list) and bool(classes) and str(classes[0]).startswith("GPT2")
+    of_gpt1 = "afn" in config
+    return config.keys() >= SHAPE and not of_gpt1
 
 
 def save_huggingface(
@@ -197,7 +195,7 @@ def save_huggingface(
     shapes = hparams.variable_shapes()
     write_safetensors(
         folder / WEIGHTS_NAME,
-        {theirs: matrix(shapes[name]) for theirs, name in ours.items()},
+        {theirs: shapes[name] for theirs, name in ours.items()},
         lambda theirs: weights[ours[theirs]],
     )
 

@@ -7,78 +7,57 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ClassVar
 
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.weights.hparams import HParams, require_shapes
-from gpt2_sampler.weights.safetensors import Floats
+from gpt2_sampler.weights.format import Tensors
+from gpt2_sampler.weights.hparams import HParams, require_room, require_shapes
+from gpt2_sampler.weights.storage import FLOATS, Floats, Stored
 
 PARTS = {"g": "weight", "b": "bias", "w": "weight"}
 """The end of OpenAI's name -> that of Hugging Face's."""
 BUFFERS = (".attn.bias", ".attn.masked_bias")
 """Attention masks, which older versions of transformers saved with the weights."""
-FLOATS = ("F32", "F16", "BF16", "F64", "Q8_0")
-"""Types whose numbers are taken as float32."""
-HEAD = "lm_head.weight"
+EMBEDDING, HEAD = "wte.weight", "lm_head.weight"
 PARTS_OF_GPT2 = ("wte.", "wpe.", "h.", "ln_f.", "lm_head.")
 """How names begin. What else is stored are heads for other uses: to judge a text, to choose among
 answers."""
+ROWS = 1024  # of an embedding, compared at a time
 
 
-class Stored(Protocol):
-    """A tensor in a file. What is taken from it is float32."""
+class NamedTensors(Tensors):
+    """path is where the tensors were found, settings the name of what says their shape.
 
-    @property
-    def dtype(self) -> str:
-        """As safetensors names it."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, index: Any) -> Floats: ...
-
-    def checksum(self) -> tuple[int, ...]:
-        """Changes whenever a number does."""
-
-
-class NamedTensors:
-    """path is where the tensors were found, settings what says the shape, for errors.
-
-    transposed: matrices are stored [out, in], as PyTorch's Linear has them. Where no bias is
-    stored at all they are zeros: the model was trained without. Raises CheckpointError unless
-    there is each weight of the right shape, and no more layers or other parts in them.
+    Where no bias is stored at all they are zeros: the model was trained without. Raises
+    CheckpointError unless there is each weight of the right shape, and no more layers or other
+    parts in them.
     """
 
-    kind: str
-    checksums = False
-    files: list[Path]
+    out_first: ClassVar[bool] = False
+    """Whether matrices are stored [out, in], as PyTorch's Linear has them."""
+    dtypes: Sequence[str] = FLOATS
 
     def __init__(
-        self,
-        path: Path,
-        settings: str,
-        hparams: HParams,
-        found: Mapping[str, Stored],
-        transposed: bool = False,
+        self, path: Path, settings: str, hparams: HParams, found: Mapping[str, Stored]
     ) -> None:
-        self.found = {n: found[n] for n in found if n.startswith(PARTS_OF_GPT2)}
-        self.transposed = transposed
-        self.hparams = self.with_head(hparams)
-        self.names = stored_names(self.hparams)
+        self.found = {name: found[name] for name in found if name.startswith(PARTS_OF_GPT2)}
+        if HEAD in found:
+            if hparams.tie_word_embeddings:  # by this name alone it serves both ends
+                self.found.setdefault(EMBEDDING, found[HEAD])
+            hparams = dataclasses.replace(hparams, tie_word_embeddings=False)
+        self.names = stored_names(hparams)
         biases = [name for name in self.names if name.endswith("/b")]
         self.absent = biases if not any(self.names[name] in found for name in biases) else []
-        shapes = self.hparams.variable_shapes()
-        require_shapes(
-            path,
-            {name: (tensor.dtype, tensor.shape) for name, tensor in self.found.items()},
-            {self.names[n]: self.stored_shape(shapes[n]) for n in shapes if n not in self.absent},
-            FLOATS,
-            settings,
-        )
+        require_shapes(path, self.found, self.stored_shapes(hparams), self.dtypes, settings)
+        if HEAD in found:
+            same = have_same_rows(self.found[HEAD], self.found[EMBEDDING])
+            hparams = dataclasses.replace(hparams, tie_word_embeddings=same)
+        self.hparams, self.names = hparams, stored_names(hparams)
+        require_room(path, self.files, self.used().values())
         useless = self.found.keys() - {*self.names.values(), HEAD}
         if extra := sorted(n for n in useless if not n.endswith(BUFFERS)):
             raise CheckpointError(
@@ -86,48 +65,35 @@ class NamedTensors:
                 f"such as {extra[0]!r:.80}; it cannot be sampled from"
             )
 
-    def with_head(self, hparams: HParams) -> HParams:
-        """The matrix that makes logits may be stored twice, or only by its second name."""
-        if HEAD not in self.found:
-            return hparams
-        if "wte.weight" not in self.found and hparams.tie_word_embeddings:
-            self.found["wte.weight"] = self.found[HEAD]
-        if "wte.weight" not in self.found:
-            return hparams
-        same = equal(self.found[HEAD], self.found["wte.weight"])
-        return dataclasses.replace(hparams, tie_word_embeddings=same)
+    def stored_shapes(self, hparams: HParams) -> dict[str, tuple[int, ...]]:
+        return {
+            self.names[name]: shape[::-1] if name.endswith("/w") and self.out_first else shape
+            for name, shape in hparams.variable_shapes().items()
+            if name not in self.absent
+        }
 
-    def stored_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(shape) == 3 and self.transposed:
-            return shape[:0:-1]
-        return matrix(shape)
+    def used(self) -> dict[str, Stored]:
+        """What is stored of the weights, by OpenAI's names."""
+        return {n: self.found[self.names[n]] for n in self.names if n not in self.absent}
 
     def read(self, name: str) -> Floats:
         if name in self.absent:
             return np.zeros(self.hparams.variable_shapes()[name], np.float32)
         array = self.found[self.names[name]][...]
-        if not name.endswith("/w"):
-            return array
-        return np.ascontiguousarray(array.T)[None] if self.transposed else array[None]
+        return array.T if name.endswith("/w") and self.out_first else array
 
     def digest(self) -> bytes:
         """Of what the weights are, not of times and sizes, which stay the same where one
         fine-tuned model is unpacked over another."""
-        used = {n: self.found[self.names[n]] for n in self.names if n not in self.absent}
-        content = [(name, t.dtype, t.shape, t.checksum()) for name, t in used.items()]
-        return hashlib.sha256(repr((content, self.transposed)).encode()).digest()
+        content = [(name, t.dtype, t.shape, t.checksum()) for name, t in self.used().items()]
+        return hashlib.sha256(repr((content, self.out_first)).encode()).digest()
 
 
-def equal(one: Stored, other: Stored) -> bool:
-    return one.shape == other.shape and all(
-        np.array_equal(one[start : start + 1024], other[start : start + 1024])
-        for start in range(0, one.shape[0], 1024)
+def have_same_rows(one: Stored, other: Stored) -> bool:  # both [V, E]
+    return all(
+        np.array_equal(one[start : start + ROWS], other[start : start + ROWS])
+        for start in range(0, one.shape[0], ROWS)
     )
-
-
-def matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """OpenAI's shape -> Hugging Face's, which has no convolution's width of 1."""
-    return shape[1:] if len(shape) == 3 else shape
 
 
 def stored_names(hparams: HParams) -> dict[str, str]:

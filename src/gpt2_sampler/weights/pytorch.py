@@ -10,6 +10,7 @@ before PyTorch 1.6 pickles, then the storages, in a row (_legacy_save).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import shlex
@@ -20,13 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.errors import CheckpointError, brief
 from gpt2_sampler.files import map_bytes
 from gpt2_sampler.pickles import Function, Pickle, UnknownName
-from gpt2_sampler.weights.safetensors import STORED, Floats, Rows
+from gpt2_sampler.weights.storage import STORED, Floats, Rows, is_natural, require_shape, size_of
 
 MAX_PICKLE = 1 << 24  # bytes; that of a model of 48 layers and its optimizer has 400,000
-MAX_AXES = 8
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
 LOCAL_HEADER = 30  # bytes before a zipped file's name
@@ -67,40 +67,36 @@ def read_pytorch(path: Path) -> Any:
         ) from None
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Storage:
-    """Numbers of one type in a row, in the file from the byte at begin on. crc32 is what the
-    archive says of them, 0 where it says nothing."""
+    """Numbers of one type in a row. content is their bytes in the file, and what else is in the
+    same file of an archive; crc32 is what the archive says of it, 0 where it says nothing."""
 
     path: Path
-    file: np.ndarray
     dtype: str
     size: int
-    begin: int = -1
+    content: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.uint8))
     crc32: int = 0
-    checked: bool = False
 
     @property
     def n_bytes(self) -> int:
-        return self.size * np.dtype(STORED[self.dtype]).itemsize
+        return size_of(self.dtype, (self.size,))
 
-    def content(self) -> np.ndarray:
-        """Its bytes. Raises CheckpointError where they are not what was written."""
-        content = self.file[self.begin : self.begin + self.n_bytes]
-        if self.crc32 and not self.checked:
-            if self.computed() != self.crc32:
-                raise CheckpointError(
-                    f"{self.path} is damaged: the checksum of some weights is wrong", file=self.path
-                )
-            self.checked = True
-        return content
-
+    @functools.cached_property
     def computed(self) -> int:
         """The CRC-32 of its bytes."""
-        crc, end = 0, self.begin + self.n_bytes
-        for start in range(self.begin, end, CHUNK):
-            crc = zlib.crc32(self.file[start : min(start + CHUNK, end)].tobytes(), crc)
+        crc = 0
+        for start in range(0, len(self.content), CHUNK):
+            crc = zlib.crc32(self.content[start : start + CHUNK].tobytes(), crc)
         return crc
+
+    def checked(self) -> np.ndarray:
+        """Its bytes. Raises CheckpointError where they are not what was written."""
+        if self.crc32 and self.computed != self.crc32:
+            raise CheckpointError(
+                f"{self.path} is damaged: the checksum of some weights is wrong", file=self.path
+            )
+        return self.content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,26 +112,30 @@ class Tensor:
     def dtype(self) -> str:
         return self.storage.dtype
 
+    @property
+    def n_bytes(self) -> int:
+        return size_of(self.dtype, self.shape)
+
     def __getitem__(self, index: Any) -> Floats:
         stored = np.dtype(STORED[self.dtype])
         strides = [stride * stored.itemsize for stride in self.strides]
         offset = self.offset * stored.itemsize
-        array: np.ndarray = np.ndarray(self.shape, stored, self.storage.content(), offset, strides)
+        array: np.ndarray = np.ndarray(self.shape, stored, self.storage.checked(), offset, strides)
         return Rows(array, self.dtype)[index]
 
     def checksum(self) -> tuple[int, ...]:
-        storage = self.storage
-        return (storage.crc32 or storage.computed(), self.offset, *self.strides)
+        return (self.storage.crc32 or self.storage.computed, self.offset, *self.strides)
 
 
 def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> Tensor:
     """What torch._utils._rebuild_tensor_v2 makes. Raises ValueError."""
-    if not isinstance(storage, Storage) or not (naturals(shape) and naturals(strides)):
+    if not isinstance(storage, Storage):
         raise ValueError("a tensor is not described by a storage, a shape and strides")
-    if len(shape) != len(strides) or not naturals((offset,)):
-        raise ValueError(
-            f"a tensor has the shape {shape}, strides {strides}, offset {offset!r:.40}"
-        )
+    shape = require_shape(shape)
+    if type(strides) is not tuple or not all(map(is_natural, (offset, *strides))):
+        raise ValueError(f"a tensor has the offset {brief(offset)}, strides {brief(strides)}")
+    if len(shape) != len(strides):
+        raise ValueError(f"a tensor of shape {shape} has {len(strides)} strides")
     if (size := math.prod(shape)) > storage.size:
         raise ValueError(f"a tensor of {size} numbers is in a storage of {storage.size}")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
@@ -144,24 +144,10 @@ def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> T
     return Tensor(storage, offset if size else 0, shape, strides)
 
 
-def naturals(values: Any) -> bool:
-    return (
-        type(values) is tuple
-        and len(values) <= MAX_AXES
-        and all(type(n) is int and 0 <= n < 1 << 48 for n in values)
-    )
-
-
 def parameter(data: Any, *_: object) -> Tensor:
     if not isinstance(data, Tensor):
         raise ValueError("a parameter is no tensor")
     return data
-
-
-def shape(numbers: Any = ()) -> tuple[int, ...]:
-    if not naturals(numbers):
-        raise ValueError("a shape is none")
-    return numbers
 
 
 KNOWN: dict[str, object] = {
@@ -169,7 +155,7 @@ KNOWN: dict[str, object] = {
     "torch._utils._rebuild_tensor": Function(tensor),
     "torch._utils._rebuild_tensor_v2": Function(tensor),
     "torch._utils._rebuild_parameter": Function(parameter),
-    "torch.Size": Function(shape),
+    "torch.Size": Function(lambda numbers=(): require_shape(numbers)),
     "torch.device": Function(lambda *_: None),
 }
 """What PyTorch names in a file of tensors -> what stands for it."""
@@ -185,33 +171,36 @@ class Storages(dict[str, Storage]):
         self.path, self.file = path, file
 
     def meet(self, reference: Any) -> Storage:
-        """("storage", type, key, device, numbers), of old with a part's place last: None."""
+        """("storage", type, key, device, numbers); old files append a view, which must be None."""
         if type(reference) is not tuple or reference[:1] != ("storage",):
             raise ValueError("it refers to something that is no storage")
         _, dtype, key, _, size, *part = reference
         if part not in ([], [None]):
             raise ValueError("one of its storages is part of another")
-        if dtype not in STORAGES.values() or type(key) is not str or not naturals((size,)):
+        if dtype not in STORAGES.values() or type(key) is not str or not is_natural(size):
             raise ValueError("one of its storages has no type, key and size")
-        found = self.setdefault(key, Storage(self.path, self.file, dtype, size))
+        found = self.setdefault(key, Storage(self.path, dtype, size))
         if (found.dtype, found.size) != (dtype, size):
             raise ValueError("one of its storages is of two kinds")
         return found
 
-    def place(self, key: str, begin: int, end: int) -> None:
+    def place(self, key: str, content: np.ndarray) -> None:
         """Says where a storage lies."""
         storage = self[key]
-        if not 0 <= begin <= begin + storage.n_bytes <= end <= len(self.file):
+        if storage.n_bytes > len(content):
             raise ValueError(
                 f"it is cut short: a storage of {storage.n_bytes:,} bytes is not whole"
             )
-        storage.begin = begin
+        storage.content = content
 
 
 def zipped(storages: Storages) -> Any:
     file = storages.file
     with zipfile.ZipFile(storages.path) as archive:
-        files = {info.filename: info for info in archive.infolist()}
+        members = archive.infolist()
+    files = {info.filename: info for info in members}
+    if len(files) < len(members):
+        raise ValueError("a file is in the archive twice")
     pickled = [name for name in files if name.split("/")[1:] == ["data.pkl"]]
     if len(pickled) != 1:
         raise ValueError("a zip archive without the one data.pkl that PyTorch writes")
@@ -219,30 +208,28 @@ def zipped(storages: Storages) -> Any:
     if f"{root}constants.pkl" in files:
         raise UnknownName("a TorchScript program")
     if f"{root}byteorder" in files:
-        require_little_endian(content(file, files[f"{root}byteorder"]).tobytes() == b"little")
-    program = content(file, files[pickled[0]])
-    if len(program) > MAX_PICKLE:
-        raise ValueError(f"its pickle has {len(program):,} bytes, more than {MAX_PICKLE:,}")
-    value = Pickle(program.tobytes(), KNOWN, storages.meet).load()
+        require_little_endian(read_small(file, files[f"{root}byteorder"]) == b"little")
+    value = Pickle(read_small(file, files[pickled[0]]), KNOWN, storages.meet).load()
     for key, storage in storages.items():
         info = files.get(f"{root}data/{key}")
         if info is None:
             raise ValueError(f"it has no data/{key:.40}")
-        begin = content_begin(file, info)
-        storages.place(key, begin, begin + info.file_size)
-        storage.crc32 = info.CRC if info.file_size == storage.n_bytes else 0
+        storages.place(key, find_content(file, info))
+        storage.crc32 = info.CRC
     return value
 
 
-def content(file: np.ndarray, info: zipfile.ZipInfo) -> np.ndarray:
-    """A zipped file's bytes."""
-    begin = content_begin(file, info)
-    if begin + info.file_size > len(file):
-        raise ValueError("it is cut short")
-    return file[begin : begin + info.file_size]
+def read_small(file: np.ndarray, info: zipfile.ZipInfo) -> bytes:
+    """A zipped file's bytes, compared with their checksum. Raises ValueError."""
+    if info.file_size > MAX_PICKLE:
+        raise ValueError(f"{info.filename!r:.80} has {info.file_size:,} bytes")
+    content = find_content(file, info).tobytes()
+    if info.CRC and zlib.crc32(content) != info.CRC:
+        raise ValueError(f"the checksum of {info.filename!r:.80} is wrong")
+    return content
 
 
-def content_begin(file: np.ndarray, info: zipfile.ZipInfo) -> int:
+def find_content(file: np.ndarray, info: zipfile.ZipInfo) -> np.ndarray:
     """Where a zipped file's content is: after its name and what else its header has."""
     header = info.header_offset
     if info.compress_type != zipfile.ZIP_STORED:
@@ -250,7 +237,10 @@ def content_begin(file: np.ndarray, info: zipfile.ZipInfo) -> int:
     if header < 0 or header + LOCAL_HEADER > len(file):
         raise ValueError("it is cut short")
     lengths = file[header + LOCAL_HEADER - 4 : header + LOCAL_HEADER].view("<u2").tolist()
-    return header + LOCAL_HEADER + sum(lengths)
+    begin = header + LOCAL_HEADER + sum(lengths)
+    if begin + info.file_size > len(file):
+        raise ValueError("it is cut short")
+    return file[begin : begin + info.file_size]
 
 
 def require_little_endian(little: bool) -> None:
@@ -277,7 +267,7 @@ def legacy(storages: Storages) -> Any:
     at = pickles.at
     for key in keys:
         at += 8
-        storages.place(key, at, len(file))
+        storages.place(key, file[at : at + storages[key].n_bytes])
         if int.from_bytes(file[at - 8 : at].tobytes(), "little") != storages[key].size:
             raise ValueError("a storage has another size than the tensors in it")
         at += storages[key].n_bytes

@@ -6,122 +6,67 @@ another (github.com/huggingface/safetensors#format); no library is needed to rea
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.errors import CheckpointError, brief
 from gpt2_sampler.files import map_bytes
-from gpt2_sampler.weights.tensor_bundle import crc32c
+from gpt2_sampler.weights.storage import STORED, Floats, Rows, is_natural, require_shape, size_of
 
 LENGTH_SIZE = 8  # bytes
 MAX_TABLE = 100_000_000  # bytes, as in Hugging Face's library
 METADATA = "__metadata__"
-STORED = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "u1",
-    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1",
-}  # fmt: skip
-FLOATS = ("F32", "F16", "BF16")
-
-Floats = npt.NDArray[np.float32]
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A tensor's place: begin and end in bytes from where the table ends."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-
-class SafeTensors:
-    """The tensors of one file. Raises CheckpointError for a file that is not whole and sound."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = map_bytes(path)
-        try:
-            table_size = int.from_bytes(self.file[:LENGTH_SIZE].tobytes(), "little")
-            start = LENGTH_SIZE + table_size
-            if table_size > MAX_TABLE or start > len(self.file):
-                raise ValueError(
-                    f"its table would have {table_size:,} bytes, the file has {len(self.file):,}"
-                )
-            self.data = self.file[start:]
-            self.entries = entries(self.file[LENGTH_SIZE:start].tobytes(), len(self.data))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise CheckpointError(
-                f"{path} is damaged or no safetensors file ({error})", file=path
-            ) from None
-
-    def stored(self, name: str) -> Rows:
-        entry = self.entries[name]
-        array = self.data[entry.begin : entry.end].view(STORED[entry.dtype]).reshape(entry.shape)
-        return Rows(array, entry.dtype)
+def read_safetensors(path: Path) -> dict[str, Rows]:
+    """The tensors, by name. Raises CheckpointError for a file that is not whole and sound."""
+    file = map_bytes(path)
+    try:
+        table_size = int.from_bytes(file[:LENGTH_SIZE].tobytes(), "little")
+        start = LENGTH_SIZE + table_size
+        if table_size > MAX_TABLE or start > len(file):
+            raise ValueError(
+                f"its table would have {table_size:,} bytes, the file has {len(file):,}"
+            )
+        table = json.loads(file[LENGTH_SIZE:start].tobytes(), object_pairs_hook=without_repeats)
+        return dict(read_tensors(table, file[start:]))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({error})", file=path
+        ) from None
 
 
-class Rows:
-    """An array of floats in a file; what is taken from it is float32."""
-
-    def __init__(self, array: np.ndarray, dtype: str) -> None:
-        self.array, self.dtype = array, dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    def checksum(self) -> tuple[int, ...]:
-        """Of its bytes, which are read for it."""
-        return (crc32c(self.array.reshape(-1).view(np.uint8)),)
-
-    def __getitem__(self, index: Any) -> Floats:
-        taken = self.array[index]
-        if self.dtype == "BF16":  # the upper half of a float32
-            return (taken.astype(np.uint32) << 16).view(np.float32)
-        return taken.astype(np.float32, copy=False)
-
-
-def entries(table: bytes, data_size: int) -> dict[str, Entry]:
+def read_tensors(table: object, data: np.ndarray) -> Iterator[tuple[str, Rows]]:
     """Raises ValueError unless the tensors fill the data, each byte once."""
-    described = json.loads(table, object_pairs_hook=without_repeats)
-    if not isinstance(described, dict):
+    if not isinstance(table, dict):
         raise ValueError("its table is no JSON object")
-    found = {name: entry(name, field) for name, field in described.items() if name != METADATA}
+    described = {name: read_entry(name, table[name]) for name in table if name != METADATA}
     at = 0
-    for name, place in sorted(found.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if place.begin != at:
-            raise ValueError(f"{name!r:.80} begins at byte {place.begin}, not at {at}")
-        at = place.end
-    if at != data_size:
-        raise ValueError(f"its tensors have {at:,} bytes, the file has {data_size:,} for them")
-    return found
+    for name, (dtype, shape, begin, end) in sorted(described.items(), key=lambda item: item[1][2:]):
+        if begin != at:
+            raise ValueError(f"{name!r:.80} begins at byte {begin}, not at {at}")
+        yield name, Rows(data[begin:end].view(STORED[dtype]).reshape(shape), dtype)
+        at = end
+    if at != len(data):
+        raise ValueError(f"its tensors have {at:,} bytes, the file has {len(data):,} for them")
 
 
-def entry(name: str, field: Mapping[str, object]) -> Entry:
-    if not isinstance(field, dict) or set(field) != {"dtype", "shape", "data_offsets"}:
+def read_entry(name: str, entry: object) -> tuple[str, tuple[int, ...], int, int]:
+    """Type, shape, and the bytes where a tensor begins and ends. Raises ValueError."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name!r:.80} is not described by dtype, shape and data_offsets")
-    dtype, shape, offsets = field["dtype"], field["shape"], field["data_offsets"]
+    dtype, shape, offsets = entry["dtype"], require_shape(entry["shape"]), entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in STORED:
-        raise ValueError(f"{name!r:.80} has the unknown dtype {dtype!r:.40}")
-    if not (counts(shape) and counts(offsets) and len(offsets) == 2):
-        raise ValueError(f"{name!r:.80} has the shape {shape!r:.40} at {offsets!r:.40}")
-    size = math.prod(shape) * np.dtype(STORED[dtype]).itemsize
-    if offsets[1] - offsets[0] != size:
-        raise ValueError(f"{name!r:.80} has {offsets[1] - offsets[0]} bytes for {dtype} {shape}")
-    return Entry(dtype, tuple(shape), *offsets)
-
-
-def counts(value: object) -> bool:
-    return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 63 for n in value)
+        raise ValueError(f"{name!r:.80} has the unknown dtype {brief(dtype)}")
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(is_natural, offsets)):
+        raise ValueError(f"{name!r:.80} does not say from which byte to which it is")
+    begin, end = offsets
+    if end - begin != size_of(dtype, shape):
+        raise ValueError(f"{name!r:.80} has {end - begin} bytes for {dtype} {list(shape)}")
+    return dtype, shape, begin, end
 
 
 def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -139,7 +84,7 @@ def write_safetensors(
     table: dict[str, object] = {METADATA: {"format": "pt"}}
     at = 0
     for name, shape in shapes.items():
-        size = 4 * math.prod(shape)
+        size = size_of("F32", shape)
         table[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(table).encode()

@@ -15,8 +15,9 @@ from gpt2_sampler.engines.litert.engine import LiteRTEngine
 from gpt2_sampler.engines.litert.export import exported
 from gpt2_sampler.engines.litert.functions import Function
 from gpt2_sampler.errors import EngineError, OutOfMemory
-from gpt2_sampler.weights.checkpoint import open_checkpoint, save_checkpoint
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.openai import save_checkpoint
 from tests.checkpoints import DEMO, random_checkpoint
 
 LONG = HParams(n_vocab=101, n_ctx=301, n_embd=22, n_head=2, n_layer=3)

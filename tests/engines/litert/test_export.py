@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -58,13 +59,30 @@ def test_nothing_but_the_file_and_its_lock_is_left(folder: Path) -> None:
     assert "litert" not in {path.name for path in folder.iterdir()}
 
 
-def test_a_file_in_the_models_own_folder_is_not_loaded_but_removed(folder: Path) -> None:
+def test_a_file_in_the_models_own_folder_is_not_loaded(folder: Path) -> None:
     """A model may come from anywhere, and LiteRT trusts what it loads."""
     (folder / "litert").mkdir()
     (folder / "litert" / "float32.tflite").write_bytes(b"crafted")
-    (folder / "litert" / "float32.tflite.lock").touch()
     assert exported(folder).is_relative_to(os.environ["XDG_CACHE_HOME"])
-    assert not (folder / "litert").exists()
+    assert (folder / "litert" / "float32.tflite").read_bytes() == b"crafted"
+
+
+@pytest.mark.parametrize("field", ["key", "folder", "arrays"])
+def test_notes_of_another_kind_are_none(field: str, folder: Path) -> None:
+    path = exported(folder)
+    notes = {**{"key": "", "folder": str(folder), "arrays": {}}, field: [1]}
+    text = json.dumps(notes).encode()
+    path.with_name("other.tflite").write_bytes(text + len(text).to_bytes(8, "little") + bytes(4))
+    export.sweep()
+    assert "other.tflite" not in left() and path.name in left()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_cache_is_not_waited_for(folder: Path) -> None:
+    path = exported(folder)
+    path.unlink()
+    os.mkfifo(path)
+    assert exported(folder).is_file()
 
 
 def test_a_cache_where_others_can_write_is_made_private(folder: Path) -> None:
@@ -101,13 +119,6 @@ def test_a_file_of_another_user_in_the_cache_is_not_loaded_but_made_again(
     planted = exported(folder).stat().st_ino
     give_away(monkeypatch, exported(folder))
     assert exported(folder).stat().st_ino != planted
-
-
-def test_what_is_no_work_of_ours_in_a_models_folder_stays(folder: Path) -> None:
-    (folder / "litert").mkdir()
-    (folder / "litert" / "mine.tflite").write_bytes(b"mine")
-    exported(folder)
-    assert (folder / "litert" / "mine.tflite").read_bytes() == b"mine"
 
 
 def test_files_of_models_that_are_gone_and_of_killed_runs_are_swept(

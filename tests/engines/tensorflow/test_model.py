@@ -34,7 +34,7 @@ def plain_softmax(x: np.ndarray) -> np.ndarray:
 
 def plain_attention(x: np.ndarray, name: str) -> np.ndarray:  # [T, E] -> [T, E]
     """Head by head, token by token."""
-    qkv = x @ WEIGHTS[f"{name}/c_attn/w"][0] + WEIGHTS[f"{name}/c_attn/b"]
+    qkv = x @ WEIGHTS[f"{name}/c_attn/w"] + WEIGHTS[f"{name}/c_attn/b"]
     query, key, value = np.split(qkv, 3, axis=-1)
     out = np.zeros_like(x)
     k = H.head_size
@@ -43,7 +43,7 @@ def plain_attention(x: np.ndarray, name: str) -> np.ndarray:  # [T, E] -> [T, E]
         for t in range(len(x)):
             scores = key[: t + 1, part] @ query[t, part] / math.sqrt(k)
             out[t, part] = plain_softmax(scores) @ value[: t + 1, part]
-    return out @ WEIGHTS[f"{name}/c_proj/w"][0] + WEIGHTS[f"{name}/c_proj/b"]
+    return out @ WEIGHTS[f"{name}/c_proj/w"] + WEIGHTS[f"{name}/c_proj/b"]
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

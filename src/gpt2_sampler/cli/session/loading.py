@@ -20,7 +20,7 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
 from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
-from gpt2_sampler.opening import load_tokenizer, open_model, vocabulary_folder
+from gpt2_sampler.opening import find_vocabulary, open_model, open_vocabulary
 from gpt2_sampler.registry import DEMO, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
@@ -80,9 +80,9 @@ def find_files(settings: ModelSettings, text: str = "") -> Files:
         explain_bundled(name)
     path = find_model(name, s.models_dir)
     checkpoint = open_model(path, s.checkpoint, s.models_dir)
-    tokenizer, hparams = load_tokenizer(checkpoint, s.models_dir), checkpoint.hparams
-    vocabulary = vocabulary_folder(checkpoint, s.models_dir)
-    if vocabulary != checkpoint.folder:
+    vocabulary = find_vocabulary(checkpoint, s.models_dir)
+    tokenizer, hparams = open_vocabulary(vocabulary), checkpoint.hparams
+    if isinstance(vocabulary, Path) and vocabulary != checkpoint.folder:
         notice(f"the vocabulary is that of {vocabulary}")
     if tokenizer.n_learned > hparams.n_vocab:
         raise CheckpointError(

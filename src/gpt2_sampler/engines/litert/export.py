@@ -12,11 +12,9 @@ import dataclasses
 import json
 import logging
 import math
-import mmap
 import os
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,9 @@ import filelock
 import numpy as np
 
 from gpt2_sampler.errors import EngineError
-from gpt2_sampler.files import own_folder
+from gpt2_sampler.files import map_bytes, own_folder
 from gpt2_sampler.weights.checkpoint import Checkpoint
-from gpt2_sampler.weights.tensor_bundle import crc32c
+from gpt2_sampler.weights.storage import crc32c
 
 EXPORT_VERSION = 3
 """To be raised whenever the same weights give a different file, which test_export.py notices."""
@@ -64,7 +62,7 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
             if not (found := read(path, key)):  # else another process has just made it
                 write(path, checkpoint, precision, key)
                 found = read(path, key)
-        sweep(checkpoint.folder)
+        sweep()
     except OSError as error:
         raise EngineError(
             f"the model cannot be prepared for this machine: {path.parent} cannot be written "
@@ -107,20 +105,15 @@ def is_own(path: Path) -> bool:
 
 def read(path: Path, key: str) -> Exported | None:
     """The file, if it was made for this key and is undamaged."""
-    try:
-        if not is_own(path):
-            return None
-        data = np.memmap(path, np.uint8, mode="r")
-    except (OSError, ValueError):  # missing, or empty
+    notes = read_notes(path)
+    if notes is None or notes["key"] != key or not is_own(path):
         return None
-    notes = notes_of(data)
-    if notes is None or notes["key"] != key:
-        return None
-    if crc32c(data[:-CRC_SIZE]) != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
+    data = map_bytes(path, error=EngineError)
+    # The checksum has a map of its own, which gives back the pages that it needs.
+    crc = crc32c(map_bytes(path, error=EngineError)[:-CRC_SIZE])
+    if crc != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
         log.warning("%s is damaged; it is made again", path)
         return None
-    if hasattr(mmap, "MADV_DONTNEED"):  # drops the pages that the checksum needed
-        data._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
     arrays = {
         name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
         .view(dtype)
@@ -130,8 +123,13 @@ def read(path: Path, key: str) -> Exported | None:
     return Exported(path, arrays)
 
 
-def notes_of(data: np.ndarray) -> dict[str, Any] | None:
-    """The notes at a file's end: its key, the folder of its model, where its arrays are."""
+def read_notes(path: Path) -> dict[str, Any] | None:
+    """The notes at a file's end: its key, the folder of its model, where its arrays are. None
+    where there is no such file."""
+    try:
+        data = map_bytes(path, error=EngineError)
+    except EngineError:
+        return None
     end = len(data) - CRC_SIZE - LENGTH_SIZE
     size = int.from_bytes(data[end : end + LENGTH_SIZE].tobytes(), "little") if end > 0 else 0
     if not 0 < size <= min(end, MAX_NOTES):
@@ -140,7 +138,9 @@ def notes_of(data: np.ndarray) -> dict[str, Any] | None:
         notes = json.loads(data[end - size : end].tobytes())
     except ValueError:
         return None
-    return notes if isinstance(notes, dict) and {"key", "arrays", "folder"} <= set(notes) else None
+    kinds = {"key": str, "folder": str, "arrays": dict}
+    whole = isinstance(notes, dict) and all(type(notes.get(n)) is kinds[n] for n in kinds)
+    return notes if whole else None
 
 
 def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
@@ -173,9 +173,9 @@ def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
     log.log(level, "prepared in %.1f s", time.monotonic() - started)
 
 
-def sweep(folder: Path) -> None:
-    """Removes what no run will load again: files of models that are gone, what killed runs have
-    left, and what earlier versions have put into the model's own folder."""
+def sweep() -> None:
+    """Removes what no run will load again: files of models that are gone, and what killed runs
+    have left."""
     for path in [*cache_folder().glob("*.tflite"), *cache_folder().glob("*.part")]:
         lock = filelock.FileLock(f"{path.with_suffix('.tflite')}.lock")
         try:
@@ -184,20 +184,8 @@ def sweep(folder: Path) -> None:
                     path.unlink(missing_ok=True)
         except (filelock.Timeout, OSError):  # in use
             continue
-    for name in earlier_names():
-        (folder / FOLDER / name).unlink(missing_ok=True)
-    if (folder / FOLDER).is_dir() and not any((folder / FOLDER).iterdir()):
-        (folder / FOLDER).rmdir()
 
 
 def is_orphan(path: Path) -> bool:
-    try:
-        notes = notes_of(np.memmap(path, np.uint8, mode="r"))
-    except (OSError, ValueError):
-        return True
+    notes = read_notes(path)
     return notes is None or not Path(notes["folder"]).exists()
-
-
-def earlier_names() -> Iterator[str]:
-    for precision in ("float32", "int8"):
-        yield from (f"{precision}.tflite", f"{precision}.tflite.lock")

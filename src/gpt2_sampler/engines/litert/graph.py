@@ -154,7 +154,7 @@ class Builder:
     def shape(self, name: str) -> tuple[int, int]:
         """[O, I]"""
         shapes = self.hparams.variable_shapes()
-        rows, columns = shapes[name] if name in EMBEDDINGS else shapes[f"{name}/w"][:0:-1]
+        rows, columns = shapes[name] if name in EMBEDDINGS else shapes[f"{name}/w"][::-1]
         return rows, columns
 
     def folded(self, name: str) -> tuple[Array, Array]:
@@ -165,7 +165,7 @@ class Builder:
             bias = matrix @ self.weights["ln_f/b"] if used else np.zeros(len(matrix), np.float32)
             return matrix, bias
         layer, _, kind = name.split("/")
-        matrix, bias = self.weights[f"{name}/w"][0].T, self.weights[f"{name}/b"]
+        matrix, bias = self.weights[f"{name}/w"].T, self.weights[f"{name}/b"]
         if kind in NORM_BEFORE:
             bias = bias + matrix @ self.weights[f"{layer}/{NORM_BEFORE[kind]}/b"]
         if kind == "c_attn":

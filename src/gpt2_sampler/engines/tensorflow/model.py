@@ -91,7 +91,7 @@ def layer_norm(  # [..., E] -> [..., E]
 
 
 def dense(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:  # [..., I] -> [..., O]
-    weights = params[f"{name}/w"][0]  # [1, I, O] stored, as a convolution of width 1
+    weights = params[f"{name}/w"]  # [I, O]
     flat = tf.matmul(tf.reshape(x, [-1, weights.shape[0]]), weights)
     flat = tf.nn.bias_add(flat, params[f"{name}/b"])
     return tf.reshape(flat, tf.concat([tf.shape(x)[:-1], weights.shape[-1:]], axis=0))
