@@ -65,7 +65,7 @@ export function tokensOf(/** @type {any} */ choice) {
     id: told.token_ids?.[n] ?? null,
     logprob: told.token_logprobs?.[n] ?? -9999,
     filtered: told.filtered_logprobs?.[n] ?? null,
-    rank: told.ranks?.[n] ?? 0,
+    rank: told.token_logprobs?.[n] == null ? 0 : told.ranks?.[n] ?? 0, // of a first token nothing is known
     top: topOf(told, n),
   }));
   const ends = tokens.map((/** @type {Token} */ _, /** @type {number} */ n) =>

@@ -15,7 +15,7 @@
 
 import { difference } from "./tree.js";
 
-const LONGEST = 4000, LONG = 1500; // characters of a block
+const LONGEST = 2500, LONG = 1000; // characters of a block
 const MARGIN = "100%"; // of the height, around what is seen, that is painted too
 
 /** Where to end a block: after a line, else after a sentence, else after a word. */
@@ -111,30 +111,27 @@ export class Editor {
     if (kind === "historyUndo") return this.owner.undo();
     if (kind === "historyRedo") return this.owner.redo();
     const [range] = event.getTargetRanges();
-    let { start, end } = range ? {
+    const target = range ? {
       start: this.#offset(range.startContainer, range.startOffset),
       end: this.#offset(range.endContainer, range.endOffset),
     } : this.selection;
-    if (kind.startsWith("delete")) {
-      if (start === end && this.selection.start === this.selection.end) { // between two blocks
-        if (/Backward/.test(kind)) start = this.#characterBefore(end);
-        else end = this.#characterAfter(start);
-      }
-      return this.#edit(start, end, "");
-    }
+    if (kind.startsWith("delete")) return this.#delete(kind, target);
+    const { start, end } = target;
     const text = /insert(LineBreak|Paragraph)/.test(kind) ? "\n" :
       event.data ?? event.dataTransfer?.getData("text/plain");
     if (text != null) this.#edit(start, end, text.replace(/\r\n?/g, "\n"));
   }
 
-  #characterBefore(/** @type {number} */ at) {
-    const parts = [...new Intl.Segmenter().segment(this.text.slice(Math.max(0, at - 40), at))];
-    return at - (parts.at(-1)?.segment.length ?? 0);
-  }
-
-  #characterAfter(/** @type {number} */ at) {
-    const [part] = new Intl.Segmenter().segment(this.text.slice(at, at + 40));
-    return at + (part?.segment.length ?? 0);
+  /** Where the browser names no stretch, as between two blocks, the selection is extended. */
+  #delete(/** @type {string} */ kind, /** @type {{start: number, end: number}} */ target) {
+    const way = /Backward/.test(kind) ? "backward" : "forward";
+    const unit = /Word/.test(kind) ? "word" : /SoftLine/.test(kind) ? "lineboundary" :
+      /HardLine|EntireLine/.test(kind) ? "paragraphboundary" : "character";
+    for (let n = 0; n < 2 && target.start === target.end; n++) {
+      document.getSelection()?.modify("extend", way, unit);
+      target = this.selection;
+    }
+    this.#edit(target.start, target.end, "");
   }
 
   /** What the browser wrote by itself. */
@@ -239,7 +236,9 @@ export class Editor {
     this.text = this.text.slice(0, at) + text + this.text.slice(at + cut);
     const block = this.blocks[first.n], from = at - first.start;
     const length = block.node.length - cut + text.length;
-    if (first.n === last.n && (length > 0 || this.blocks.length === 1) && (length <= LONG || !text.includes("\n") && length <= LONGEST)) {
+    const inPlace = first.n === last.n && (length > 0 || this.blocks.length === 1) &&
+      (length <= LONG || (length <= LONGEST && !text.includes("\n")));
+    if (inPlace) {
       block.node.replaceData(from, cut, text);
       this.#dirty.add(block.element);
     } else {
@@ -259,7 +258,8 @@ export class Editor {
     this.#finish();
     const moved = (/** @type {number} */ place) => place <= at ? place :
       place >= at + cut ? place + text.length - cut : at;
-    this.select(moved(start), moved(end));
+    if (inPlace) this.#selection = { start: moved(start), end: moved(end) }; // the browser does the same
+    else this.select(moved(start), moved(end));
     this.#later();
   }
 
