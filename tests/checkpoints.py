@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME
 from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.openai import save_checkpoint
 from gpt2_sampler.weights.tensor_bundle import write_bundle
@@ -53,7 +53,7 @@ def random_checkpoint(folder: Path, hparams: HParams = PRIMES, seed: int = 0) ->
 
 def byte_vocabulary(folder: Path) -> Path:
     """A token for each byte, one merge, and end-of-text."""
-    symbols = [*BYTE_SYMBOLS, "th", END_OF_TEXT]
+    symbols = [*BYTE_SYMBOLS, "th", END_OF_TEXT_NAME]
     encoder = {symbol: number for number, symbol in enumerate(symbols)}
     (folder / "encoder.json").write_text(json.dumps(encoder), encoding="utf-8")
     (folder / "vocab.bpe").write_text("#version: 0.2\nt h\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from gpt2_sampler.cli.commands import scoring as score
 from gpt2_sampler.cli.commands import unconditional as generate
 from gpt2_sampler.cli.session import loading
 from gpt2_sampler.engines.engine import Cache, Engine
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.format import Tensors
 from gpt2_sampler.weights.hparams import HParams, load_hparams
@@ -38,7 +38,7 @@ MAIN = {
 def make_folder(folder: Path, n_ctx: int = 97) -> Path:
     """A model folder without weights, whose tokens are bytes -> the folder."""
     folder.mkdir(parents=True)
-    symbols = [*BYTE_SYMBOLS, END_OF_TEXT]
+    symbols = [*BYTE_SYMBOLS, END_OF_TEXT_NAME]
     encoder = {symbol: token for token, symbol in enumerate(symbols)}
     (folder / "encoder.json").write_text(json.dumps(encoder), encoding="utf-8")
     (folder / "vocab.bpe").write_text("#version: 0.2\n", encoding="utf-8")

@@ -200,7 +200,11 @@ def test_the_model_knows_tensors_only_and_the_loop_engines_only() -> None:
     assert known - arrays == {"errors"}
     loop = {name for name in imports(FILES["decoding.batch"]) & own if wing(name) != "decoding"}
     assert loop == {"engines.engine", "errors"}
-    assert imports(FILES["tokenizer.byte_level"]) & own == {"errors", "files"}
+    assert imports(FILES["tokenizer.byte_level"]) & own == {
+        "errors",
+        "files",
+        "tokenizer.tokenizer",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import read_bytes, require_place
 from gpt2_sampler.opening import find_vocabulary, open_vocabulary
-from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT, MERGES_NAME, Encoder
+from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT_NAME, MERGES_NAME, Encoder
 from gpt2_sampler.tokenizer.characters import FILE_NAME as META_NAME
 from gpt2_sampler.tokenizer.declared import (
     ADDED_NAME,
@@ -38,7 +38,7 @@ from gpt2_sampler.writing import written
 KINDS = ("openai", "huggingface")
 CLOSE = 1e-4  # of every logit
 COMPARED = 32  # tokens
-SAME = ("n_vocab", "start_of_text", "end_of_text", "ends")
+SAME = ("n_vocab", "start_of_text", "end_of_text", "ends", "before")
 
 
 def convert(source: Checkpoint, target: Path, kind: str) -> None:
@@ -102,7 +102,7 @@ def openai_files(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, 
         return found
     if isinstance(tokenizer, Encoder):
         plain = Encoder(tokenizer.vocabulary, tokenizer.merges)
-        added = set(tokenizer.added) <= {END_OF_TEXT}
+        added = set(tokenizer.added) <= {END_OF_TEXT_NAME}
         if added and all(getattr(plain, name) == getattr(tokenizer, name) for name in SAME):
             return pair(tokenizer, ENCODER_NAME, MERGES_NAME)
     return theirs(folder, tokenizer)
@@ -126,7 +126,7 @@ def huggingface_files(
         **pair(tokenizer, *names_of_files),
         **dict(zip(names_of_files, found.values(), strict=False)),
         SETTINGS_NAME: as_json(config),
-        **({ADDED_NAME: as_json(added)} if set(added) > {END_OF_TEXT} else {}),
+        **({ADDED_NAME: as_json(added)} if set(added) > {END_OF_TEXT_NAME} else {}),
     }
 
 

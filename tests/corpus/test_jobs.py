@@ -10,10 +10,10 @@ import pytest
 from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothing, stream
 from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from gpt2_sampler.weights.hparams import HParams
 
-BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
+BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT_NAME])}, [])
 
 PLAN = Plan(seed=3, first=0, samples=2, length=5, sampling=Sampling(top_k=7))
 WINDOW = 11

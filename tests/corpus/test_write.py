@@ -13,10 +13,10 @@ from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.corpus.write import Record, write
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from tests.fake_engine import Book, FakeEngine
 
-BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
+BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT_NAME])}, [])
 V, C = 257, 13
 HPARAMS = FakeEngine(V, C).hparams
 PLAN = Plan(

@@ -10,9 +10,9 @@ from gpt2_sampler.decoding.request import END_OF_TEXT as ENDED
 from gpt2_sampler.decoding.request import LENGTH_REACHED, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.text import STOP_TEXT, SampleText, first_stop, pending
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, Encoder
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 
-BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT])}, [])
+BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT_NAME])}, [])
 END = 256
 few_letters = st.text(st.sampled_from("abé"), max_size=12)
 stop_texts = st.lists(st.text(st.sampled_from("abé"), min_size=1, max_size=3), max_size=3)

@@ -257,7 +257,7 @@ def test_a_stream_replaces_a_character_left_unfinished(encoder: Encoder) -> None
     assert stream.finish() == "\ufffd"
 
 
-@pytest.mark.parametrize("token", [50257, 50303, 10**12, -1])
+@pytest.mark.parametrize("token", [50257, 50303, 10**12, 2**70])
 def test_an_id_of_no_token_is_a_replacement_character(token: int, encoder: Encoder) -> None:
     assert encoder.decode([39, token, 72]) == "H\ufffdi"
 
@@ -362,6 +362,10 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "merges without the last line": ("vocab.bpe", lambda raw: raw[: raw[:-1].rindex(b"\n") + 1]),
     "merges an error page": ("vocab.bpe", error_page),
     "merges no UTF-8": ("vocab.bpe", lambda raw: raw[:3000] + b"\xff" + raw[3000:]),
+    "merges of what stands for no byte": (
+        "vocab.bpe",
+        lambda raw: raw + "天 天\n".encode(),
+    ),
     "merges without a space": ("vocab.bpe", lambda raw: raw.replace(b"\nh e\n", b"\nhe\n")),
     "merges of another vocabulary": ("vocab.bpe", lambda raw: raw + b"q qq\n"),
 }

@@ -9,7 +9,7 @@ import pytest
 
 from gpt2_sampler import load_tokenizer
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.tokenizer.byte_level import load_encoder
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, load_encoder
 from gpt2_sampler.tokenizer.ggml import ggml_tokenizer
 from tests.checkpoints import PRIMES, byte_vocabulary, random_weights
 from tests.gguf_files import write_gguf
@@ -40,9 +40,33 @@ def test_it_is_openais(tmp_path: Path) -> None:
         ({"model": "gpt2", "pre": "llama-bpe"}, "its vocabulary is a llama-bpe"),
         ({"model": "gpt2"}, "no vocabulary of tokens and merges"),
         ({"model": "gpt2", "tokens": ["a"], "merges": [], "token_type": [1, 1]}, "1 tokens and"),
+        ({"model": "gpt2", "tokens": ["a"], "merges": [], "token_type": "x"}, "no list of whole"),
+        ({"model": "gpt2", "tokens": ["a"], "merges": [], "token_type": ["x"]}, "no list of whole"),
+        ({"model": "gpt2", "tokens": ["a"], "merges": [], "token_type": [1.5]}, "no list of whole"),
+        ({"model": "gpt2", "tokens": ["a"], "merges": [], "token_type": 1}, "no list of whole"),
         ({"model": "gpt2", "tokens": ["a"], "merges": []}, "lacks"),
     ],
 )
 def test_one_of_another_kind_is_told(metadata: dict[str, object], says: str) -> None:
     with pytest.raises(CheckpointError, match=says):
         ggml_tokenizer({f"tokenizer.ggml.{name}": value for name, value in metadata.items()})
+
+
+@pytest.mark.parametrize("number", [-1, 256, 2**70, 1.0, "0", None])
+def test_a_number_of_no_token_marks_nothing(number: object) -> None:
+    metadata = {"model": "gpt2", "tokens": BYTE_SYMBOLS, "merges": []}
+    marks = {"bos_token_id": number, "eos_token_id": number}
+    fields = {f"tokenizer.ggml.{name}": value for name, value in {**metadata, **marks}.items()}
+    tokenizer = ggml_tokenizer(fields)
+    assert (tokenizer.start_of_text, tokenizer.end_of_text, tokenizer.ends) == (None, None, set())
+
+
+def test_rows_without_a_token_have_no_name() -> None:
+    tokens = [*BYTE_SYMBOLS, "<pad>", "<new>", "<end>"]
+    types = [1] * 256 + [5, 4, 3]
+    metadata = {"model": "gpt2", "tokens": tokens, "merges": [], "token_type": types}
+    tokenizer = ggml_tokenizer({f"tokenizer.ggml.{name}": v for name, v in metadata.items()})
+    assert len(tokenizer.encode("<pad>")) == len("<pad>")
+    assert tokenizer.encode("<new><end>") == [257, 258]
+    assert tokenizer.encode("<new><end>", special_tokens=False)[0] == 257
+    assert len(tokenizer.encode("<new><end>", special_tokens=False)) == 1 + len("<end>")

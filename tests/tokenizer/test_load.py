@@ -8,20 +8,22 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from gpt2_sampler import generate, load_engine
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.tokenizer.byte_level import Encoder, load_encoder
+from gpt2_sampler.tokenizer.byte_level import OTHER_WORDS, Encoder, load_encoder
+from gpt2_sampler.tokenizer.library import Subwords
 from gpt2_sampler.tokenizer.load import Tokenizer as Vocabulary
 from gpt2_sampler.tokenizer.load import load_tokenizer
-from gpt2_sampler.tokenizer.wordpiece import Subwords, WordPieces
+from gpt2_sampler.tokenizer.wordpiece import WordPieces
 from gpt2_sampler.weights.checkpoint import open_checkpoint
-from tests.checkpoints import DATA
+from tests.checkpoints import DATA, byte_vocabulary
 from tests.vocabulary import real_vocabulary
 
 CHINESE = DATA / "huggingface" / "chinese"
@@ -88,6 +90,113 @@ def test_byte_level_needs_no_library(
             ids = vocabulary.encode(text, special_tokens=special)
             assert ids == plain.encode(text, special_tokens=special)
         assert vocabulary.decode(ids) == streamed(vocabulary, ids) == text
+
+
+BYTES_ALONE = {
+    "type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False,
+}  # fmt: skip
+BYTES = BYTES_ALONE | {"use_regex": True}
+ALONE = [{"Sequence": {"id": "A", "type_id": 0}}]
+ADDS_NOTHING = {"type": "TemplateProcessing", "single": ALONE, "pair": ALONE, "special_tokens": {}}
+
+
+def sequence(name: str, *rules: object) -> dict[str, object]:
+    return {"type": "Sequence", name: rules}
+
+
+def split(pattern: str, behavior: str = "Isolated") -> dict[str, object]:
+    how = {"behavior": behavior, "invert": behavior == "Removed"}
+    return {"type": "Split", "pattern": {"Regex": pattern}, **how}
+
+
+PLAIN: dict[str, dict[str, Any]] = {
+    "as saved": {},
+    "of 2020": {"pre_tokenizer": {k: v for k, v in BYTES.items() if k != "use_regex"}},
+    "a sequence of one": {"pre_tokenizer": sequence("pretokenizers", BYTES)},
+    "a sequence in another": {
+        "pre_tokenizer": sequence("pretokenizers", sequence("pretokenizers", BYTES)),
+        "normalizer": sequence("normalizers"),
+    },
+    "OpenAI's pattern": {
+        "pre_tokenizer": sequence("pretokenizers", split(OTHER_WORDS[0]), BYTES_ALONE)
+    },
+    "tiktoken's pattern": {
+        "pre_tokenizer": sequence("pretokenizers", split(OTHER_WORDS[1], "Removed"), BYTES_ALONE)
+    },
+    "a template of nothing": {"post_processor": ADDS_NOTHING},
+    "processors of nothing": {"post_processor": sequence("processors", BYTES, ADDS_NOTHING)},
+}
+"""tokenizer.json's parts that mean no more than OpenAI's two files."""
+
+
+@pytest.mark.parametrize("config", [None, {"model_type": "gpt2"}])
+@pytest.mark.parametrize("typed", [True, False])
+@pytest.mark.parametrize("parts", PLAIN.values(), ids=PLAIN)
+def test_what_is_openais_needs_no_library_whatever_it_is_wrapped_in(
+    parts: dict[str, Any],
+    typed: bool,
+    config: dict[str, str] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Among them the hub's oldest folders, whose tokenizer.json names no type of its model."""
+    byte_vocabulary(tmp_path)
+    (tmp_path / "encoder.json").rename(tmp_path / "vocab.json")
+    (tmp_path / "vocab.bpe").rename(tmp_path / "merges.txt")
+    folder = as_tokenizer(tmp_path)
+    path = folder / "tokenizer.json"
+    model = json.loads(path.read_text(encoding="utf-8"))["model"]
+    change(path, model=model if typed else {k: v for k, v in model.items() if k != "type"}, **parts)
+    if config:
+        (folder / "config.json").write_text(json.dumps(config))
+    library = Tokenizer.from_file(str(path))
+    without_library(monkeypatch)
+    vocabulary = load_tokenizer(folder)
+    for text in (*TEXTS, "I'll  say\n\n 'twas ² x<|endoftext|> "):
+        ids = library.encode(text, add_special_tokens=False).ids
+        assert vocabulary.encode(text) == ids
+        assert vocabulary.decode(ids) == library.decode(ids, skip_special_tokens=False) == text
+    assert (vocabulary.n_vocab, vocabulary.end_of_text) == (258, 257)
+
+
+@pytest.mark.parametrize(
+    "splitting",
+    [
+        sequence("pretokenizers", split(r"\s+"), BYTES_ALONE),
+        sequence("pretokenizers", split(OTHER_WORDS[0]), BYTES | {"add_prefix_space": True}),
+        sequence("pretokenizers", split(OTHER_WORDS[0], "MergedWithNext"), BYTES_ALONE),
+        sequence("pretokenizers", {"type": "Digits", "individual_digits": True}, BYTES),
+        BYTES_ALONE,
+        None,
+    ],
+)
+def test_what_splits_otherwise_is_split_by_the_library(
+    splitting: dict[str, Any] | None, renamed: Path
+) -> None:
+    folder = as_tokenizer(renamed)
+    change(folder / "tokenizer.json", pre_tokenizer=splitting)
+    vocabulary = load_tokenizer(folder)
+    assert isinstance(vocabulary, Subwords)
+    text = "I'll  say 12 345"
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert vocabulary.encode(text) == library.encode(text).ids
+
+
+def test_a_start_before_each_text_needs_no_library(
+    renamed: Path, openai: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_library(monkeypatch)
+    settings = {"add_bos_token": True, "bos_token": "<|endoftext|>"}
+    (renamed / "tokenizer_config.json").write_text(json.dumps(settings))
+    vocabulary = load_tokenizer(renamed)
+    assert vocabulary.encode("Hello") == [50256, *load_encoder(openai).encode("Hello")]
+
+
+def test_of_the_oldest_files_word_pieces_are_known_too(tmp_path: Path) -> None:
+    path = bert(tmp_path, "tokenizer.json") / "tokenizer.json"
+    model = json.loads(path.read_text(encoding="utf-8"))["model"]
+    change(path, model={key: value for key, value in model.items() if key != "type"})
+    assert isinstance(load_tokenizer(tmp_path), WordPieces)
 
 
 def test_added_and_special_tokens_are_known_by_name(renamed: Path) -> None:
@@ -189,6 +298,7 @@ def test_without_the_library_one_line_says_what_to_install(
         load_tokenizer(bert(tmp_path, name))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="春眠我Gpt hello,19\n\ud800é", max_size=30))
 def test_any_text_can_be_a_prompt(text: str) -> None:
     vocabulary = load_tokenizer(CHINESE)
@@ -288,7 +398,7 @@ def test_bytes_of_broken_characters_are_streamed_as_they_are_decoded(renamed: Pa
         for _ in range(20):
             ids += draw.choice(broken)[draw.randrange(3) :]
             ids += [draw.randrange(256)]
-        assert streamed(vocabulary, ids) == vocabulary.tokenizer.decode(ids)
+        assert streamed(vocabulary, ids) == vocabulary.library.decode(ids)
 
 
 def test_merges_that_the_library_does_not_survive_are_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.hparams import HParams
 
@@ -117,7 +117,7 @@ def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams
                 f"the prompt has {len(tokens)} tokens, more than the model's window of "
                 f"{hparams.n_ctx}"
             )
-    except UsageError as error:
+    except (UsageError, CheckpointError) as error:  # the latter where the vocabulary fails on it
         return dataclasses.replace(job, settings={}, problem=f"line {prompt.line}: {error}")
     return dataclasses.replace(job, tokens=tuple(tokens[-hparams.n_ctx :]), left_out=left_out)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from heapq import heappop, heappush
 from itertools import chain, pairwise
 from pathlib import Path
@@ -19,14 +19,20 @@ import regex
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object, read_text
+from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 
 ENCODER_NAME = "encoder.json"
 MERGES_NAME = "vocab.bpe"
-END_OF_TEXT = "<|endoftext|>"
+END_OF_TEXT_NAME = "<|endoftext|>"
 UNKNOWN_SYMBOL = "ï¿½"  # the bytes of U+FFFD
 
 # Letters first, as the commonest: no other alternative can begin where they match.
 WORD = regex.compile(r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+OTHER_WORDS = (
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+)
+"""The same as OpenAI writes it, in 2019 and in tiktoken."""
 # All but U+DC80..U+DCFF, in which Python keeps bytes that were no UTF-8 (surrogateescape).
 LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
@@ -114,7 +120,7 @@ class _WordIds(dict[str, Sequence[int]]):
 def _invert(encoder: dict[str, int]) -> dict[int, str]:
     ids = encoder.values() if isinstance(encoder, dict) else ()
     if set(map(type, ids)) != {int} or min(ids) < 0 or len(set(ids)) != len(ids):
-        raise CheckpointError(f"{ENCODER_NAME} must give each token a number of its own, from 0 up")
+        raise CheckpointError("the vocabulary must give each token a number of its own, from 0 up")
     return dict(zip(ids, encoder, strict=True))
 
 
@@ -122,18 +128,20 @@ def _learned_ids(encoder: dict[str, int], merges: Sequence[str]) -> list[int]:
     """The ids of what bytes and merges make. All others are special tokens."""
     for merge in merges:
         if merge.count(" ") != 1:
-            raise CheckpointError(f"{MERGES_NAME} must hold two symbols a line, not {merge[:40]!r}")
+            raise CheckpointError(f"a merge must be of two symbols, not {merge[:40]!r}")
+    if strange := set("".join(merges)) - {" ", *BYTE_SYMBOLS}:
+        raise CheckpointError(f"the merges have {min(strange)!r}, which stands for no byte")
     made = [merge.replace(" ", "") for merge in merges]
     try:
         return [encoder[symbol] for symbol in chain(BYTE_SYMBOLS, made)]
     except KeyError as error:
         symbol = error.args[0][:40]
-        raise CheckpointError(f"{ENCODER_NAME} lacks {symbol!r} of {MERGES_NAME}") from None
+        raise CheckpointError(f"the vocabulary lacks {symbol!r} of the merges") from None
 
 
 def _special_symbol(text: str) -> str:
     if text.startswith(BYTE_SYMBOLS[ord(" ")]):  # special tokens are plain text
-        raise CheckpointError(f"{MERGES_NAME} lacks the merge for {text!r} of {ENCODER_NAME}")
+        raise CheckpointError(f"the merges lack that for {text[:40]!r} of the vocabulary")
     return "".join(_byte_level(text))
 
 
@@ -155,21 +163,20 @@ def _any_of(names: Sequence[str]) -> re.Pattern[str] | None:
     return re.compile(f"({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})")
 
 
-class Encoder:
-    """A vocabulary, symbol -> token id, and its merges "left right", the first learned first.
+class Encoder(Tokenizer):
+    """A tokenizer from a vocabulary, symbol -> token id, and its merges "left right", the first
+    learned first.
 
-    start_of_text and end_of_text are the ids of what a text begins after and ends with, None
-    where the vocabulary lacks them; each of ends ends one. added are tokens that are matched by
-    name in a text, and whether they are special, which a text may be spared; without it that is
-    the end of text, and texts are spared. Raises CheckpointError if vocabulary and merges do not
-    fit each other.
+    added are the tokens that are matched by name in a text, each with whether it is special; their
+    names are then matched by default. Without it only end_of_text is such a token, and its name is
+    ordinary text by default. Raises CheckpointError if vocabulary and merges do not fit each other.
     """
 
     def __init__(
         self,
         encoder: dict[str, int],
         merges: Sequence[str],
-        end_of_text: str = END_OF_TEXT,
+        end_of_text: str = END_OF_TEXT_NAME,
         start_of_text: str | None = None,
         *,
         added: Mapping[str, bool] | None = None,
@@ -199,9 +206,8 @@ class Encoder:
     def token_id(self, name: str) -> int | None:
         return self.vocabulary.get(name)
 
-    def encode(self, text: str, *, special_tokens: bool | None = None) -> list[int]:
-        """special_tokens: "<|endoftext|>" is one token, not the characters it is written in."""
-        names = self._names[self.special_tokens if special_tokens is None else special_tokens]
+    def _encode(self, text: str, special_tokens: bool) -> list[int]:
+        names = self._names[special_tokens]
         if names is None:
             return self._encode_ordinary(text)
         ids: list[int] = []
@@ -212,46 +218,40 @@ class Encoder:
     def _encode_ordinary(self, text: str) -> list[int]:
         return list(chain.from_iterable(map(self._words.__getitem__, WORD.findall(text))))
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Bytes that are no UTF-8 become U+FFFD."""
-        return self.decode_bytes(ids).decode("utf-8", "replace")
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """An id of no token gives U+FFFD: a model whose n_vocab was rounded up can choose one."""
-        symbols = "".join([self._symbols.get(token, UNKNOWN_SYMBOL) for token in ids])
+    def _decode_bytes(self, tokens: list[int]) -> bytes:
+        symbols = "".join([self._symbols.get(token, UNKNOWN_SYMBOL) for token in tokens])
         return symbols.translate(BYTE_OF_SYMBOL).encode("latin-1")
 
     def stream(self, before: Sequence[int] = ()) -> StreamDecoder:
-        """Decodes one token after another. What stands before them makes no difference here: it
-        does in vocabularies whose spaces lie between tokens."""
+        """Returns a decoder for one token after another, whatever stands before them: spaces are
+        part of the tokens here."""
         return StreamDecoder(self)
 
 
 class StreamDecoder:
-    """Decodes token by token. All that it gave, joined, is what decode() gives for all tokens."""
+    """The Stream of an Encoder."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token: int) -> str:
-        """The characters that are complete with this token, perhaps none."""
         return self._utf8.decode(self._encoder.decode_bytes([token]))
 
     def finish(self) -> str:
-        """U+FFFD for a character that is still incomplete, else nothing."""
         return self._utf8.decode(b"", final=True)
 
 
 def load_encoder(folder: Path) -> Encoder:
-    """Reads FOLDER/encoder.json and vocab.bpe. Raises CheckpointError that names the file."""
+    """Reads a folder's encoder.json and vocab.bpe. Raises CheckpointError with the file's name."""
     encoder = read_object(folder / ENCODER_NAME)
     merges = parse_merges(read_text(folder / MERGES_NAME))
     try:
         return Encoder(encoder, merges)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{folder}: {error}; the two files are of two models, or one is damaged",
+            f"{folder / ENCODER_NAME} and {MERGES_NAME}: {error}; they are of two models, or one "
+            "is damaged",
             file=folder / ENCODER_NAME,
         ) from None
 

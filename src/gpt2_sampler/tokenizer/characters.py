@@ -5,12 +5,14 @@ Knows no model. The pickle is read as data: nothing in it is run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import read_bytes
 from gpt2_sampler.pickles import Pickle
+from gpt2_sampler.tokenizer.byte_level import LONE_SURROGATE
+from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 
 FILE_NAME = "meta.pkl"
 START = "\n"
@@ -19,20 +21,17 @@ UNKNOWN = "\ufffd"
 MAX_SIZE = 1 << 24  # bytes; a vocabulary of 20,000 characters has 400,000
 
 
-class Characters:
-    """A vocabulary, character -> token id. There is no end of text."""
+class Characters(Tokenizer):
+    """A tokenizer from a vocabulary, character -> token id. It has no special tokens and no end of
+    text."""
 
     def __init__(self, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
-        self.characters = {token: character for character, token in ids.items()}
-        self.n_vocab = max(self.characters) + 1
-        self.start_of_text: int | None = self.ids.get(START)
-        self.end_of_text: int | None = None
-        self.ends: frozenset[int] = frozenset()
-        self.n_learned = self.n_vocab
+        self.characters = {number: LONE_SURROGATE.sub(UNKNOWN, c) for c, number in ids.items()}
+        self.n_vocab = self.n_learned = max(self.characters) + 1
+        self.start_of_text = self.ids.get(START)
 
-    def encode(self, text: str, *, special_tokens: bool | None = None) -> list[int]:
-        """Raises UsageError for a character that the vocabulary lacks; it has no special tokens."""
+    def _encode(self, text: str, special_tokens: bool) -> list[int]:
         if unknown := sorted(set(text) - self.ids.keys()):
             shown = "".join(unknown[:10])
             raise UsageError(
@@ -40,17 +39,17 @@ class Characters:
             )
         return [self.ids[character] for character in text]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        return "".join([self.characters.get(token, UNKNOWN) for token in ids])
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        return self.decode(ids).encode("utf-8", "replace")
+    def _decode_bytes(self, tokens: list[int]) -> bytes:
+        text = "".join([self.characters.get(token, UNKNOWN) for token in tokens])
+        return text.encode("utf-8", "replace")
 
     def stream(self, before: Sequence[int] = ()) -> CharacterStream:
         return CharacterStream(self)
 
 
 class CharacterStream:
+    """The Stream of Characters."""
+
     def __init__(self, vocabulary: Characters) -> None:
         self.vocabulary = vocabulary
 

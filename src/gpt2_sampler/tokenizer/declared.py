@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object, read_text
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT, require_few
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, require_few
 
 TOKENIZER_NAME = "tokenizer.json"
 VOCABULARY_NAME, VOCABULARY_MERGES_NAME = "vocab.json", "merges.txt"
@@ -30,7 +30,7 @@ AS_SAVED = ("TokenizersBackend", "PreTrainedTokenizer", "PythonBackend", "T5Toke
 NAMED = tuple(f"{kind}_token" for kind in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 CHOICES = ("add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens")
 DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    GPT2: dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT),
+    GPT2: dict.fromkeys(("bos_token", "eos_token", "unk_token"), END_OF_TEXT_NAME),
     BERT: {f"{kind}_token": f"[{kind.upper()}]" for kind in ("unk", "sep", "pad", "cls", "mask")},
 }
 """What the tokens are that a folder does not name."""
@@ -65,7 +65,7 @@ class Folder:
         self.path = folder
         self.settings = optional_object(folder / SETTINGS_NAME)
         self.config = optional_object(folder / CONFIG_NAME)
-        self.saved = optional_object(folder / TOKENIZER_NAME)
+        self.saved = with_model_type(optional_object(folder / TOKENIZER_NAME))
         self.kind = self.class_name()
         self.said = set(self.settings)
         for name in CHOICES:
@@ -179,6 +179,16 @@ class Folder:
         """Those of the names that the vocabulary has."""
         declared = {token.content for token in self.declared.values()}
         return [name for name in names if name in self.vocabulary or name in declared]
+
+
+def with_model_type(saved: dict[str, Any]) -> dict[str, Any]:
+    """tokenizer.json with the type of its model, which files of 2020 leave out, that of
+    openai-community/gpt2 among them."""
+    model = part(saved, "model")
+    for kind, key in (("BPE", "merges"), ("WordPiece", "max_input_chars_per_word")):
+        if "type" not in model and key in model:
+            return {**saved, "model": {"type": kind, **model}}
+    return saved
 
 
 def optional_object(path: Path) -> dict[str, Any]:

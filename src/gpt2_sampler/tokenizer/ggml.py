@@ -1,4 +1,4 @@
-"""What a GGUF file says of its vocabulary -> its tokenizer. Knows no files.
+"""What a GGUF file says of its vocabulary -> its tokenizer. Knows no file.
 
 llama.cpp stores tokens by their numbers, in GPT-2's symbols of bytes, with the merges.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.byte_level import Encoder
 
-CONTROL, ADDED, UNUSED = 3, 4, 5
-"""Types of tokens: those of a name, those that are matched in a text, and rows without one."""
+NORMAL, CONTROL, ADDED, UNUSED = 1, 3, 4, 5
+"""GGUF's types of tokens: learned, special, added by a user, and rows without a token."""
 SPLITTING = (None, "default", "gpt-2")
 
 
@@ -33,17 +35,19 @@ def ggml_tokenizer(metadata: Mapping[str, Any]) -> Encoder:
     if not isinstance(tokens, list) or not isinstance(merges, list):
         raise CheckpointError("it has no vocabulary of tokens and merges")
     kinds = field("token_type")
-    types = [1] * len(tokens) if kinds is None else [int(kind) for kind in kinds]
+    types = np.full(len(tokens), NORMAL) if kinds is None else np.asarray(kinds)
+    if types.ndim != 1 or types.dtype.kind not in "iu":
+        raise CheckpointError("its types of tokens are no list of whole numbers")
     if len(types) != len(tokens):
         raise CheckpointError(f"it has {len(tokens)} tokens and types for {len(types)}")
-    described = list(zip(tokens, types, strict=True))
-    vocabulary = {t: number for number, (t, kind) in enumerate(described) if kind != UNUSED}
-    added = {t: kind == CONTROL for t, kind in described if kind in (CONTROL, ADDED) and t}
+    typed = list(zip(tokens, types.tolist(), strict=True))
+    vocabulary = {text: number for number, (text, kind) in enumerate(typed) if kind != UNUSED}
+    added = {text: kind == CONTROL for text, kind in typed if kind in (CONTROL, ADDED) and text}
     tokenizer = Encoder(vocabulary, merges, added=added)
 
     def numbered(name: str) -> int | None:
         number = field(f"{name}_token_id")
-        return number if type(number) is int and number < len(tokens) else None
+        return number if type(number) is int and 0 <= number < len(tokens) else None
 
     end = numbered("eos")
     if end is not None:

@@ -15,7 +15,13 @@ from typing import Any, TypeVar
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_text
-from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT, Encoder, parse_merges
+from gpt2_sampler.tokenizer.bounds import require_bounded
+from gpt2_sampler.tokenizer.byte_level import (
+    END_OF_TEXT_NAME,
+    OTHER_WORDS,
+    Encoder,
+    parse_merges,
+)
 from gpt2_sampler.tokenizer.declared import (
     AS_SAVED,
     BERT,
@@ -28,7 +34,8 @@ from gpt2_sampler.tokenizer.declared import (
     optional_object,
     part,
 )
-from gpt2_sampler.tokenizer.wordpiece import CONTINUES, Subwords, WordPieces
+from gpt2_sampler.tokenizer.library import Subwords, library_errors, line
+from gpt2_sampler.tokenizer.wordpiece import CONTINUES, WordPieces
 
 OWN_WORDS = {"BertJapaneseTokenizer": "MeCab", "CpmTokenizer": "jieba"}
 """Classes that find words by programs of their own."""
@@ -93,16 +100,14 @@ def around(folder: Folder) -> dict[str, Any] | None:
 
 
 def plain(saved: Mapping[str, Any], folder: Folder) -> Encoder | None:
-    """Read here where it does what OpenAI's two files would, beside tokens that are added."""
-    model, splitting = part(saved, "model"), part(saved, "pre_tokenizer")
+    """The tokenizer without the library, where it does what OpenAI's two files would, beside tokens
+    that are added; else None."""
+    model = part(saved, "model")
     added_tokens = folder.added_tokens()
     if (
         model.get("type") != "BPE"
-        or splitting.get("type") != "ByteLevel"
-        or splitting.get("add_prefix_space", True)
-        or not splitting.get("use_regex", True)
-        or saved.get("normalizer")
-        or part(saved, "post_processor").get("type", "ByteLevel") != "ByteLevel"
+        or not splits_as_openai(part(saved, "pre_tokenizer"))
+        or steps(saved.get("normalizer"), "normalizers")
         or any(model.get(name) for name in (*UNLIKE, "ignore_merges"))
         or not all(token.simple for token in added_tokens)
     ):
@@ -115,9 +120,35 @@ def plain(saved: Mapping[str, Any], folder: Folder) -> Encoder | None:
             number += 1
     special = {token.content: token.special for token in added_tokens}
     try:
-        return Encoder(vocabulary, joined(model["merges"]), added=special)
+        tokenizer = Encoder(vocabulary, joined(model["merges"]), added=special)
     except CheckpointError:  # such as one without a symbol for every byte
         return None
+    tokenizer.before = tuple(tokens_before(saved, vocabulary))
+    return tokenizer
+
+
+def splits_as_openai(rule: Mapping[str, Any]) -> bool:
+    """Whether a pre_tokenizer splits a text into words by OpenAI's pattern, and them into bytes."""
+    *before, last = steps(rule, "pretokenizers") or [{}]
+    if last.get("type") != "ByteLevel" or last.get("add_prefix_space", True):
+        return False
+    if not before:
+        return bool(last.get("use_regex", True))
+    same = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": invert}
+        for pattern in OTHER_WORDS
+        for behavior, invert in (("Isolated", False), ("Removed", True))
+    ]
+    return len(before) == 1 and before[0] in same and last.get("use_regex") is False
+
+
+def steps(rule: Mapping[str, Any] | None, name: str) -> list[Mapping[str, Any]]:
+    """The rules that one rule of tokenizer.json consists of, those of its sequences under name."""
+    if not rule:
+        return []
+    if rule.get("type") != "Sequence":
+        return [rule]
+    return [step for inner in rule[name] for step in steps(inner, name)]
 
 
 def bert(folder: Folder) -> WordPieces:
@@ -150,8 +181,12 @@ def as_saved(folder: Folder) -> Subwords:
 
 
 def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> S:
-    """Without what cuts or fills a text, or splits it by chance: that is for training."""
+    """The tokenizer as the library reads it, without what cuts or fills a text, or splits it by
+    chance: that is for training."""
     from tokenizers import AddedToken, Tokenizer
+
+    require_bounded(saved)
+    file = folder.path / (TOKENIZER_NAME if folder.saved else "vocabulary")
 
     model = dict(saved["model"])
     if "merges" in model:
@@ -159,24 +194,23 @@ def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> 
         require_prefix(model)
     without: dict[str, Any] = {"truncation": None, "padding": None, "added_tokens": []}
     try:
-        tokenizer = Tokenizer.from_str(
-            json.dumps(
-                {"version": "1.0", **EMPTY, **saved, **without}
-                | {"model": model, "post_processor": None}
+        with library_errors(file):
+            library = Tokenizer.from_str(
+                json.dumps(
+                    {"version": "1.0", **EMPTY, **saved, **without}
+                    | {"model": model, "post_processor": None}
+                )
             )
-        )
-        tokenizer.add_tokens(
-            [AddedToken(**dataclasses.asdict(token)) for token in folder.added_tokens()]
-        )
+            library.add_tokens(
+                [AddedToken(**dataclasses.asdict(token)) for token in folder.added_tokens()]
+            )
+    except CheckpointError:
+        raise
     except Exception as error:  # the library raises Exception itself
-        where = TOKENIZER_NAME if folder.saved else "vocabulary"
-        raise CheckpointError(
-            f"{folder.path / where} cannot be read ({str(error).splitlines()[0]:.200})"
-        ) from None
-    before = [] if kind is WordPieces else added_before(saved.get("post_processor"))
-    ids = [tokenizer.token_to_id(n) if isinstance(n, str) else n for n in before]
-    made = kind(tokenizer, [n for n in ids if n is not None])
-    bpe = type(tokenizer.model).__name__ == "BPE"  # whose spaces transformers leaves alone
+        raise CheckpointError(f"{file} cannot be read ({line(error)})") from None
+    before = [] if kind is WordPieces else tokens_before(saved, library.get_vocab())
+    made = kind(library, file, before)
+    bpe = type(library.model).__name__ == "BPE"  # whose spaces transformers leaves alone
     made.tidies = bool(folder.settings.get("clean_up_tokenization_spaces")) and not bpe
     return made
 
@@ -187,6 +221,15 @@ def require_prefix(model: Mapping[str, Any]) -> None:
     for merge in joined(model["merges"]):
         if not merge.partition(" ")[2].startswith(prefix):
             raise CheckpointError(f"the merge {merge!r:.80} has not the prefix {prefix!r:.40}")
+
+
+def tokens_before(saved: Mapping[str, Any], vocabulary: Mapping[str, int]) -> list[int]:
+    """The ids of what tokenizer.json puts before a text, without names that are no tokens."""
+    found = added_before(saved.get("post_processor"))
+    ids = [vocabulary.get(token) if isinstance(token, str) else token for token in found]
+    if strange := [token for token in ids if token not in (None, *vocabulary.values())]:
+        raise CheckpointError(f"it puts {strange[0]!r:.40} before a text, which is no token")
+    return [token for token in ids if token is not None]
 
 
 def added_before(processor: Any) -> list[int | str]:
@@ -230,7 +273,7 @@ def mark(tokenizer: Encoder | Subwords, folder: Folder) -> None:
         return [n for n in ids if n is not None][:1]
 
     usual = folder.usual(
-        END_OF_TEXT, *([] if isinstance(tokenizer, Encoder) else ["[SEP]", "[CLS]"])
+        END_OF_TEXT_NAME, *([] if isinstance(tokenizer, Encoder) else ["[SEP]", "[CLS]"])
     )
     named = guessed([*folder.name("eos", "sep"), *usual])
     ends = said("eos")

@@ -5,9 +5,7 @@ Knows the files that there are; what is in them is known elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer import characters
@@ -24,7 +22,7 @@ from gpt2_sampler.tokenizer.declared import (
     VOCABULARY_NAME,
 )
 from gpt2_sampler.tokenizer.huggingface import load_folder
-from gpt2_sampler.tokenizer.wordpiece import Stream
+from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 
 OPENAI_NAMES = (ENCODER_NAME, MERGES_NAME)
 HUGGING_FACE_NAMES = (TOKENIZER_NAME, VOCABULARY_NAME, BERT_NAME)
@@ -37,31 +35,6 @@ VOCABULARY_FILES = (
 SENTENCEPIECE = "*.model"
 OTHERS = (SENTENCEPIECE, "*vocab*", "*.bpe", VOCABULARY_MERGES_NAME, "dict*.txt")
 """Vocabularies of kinds that are not read here."""
-
-
-class Tokenizer(Protocol):
-    """What every tokenizer answers; Encoder is the plainest of them.
-
-    start_of_text and end_of_text are the ids of what a text begins after and ends with, None
-    where the vocabulary lacks them; each of ends ends one. n_vocab is one more than the highest
-    id, n_learned leaves out tokens that were added later.
-    """
-
-    n_vocab: int
-    n_learned: int
-    start_of_text: int | None
-    end_of_text: int | None
-    ends: frozenset[int]
-
-    def encode(self, text: str, *, special_tokens: bool | None = None) -> list[int]:
-        """special_tokens: whether names of special tokens in the text are those tokens; None is
-        as the vocabulary's kind has it. Raises UsageError for what cannot be encoded."""
-
-    def decode(self, ids: Iterable[int]) -> str: ...
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes: ...
-
-    def stream(self, before: Sequence[int] = ()) -> Stream: ...
 
 
 def has_vocabulary(folder: Path) -> bool:
@@ -84,7 +57,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             ) from None
         except CheckpointError as error:
             raise CheckpointError(f"the vocabulary of {folder}: {error}", **error.facts) from None
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"the vocabulary of {folder} is not laid out as Hugging Face's are "
                 f"({one_line(error)})"
