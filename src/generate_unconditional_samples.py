@@ -1,4 +1,10 @@
+#!/usr/bin/env python3
 """Writes samples out of nothing; --help tells the flags."""
+
+import _signal as signal  # type: ignore[import-not-found]  # signal takes time to import
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Ctrl-C prints no traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import sys
 

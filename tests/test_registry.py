@@ -9,7 +9,7 @@ import pytest
 
 from gpt2_sampler import registry
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.registry import find_default, find_model, models_folder
+from gpt2_sampler.registry import find_default, find_model, model_folders, models_folder
 from tests.checkpoints import ROOT
 
 
@@ -78,3 +78,61 @@ def test_a_name_without_a_folder_says_which_there_are(models: Path, name: str, s
     (models / ".writing-x").mkdir()
     with pytest.raises(UsageError, match=re.escape(says)):
         find_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "downloaded"),
+    [
+        ("gpt2", "117M"),
+        ("openai-community/gpt2", "117M"),
+        ("GPT2-medium", "345M"),
+        ("gpt2-large", "774M"),
+        ("openai-community/gpt2-xl", "1558M"),
+        ("distilgpt2", "hf:distilbert/distilgpt2"),
+    ],
+)
+def test_the_names_that_transformers_has_are_known(
+    models: Path, name: str, downloaded: str
+) -> None:
+    with pytest.raises(UsageError, match=f"there is no model '{name}'") as error:
+        find_model(name)
+    assert error.value.facts == {"fetch": (downloaded, None)}
+    folder = Path("models") / downloaded.removeprefix("hf:")
+    folder.mkdir(parents=True)
+    assert find_model(name) == folder
+    own = models / name
+    own.mkdir(parents=True)
+    assert find_model(name) == Path("models") / name
+
+
+def test_what_may_be_a_model_of_a_hub_is_said_to_be_one_where_it_is_no_path(models: Path) -> None:
+    with pytest.raises(UsageError, match="no such path") as error:
+        find_model("uer/gpt2-chinese")
+    assert error.value.facts == {"hub": ("hf:uer/gpt2-chinese", None)}
+    with pytest.raises(UsageError) as error:
+        find_model("models/rnu1")
+    assert error.value.facts == {}
+
+
+def test_without_a_home_the_bundled_model_is_there_and_others_go_to_this_folder(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(kind: str) -> Path:
+        raise UsageError("this user has no home")
+
+    models.rmdir()
+    monkeypatch.setattr(registry, "checkout", lambda: None)
+    monkeypatch.setattr(registry, "own_folder", none)
+    assert (find_default() / "hparams.json").exists()
+    assert find_model("demo-zh").is_dir()
+    assert models_folder() == Path("models")
+
+
+def test_a_revision_with_slashes_is_among_the_models(models: Path) -> None:
+    for name in ("mine/deep/er", "o/n@refs/pr/1", "o/n@v2"):
+        (models / name).mkdir(parents=True)
+    (models / "o" / "n@v2" / "loop").symlink_to(models / "o")
+    found = [folder.relative_to("models").as_posix() for folder in model_folders()]
+    assert {"mine", "mine/deep", "o", "o/n@v2", "o/n@refs/pr/1"} <= set(found)
+    assert "mine/deep/er" not in found
+    assert len(found) < 100

@@ -14,6 +14,7 @@ type (cli/flags/remedies.py):
 fits        settings that would work, by name, all of them together
 change      names of settings, any of which may help when it is changed
 fetch       the name of a model that can be downloaded, and the folder for it, if one was chosen
+hub         the name by which a Hugging Face hub may have a model, and the folder for it
 file        the path of a model's file that is missing or damaged
 package     the name of a package that is not installed
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gpt2_sampler.files import own_folder, user_path
 DEMO, DEMO_ZH = BUNDLED = "demo", "demo-zh"
 """The models that come with the package, for English and for Chinese."""
 DEFAULT = "117M"
+DEEPEST = 8  # folders in folders in the models folder
 HUB = "hf:"
 """The prefix of a model on a Hugging Face hub, OWNER/NAME, which is also its folder's name."""
 
@@ -47,6 +49,23 @@ RELEASED: Mapping[str, Released] = {
 """By the main name, the first of names."""
 
 
+KNOWN_AS: Mapping[str, str] = {
+    "gpt2": "117M",
+    "gpt2-medium": "345M",
+    "gpt2-large": "774M",
+    "gpt2-xl": "1558M",
+    "distilgpt2": f"{HUB}distilbert/distilgpt2",
+}
+"""The names that transformers has for models, of which OpenAI's are also openai-community's."""
+OF_A_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+"""OWNER/NAME, which may also be a path."""
+
+
+def known_as(name: str) -> str:
+    """The name that a model is downloaded by; the same one unless transformers has another."""
+    return KNOWN_AS.get(name.lower().removeprefix("openai-community/"), name)
+
+
 def canonical(name: str) -> str | None:
     """The main name of a released model ("124m" -> "117M"), None for any other name."""
     for main, model in RELEASED.items():
@@ -63,13 +82,16 @@ def aliases(name: str) -> tuple[str, ...]:
 
 def models_folder(models_dir: str | None = None) -> Path:
     """Where models are kept: the folder asked for, else ./models if it exists, else the checkout's,
-    else one in the user's data folder."""
+    else one in the user's data folder, else ./models."""
     if models_dir is not None:
         return user_path(models_dir)
     here, sources = Path("models"), checkout()
-    if here.is_dir() or sources is None:
-        return here if here.is_dir() else own_folder("data") / "models"
-    return sources / "models"
+    if here.is_dir() or sources is not None:
+        return here if here.is_dir() or sources is None else sources / "models"
+    try:
+        return own_folder("data") / "models"
+    except UsageError:  # a container's user without a home
+        return here
 
 
 def checkout() -> Path | None:
@@ -91,18 +113,21 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
 
     Raises UsageError if there is none, with the fact that it can be fetched, if it can.
     """
-    models, path = models_folder(models_dir), user_path(name) if name else None
-    folder_name = name.removeprefix(HUB)
-    for candidate in (folder_name, *aliases(name)):
-        if name and (models / candidate).is_dir():
-            return models / candidate
+    models, source = models_folder(models_dir), known_as(name)
+    path = user_path(name) if name and not name.startswith(HUB) else None
+    for candidate in (name, *aliases(source)):
+        folder = models / candidate.removeprefix(HUB)
+        if name and folder.is_dir():
+            return folder
     if name in BUNDLED:
         return bundled_folder(name)
     if path and (os.path.exists(path) or os.path.exists(f"{path}.index")):  # noqa: PTH110, may raise
         return path
     missing = f"there is no model {name!r} in {models}"
-    if canonical(name) or name.startswith(HUB):
-        raise UsageError(missing, fetch=(name, models_dir))
+    if canonical(source) or source.startswith(HUB):
+        raise UsageError(missing, fetch=(source, models_dir))
+    if OF_A_HUB.fullmatch(name) and not Path(name).parent.exists():
+        raise UsageError(f"{missing} and no such path", hub=(HUB + name, models_dir))
     here = {*BUNDLED, *(path.name for path in folders_in(models))}
     if near := difflib.get_close_matches(name, here | {*RELEASED}, n=1):
         raise UsageError(f"{missing}; did you mean {near[0]}?")
@@ -123,10 +148,14 @@ def find_default(models_dir: str | None = None) -> Path:
 
 def model_folders(models_dir: str | None = None) -> list[Path]:
     """Where models may be: the folders in the models folder, and the folders in those, since models
-    of a hub are named OWNER/NAME."""
+    of a hub are named OWNER/NAME, and those in OWNER/NAME@REVISION, as in NAME@refs/pr/1."""
     models = models_folder(models_dir)
-    owners = folders_in(models)
-    return [folder for owner in owners for folder in (owner, *folders_in(owner))]
+    found = [folder for owner in folders_in(models) for folder in (owner, *folders_in(owner))]
+    for folder in found:
+        parts = folder.relative_to(models).parts
+        if len(parts) in range(2, DEEPEST) and "@" in parts[1]:
+            found += folders_in(folder)
+    return found
 
 
 def base_folders(model: Path, models_dir: str | None = None) -> Iterator[Path]:

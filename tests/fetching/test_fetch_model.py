@@ -206,6 +206,25 @@ def test_a_model_is_kept_under_the_name_asked_for(
     assert download("124m", models, [server.url], QUICK) == Path(models) / "124M"
 
 
+def test_transformers_names_of_a_release_fetch_it_unless_a_server_of_ones_own_has_such_a_model(
+    server: MisbehavingServer,
+    models: str,
+    small_release: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(released, "BASE_URL", server.url)
+    for name in ("gpt2", "openai-community/gpt2"):
+        assert download(name, models, network=QUICK) == Path(models) / "117M"
+    (server.folder / "124M").rename(server.folder / "gpt2")
+    with MisbehavingServer(server.folder) as own:
+        assert download("gpt2", models, [own.url], QUICK) == Path(models) / "gpt2"
+
+
+def test_a_model_of_a_hub_without_its_prefix_gets_a_hint(models: str) -> None:
+    with pytest.raises(UsageError, match=r"\(did you mean hf:uer/gpt2-chinese\?\)"):
+        download("uer/gpt2-chinese", models)
+
+
 def test_a_mirror_may_have_either_name(
     server: MisbehavingServer, models: str, small_release: None
 ) -> None:

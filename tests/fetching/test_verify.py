@@ -102,3 +102,18 @@ def test_without_a_model_there_is_nothing_to_read(
 ) -> None:
     with pytest.raises(UsageError, match="there is no model in"):
         command.run(["--verify", "--models_dir", str(tmp_path)], "gpt2-download")
+
+
+def test_a_revision_is_read_and_the_folder_that_is_not_whole_is_named(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = models / "owner" / "silu@refs" / "pr" / "1"
+    shutil.copytree(models / "owner" / "silu", folder)
+    command.run(["--verify"], "gpt2-download")
+    assert "models/owner/silu@refs/pr/1/config.json: " in capsys.readouterr().out
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (
+            folder / name
+        ).unlink()  # then the error is about the folder
+    with pytest.raises(DownloadError, match=r"^not whole: models/owner/silu@refs/pr/1$"):
+        command.run(["--verify"], "gpt2-download")

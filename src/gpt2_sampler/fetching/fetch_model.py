@@ -24,7 +24,16 @@ from gpt2_sampler.fetching.import_folder import import_folder
 from gpt2_sampler.fetching.released import files_of
 from gpt2_sampler.fetching.trouble import DiskError
 from gpt2_sampler.files import map_bytes, read_bytes, read_object, read_text, user_path
-from gpt2_sampler.registry import HUB, RELEASED, Released, aliases, canonical, models_folder
+from gpt2_sampler.registry import (
+    HUB,
+    OF_A_HUB,
+    RELEASED,
+    Released,
+    aliases,
+    canonical,
+    known_as,
+    models_folder,
+)
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import FILE_NAME
@@ -50,10 +59,12 @@ def download(
     not OpenAI's is looked for where base_urls or the environment say. Raises UsageError for an
     impossible name or address, DownloadError for everything else.
     """
+    bases = base_urls_of(base_urls)
+    own = bases != [released.BASE_URL]
+    name = name if own else known_as(name)
     if name.startswith(HUB):
         return download_from_hub(name, models_dir, base_urls, network, watch)
-    bases = base_urls_of(base_urls)
-    name = folder_name(name, own=bases != [released.BASE_URL])
+    name = folder_name(name, own)
     folder, files = models_folder(models_dir) / name, files_of(name)
     if whole := whole_folder(name, folder.parent, watch):
         return whole
@@ -122,6 +133,7 @@ def folder_name(name: str, own: bool) -> str:
 def unknown(name: str) -> str:
     names = [alias for model in RELEASED.values() for alias in model.names]
     near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
+    near = [HUB + name] if OF_A_HUB.fullmatch(name) else near
     hint = f" (did you mean {near[0]}?)" if near else ""
     known = ", ".join(" = ".join(model.names) for model in RELEASED.values())
     return f"{shown(name)!r:.80} is not a released model{hint}; there are {known}"

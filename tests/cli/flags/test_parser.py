@@ -19,6 +19,7 @@ class Settings:
 
     name: str | None = flag(None, "a name", "NAME")
     count: int = flag(1, "a number", "N")
+    seed: int | None = flag(None, "a number, if any", "N")
     share: float = flag(0.5, "a share", "P")
     loud: bool = flag(False, "or not")
     word: tuple[str, ...] = flag((), "may be repeated", "WORD")
@@ -36,6 +37,8 @@ def parsed(*argv: str) -> Settings:
         (["--count=7"], Settings(count=7)),
         (["--count", "-7"], Settings(count=-7)),
         (["--count", "1", "--count", "2"], Settings(count=2)),
+        (["--seed", "None"], Settings(seed=None)),
+        (["--seed=None", "--name", "None"], Settings(name="None")),
         (["--share", "1"], Settings(share=1.0)),
         (["--share", "1e-3"], Settings(share=0.001)),
         (["--loud"], Settings(loud=True)),

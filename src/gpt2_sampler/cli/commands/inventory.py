@@ -60,12 +60,12 @@ def show_verified(name: str | None, models_dir: str | None) -> None:
         paths = [path for path in model_folders(models_dir) if holds_model(path)]
     if not paths:
         raise UsageError(f"there is no model in {models_folder(models_dir)}")
-    broken: list[Path] = []
+    broken: dict[Path, Path] = {}
     for path in paths:
-        found = verify(path, models_dir)
-        for file, (_, state) in found.items():
+        for file, (right, state) in verify(path, models_dir).items():
             show(f"{file}: {state}\n")
-        broken += [file for file, (right, _) in found.items() if not right][:1]
+            if not right:
+                broken.setdefault(path if path.is_dir() else path.parent, file)
     if broken:
-        folders = ", ".join(dict.fromkeys(str(file.parent) for file in broken))
-        raise DownloadError(f"not whole: {folders}", file=broken[0])
+        folders = ", ".join(map(str, broken))
+        raise DownloadError(f"not whole: {folders}", file=next(iter(broken.values())))

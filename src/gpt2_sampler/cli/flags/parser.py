@@ -53,7 +53,8 @@ def parse(
     if "--version" in names:
         show(f"{version_text(details='--verbose' in names)}\n")
         raise SystemExit(0)
-    fire.decorators.SetParseFns(**{name: reader(name, k) for name, k in kind_of.items()})(settings)
+    readers = {n: reader(n, k, getattr(settings, n, "") is None) for n, k in kind_of.items()}
+    fire.decorators.SetParseFns(**readers)(settings)
     command = named(settings, pairs, positional)
     with contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -138,12 +139,15 @@ def meant(name: str, value: str | None, kind_of: Mapping[str, type]) -> tuple[st
     )
 
 
-def reader(name: str, kind: type) -> Callable[[str], Any]:
-    """The function that turns a flag's text into its value."""
+def reader(name: str, kind: type, optional: bool = False) -> Callable[[str], Any]:
+    """The function that turns a flag's text into its value. Articles write None for a number that
+    is not given, as in --seed None."""
 
     def read(word: str) -> Any:
         if kind is tuple:
             return tuple(word.split(BETWEEN))
+        if word == "None" and optional and kind in (int, float):
+            return None
         try:
             return TRUTH[word.lower()] if kind is bool else kind(word)
         except (KeyError, ValueError):

@@ -38,6 +38,7 @@ def described(error: SamplerError) -> str:
         "fits": lambda fits: f"what fits: {flags(fits)}",
         "change": lambda names: "; ".join(CHANGES[name] for name in names),
         "fetch": lambda fetch: f"download it with: {download(*fetch)}",
+        "hub": lambda fetch: f"from a Hugging Face hub: {download(*fetch)}",
         "file": refetched,
         "package": lambda package: f"type: {install(package)}",
     }
