@@ -86,3 +86,15 @@ def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         read_all(io.BytesIO(b"12345678"), "it")
     with pytest.raises(UsageError, match="line 2 of it has more than 7 bytes"):
         list(read_lines(io.BytesIO(b"1\n12345678"), "it"))
+
+
+def test_on_windows_the_hint_is_in_its_own_code_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(name: str) -> codecs.CodecInfo | None:
+        return codecs.lookup("cp936") if name == "mbcs" else None
+
+    codecs.register(find)
+    monkeypatch.setattr(encodings, "WINDOWS", True)
+    says = r"'你好' in this Windows' code page\); save it as UTF-8, as Notepad does"
+    with pytest.raises(UsageError, match=says):
+        encodings.decoded("你好".encode("gbk"), "it")
+    codecs.unregister(find)

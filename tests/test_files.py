@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from gpt2_sampler import files
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.files import (
     is_at,
     map_bytes,
     own_folder,
+    quote,
     read_bytes,
     read_object,
     read_text,
@@ -180,3 +183,53 @@ def test_an_open_file_knows_whether_it_is_still_at_its_path(tmp_path: Path) -> N
         assert not is_at(file, path)
         (tmp_path / "moved").rename(path)
         assert is_at(file, path)
+
+
+@pytest.mark.parametrize(
+    "name", ["CON", "nul", "nul.txt", "Aux .jsonl", "a/com1/b", "LPT9", "conin$", "com¹.gz"]
+)
+def test_a_device_of_windows_is_no_path_there(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert user_path(name) == Path(name)
+    monkeypatch.setattr(files, "WINDOWS", True)
+    for near in ("console", "null.txt", "com", "com10", "auxiliary/x"):
+        assert user_path(near) == Path(near)
+    with pytest.raises(UsageError, match=r"cannot be a path \(it is the name of a device"):
+        user_path(name)
+
+
+def test_a_name_that_no_file_can_have_on_windows_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        error = OSError(errno.EINVAL, "The filename, directory name or label syntax is incorrect")
+        error.winerror = files.INVALID_NAME  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    assert user_path("what?") == Path("what?")
+    monkeypatch.setattr(files, "open", refuse, raising=False)
+    with pytest.raises(CheckpointError, match="what\\? is missing"):
+        read_bytes(Path("what?"))
+
+
+@pytest.mark.parametrize(
+    ("word", "here", "there"),
+    [
+        ("plain-1.0", "plain-1.0", "plain-1.0"),
+        ("two words", "'two words'", '"two words"'),
+        ("it's", "'it'\"'\"'s'", '"it\'s"'),
+        ("a&b", "'a&b'", '"a&b"'),
+        ("C:\\Models\\gpt2", "'C:\\Models\\gpt2'", "C:\\Models\\gpt2"),
+        ("C:\\My Models\\", "'C:\\My Models\\'", '"C:\\My Models\\\\"'),
+        ("", "''", '""'),
+    ],
+)
+def test_a_word_is_quoted_for_the_shell_of_the_system(
+    word: str, here: str, there: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert quote(word) == here
+    monkeypatch.setattr(files, "WINDOWS", True)
+    assert quote(word) == there

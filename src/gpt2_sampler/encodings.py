@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.files import reason
+from gpt2_sampler.files import WINDOWS, reason
 
 MARKS = {  # in this order: UTF-32's begins with UTF-16's
     codecs.BOM_UTF8: "utf-8",
@@ -59,9 +59,11 @@ def why(error: Exception) -> str:
     if error.encoding != "utf-8":
         return f" (byte {error.start:,})"
     byte = error.object[error.start : error.start + 1].hex().upper()
-    latin = error.object[error.start : error.start + 20].decode("latin-1").split()[:1]
-    guess = f" (byte {byte} at {error.start:,}; {latin[0]!r} in Latin-1)" if latin else ""
-    return f"{guess}; save it as UTF-8, or, with the encoding that it has: iconv -f LATIN1 -t UTF-8"
+    page, name = ("mbcs", "this Windows' code page") if WINDOWS else ("latin-1", "Latin-1")
+    words = error.object[error.start : error.start + 20].decode(page, "replace").split()[:1]
+    guess = f" (byte {byte} at {error.start:,}; {words[0]!r} in {name})" if words else ""
+    how = "or, with the encoding that it has: iconv -f LATIN1 -t UTF-8"
+    return f"{guess}; save it as UTF-8, {'as Notepad does' if WINDOWS else how}"
 
 
 def decode_argument(word: str, source: str) -> str:

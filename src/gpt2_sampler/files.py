@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import stat
 from collections.abc import Sequence
@@ -23,6 +24,11 @@ from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 
 LIMIT = 256 << 20  # bytes of a file that is read at once: the largest vocabularies have 30 MB
 WINDOWS = os.name == "nt"
+INVALID_NAME = 123  # Windows' number for a name with characters that no file can have there
+DEVICE = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?")
+"""Names that Windows has for devices, in every folder and with every ending."""
+PLAIN = re.compile(r"[\w@+=:,./\\~-]+")
+"""What needs no quotes in Windows' shells."""
 LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -88,14 +94,21 @@ def user_path(given: str | Path) -> Path:
         if given == "":
             raise ValueError("it is empty")
         path = Path(given).expanduser()
+        if WINDOWS and any(map(DEVICE.fullmatch, path.parts)):
+            raise ValueError("it is the name of a device")
         path.lstat()
         if path.is_dir() and not os.access(path, os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except (FileNotFoundError, NotADirectoryError):
-        pass
     except (OSError, RuntimeError, ValueError) as problem:
-        raise UsageError(f"{str(given)!r:.200} cannot be a path ({reason(problem)})") from None
+        if not is_missing(problem):
+            raise UsageError(f"{str(given)!r:.200} cannot be a path ({reason(problem)})") from None
     return path
+
+
+def is_missing(problem: Exception) -> bool:
+    """Whether there is no such file; on Windows also because there can be none of that name."""
+    invalid = getattr(problem, "winerror", None) == INVALID_NAME
+    return invalid or isinstance(problem, (FileNotFoundError, NotADirectoryError))
 
 
 def own_folder(kind: str) -> Path:
@@ -146,12 +159,12 @@ def kind_of(mode: int) -> str:
 def require_content(path: Path, begin: bytes, error: type[SamplerError]) -> None:
     """In a repository cloned without Git LFS, files only say where their content can be had."""
     if begin == LFS:
-        pull = f"git -C {shlex.quote(str(path.parent))} lfs pull"
+        pull = f"git -C {quote(str(path.parent))} lfs pull"
         raise error(f"{path} is a Git LFS pointer, not the file itself; type: {pull}")
 
 
 def unreadable(path: Path, problem: Exception, error: type[SamplerError]) -> SamplerError:
-    if isinstance(problem, (FileNotFoundError, NotADirectoryError)):
+    if is_missing(problem):
         return error(f"{path} is missing", file=path)
     return error(f"{path} cannot be read ({reason(problem)})")
 
@@ -159,6 +172,16 @@ def unreadable(path: Path, problem: Exception, error: type[SamplerError]) -> Sam
 def reason(problem: Exception) -> str:
     """The system's words, without the path, which the message names already."""
     return getattr(problem, "strerror", None) or str(problem)
+
+
+def quote(word: str) -> str:
+    """A word of a command line as it is typed into this system's shell."""
+    if not WINDOWS:
+        return shlex.quote(word)
+    import subprocess  # it takes time
+
+    quoted = subprocess.list2cmdline([word])
+    return quoted if PLAIN.fullmatch(word) or quoted.startswith('"') else f'"{quoted}"'
 
 
 def without_waiting(path: str, flags: int) -> int:

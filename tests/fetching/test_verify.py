@@ -112,8 +112,6 @@ def test_a_revision_is_read_and_the_folder_that_is_not_whole_is_named(
     command.run(["--verify"], "gpt2-download")
     assert "models/owner/silu@refs/pr/1/config.json: " in capsys.readouterr().out
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        (
-            folder / name
-        ).unlink()  # then the error is about the folder
+        (folder / name).unlink()  # then the error is about the folder
     with pytest.raises(DownloadError, match=r"^not whole: models/owner/silu@refs/pr/1$"):
         command.run(["--verify"], "gpt2-download")

@@ -65,7 +65,7 @@ def download(
     if name.startswith(HUB):
         return download_from_hub(name, models_dir, base_urls, network, watch)
     name = folder_name(name, own)
-    folder, files = models_folder(models_dir) / name, files_of(name)
+    folder, files = user_path(models_folder(models_dir) / name), files_of(name)
     if whole := whole_folder(name, folder.parent, watch):
         return whole
     sources = [below(base, alias) for base in bases for alias in reversed(aliases(name))]
@@ -79,7 +79,7 @@ def download_from_hub(
     name: str, models_dir: str | None, base_urls: Sequence[str], network: Network, watch: Watch
 ) -> Path:
     plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network, watch.say)
-    folder = models_folder(models_dir) / plan.folder
+    folder = user_path(models_folder(models_dir) / plan.folder)
     watch.say(f"fetching {name} from {shown(plan.source)} into {folder}")
     with filling(folder):
         fetch_folder(
@@ -98,7 +98,7 @@ def import_files(
 ) -> Path:
     """The same, with files that were downloaded by hand into the folder origin."""
     name = folder_name(name, own=True)
-    source, folder = user_path(origin), models_folder(models_dir) / name
+    source, folder = user_path(origin), user_path(models_folder(models_dir) / name)
     if not source.is_dir():
         raise UsageError(f"{source} is not a folder to take files from")
     if whole := whole_folder(name, folder.parent, watch):

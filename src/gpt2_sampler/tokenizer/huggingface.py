@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.files import read_text
+from gpt2_sampler.files import quote, read_text
 from gpt2_sampler.tokenizer.bounds import require_bounded
 from gpt2_sampler.tokenizer.byte_level import (
     END_OF_TEXT_NAME,
@@ -298,7 +297,7 @@ def refusal(folder: Folder) -> str:
         f"k.special_tokens_map.items() if isinstance(v, str)}}).save_pretrained({path})"
     )
     what = f"a {folder.kind}" if folder.saved else f"a {folder.kind} without {TOKENIZER_NAME}"
-    return f"its tokenizer is {what}; convert it: python3 -c {shlex.quote(program)}"
+    return f"its tokenizer is {what}; convert it: python3 -c {quote(program)}"
 
 
 def joined(merges: Sequence[Any]) -> list[str]:

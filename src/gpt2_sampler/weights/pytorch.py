@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import json
 import math
-import shlex
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, brief
-from gpt2_sampler.files import map_bytes
+from gpt2_sampler.files import map_bytes, quote
 from gpt2_sampler.pickles import Function, Pickle, UnknownName
 from gpt2_sampler.weights.storage import STORED, Floats, Rows, is_natural, require_shape, size_of
 
@@ -59,7 +58,7 @@ def read_pytorch(path: Path) -> Any:
         raise CheckpointError(
             f"{path} holds more than tensors ({error.name!r:.100}), for which a program would have "
             "to run, and none is run here; if you trust it, save its tensors alone and give "
-            f"{plain} instead: python3 -c {shlex.quote(program)}"
+            f"{plain} instead: python3 -c {quote(program)}"
         ) from None
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(

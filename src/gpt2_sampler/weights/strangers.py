@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from gpt2_sampler.files import read_object
+from gpt2_sampler.files import quote, read_object
 
 BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip archive; unpack it with: tar -xf {path}, and give the folder"),
@@ -87,7 +86,7 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
         return folder_of(path.parent)
     for start, what in BEGINNINGS:
         if begin.lstrip().lower().startswith(start.lower()):
-            return what.format(path=shlex.quote(str(path)))
+            return what.format(path=quote(str(path)))
     for ends, what in ENDS:
         if path.name.lower().endswith(ends):
             return what.format(flax=python(FLAX, folder=path.parent))
@@ -97,12 +96,10 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
             "pytorch_model.bin beside its config.json, or one of nanoGPT's as ckpt.pt"
         )
     if begin.startswith(b"PK\x03\x04"):
-        unzip = f"python3 -m zipfile -e {shlex.quote(str(path))} FOLDER"
+        unzip = f"python3 -m zipfile -e {quote(str(path))} FOLDER"
         return f"a zip archive and no model of PyTorch's; unpack it with: {unzip}"
     if begin[257:262] == b"ustar":
-        return (
-            f"a tar archive; unpack it with: tar -xf {shlex.quote(str(path))}, and give the folder"
-        )
+        return f"a tar archive; unpack it with: tar -xf {quote(str(path))}, and give the folder"
     if begin.startswith(b"\x89HDF"):
         return (
             "an HDF5 file without a config.json beside it, which says what it holds; give the "
@@ -124,7 +121,7 @@ def folder_of(path: Path) -> str | None:  # noqa: PLR0911
         last = max(steps, key=lambda name: int(name.partition("-")[2]))
         return f"a training run's folder; give one of its {len(steps)} steps: {path / last}"
     if "zero_to_fp32.py" in names:
-        here = shlex.quote(str(path))
+        here = quote(str(path))
         return f"what DeepSpeed saved in parts; join them: cd {here} && python3 zero_to_fp32.py . ."
     for name in sorted(names):
         if name.endswith((".onnx", ".msgpack", ".tflite", ".ot")) or name == "saved_model.pb":
@@ -153,4 +150,4 @@ def folder_of(path: Path) -> str | None:  # noqa: PLR0911
 
 def python(program: str, **values: object) -> str:
     quoted = {name: json.dumps(str(value)) for name, value in values.items()}
-    return f"python3 -c {shlex.quote(program.format(**quoted))}"
+    return f"python3 -c {quote(program.format(**quoted))}"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gpt2_sampler import files
+from gpt2_sampler.cli.flags import remedies
 from gpt2_sampler.cli.flags.remedies import CHANGES, command, described
 from gpt2_sampler.errors import SamplerError
 from tests.checkpoints import ROOT
@@ -92,3 +94,18 @@ def test_a_file_of_a_released_model_can_be_fetched_and_no_other() -> None:
     there = SamplerError("damaged", file=Path("/kept/117M/encoder.json"))
     assert "gpt2-download 117M --models_dir /kept fetches" in described(there)
     assert described(SamplerError("damaged", file=Path("models/own/vocab.bpe"))) == "damaged"
+
+
+def test_on_windows_a_command_is_typed_as_its_shell_takes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scripts = tmp_path / "my env" / "Scripts"
+    scripts.mkdir(parents=True)
+    (scripts / "gpt2-download.exe").touch()
+    monkeypatch.setattr(sys, "argv", [str(scripts / "gpt2-generate.exe")])
+    monkeypatch.setattr(remedies, "WINDOWS", True)
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(remedies.shutil, "which", lambda name: None)
+    assert command("gpt2-download", "117M", "--models_dir", "a b") == (
+        '"my env/Scripts/gpt2-download.exe" 117M --models_dir "a b"'
+    )

@@ -20,9 +20,10 @@ def start(module: str) -> int:
     try:
         main = import_module(f"gpt2_sampler.cli.commands.{module}").main
     except ModuleNotFoundError as error:
+        activate = r".venv\Scripts\activate" if os.name == "nt" else ". .venv/bin/activate"
         sys.stderr.write(
             f"error: {sys.executable} has no package {error.name}; activate the environment that "
-            "was set up (. .venv/bin/activate), or set one up as README.md says\n"
+            f"was set up ({activate}), or set one up as README.md says\n"
         )
         return 1
     code = main()

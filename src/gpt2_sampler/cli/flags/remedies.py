@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.files import WINDOWS, quote
 from gpt2_sampler.registry import canonical, checkout, models_folder
 
 SCRIPTS = {
@@ -47,18 +47,19 @@ def described(error: SamplerError) -> str:
 
 
 def flags(settings: Mapping[str, object]) -> str:
-    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in settings.items())
+    return " ".join(f"--{name} {quote(str(value))}" for name, value in settings.items())
 
 
 def command(program: str, *words: str) -> str:
     """A command line that can be pasted into the shell that started this program."""
-    return shlex.join([*launcher(program), *words])
+    return " ".join(map(quote, [*launcher(program), *words]))
 
 
 def launcher(program: str) -> list[str]:
     """How to start another program: as a script of the checkout if this one is such a script; else
     by its name, or by its path if the shell does not find it."""
-    sources, beside = checkout(), Path(sys.argv[0]).with_name(program)
+    sources = checkout()
+    beside = Path(sys.argv[0]).with_name(f"{program}.exe" if WINDOWS else program)
     if sources is not None and sys.argv[0].endswith(".py"):
         return [interpreter(), nearest(sources / SCRIPTS[program])]
     return [program if shutil.which(program) or not beside.is_file() else nearest(beside)]
@@ -86,7 +87,7 @@ def download(name: str, models_dir: str | None) -> str:
 
 def install(package: str) -> str:
     """For the Python that runs, whichever pip the shell would find."""
-    return shlex.join([interpreter(), "-m", "pip", "install", package])
+    return " ".join(map(quote, [interpreter(), "-m", "pip", "install", package]))
 
 
 def refetched(file: Path) -> str:
