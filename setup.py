@@ -32,6 +32,7 @@ setup(
     package_dir={"": "src", **BUNDLED},
     package_data={
         **{package: ["*"] for package in BUNDLED},
+        "gpt2_sampler": ["py.typed"],
         "gpt2_sampler.seeing": ["*.html", "*.css", "*.js"],
         "gpt2_sampler.serving.page": ["*.html", "*.css", "*.js"],
     },

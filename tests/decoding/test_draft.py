@@ -19,7 +19,7 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import EngineError, OutOfMemory, SamplerError, UsageError
 from tests.checkpoints import ROOT
-from tests.decoding.test_batch import PLAIN, SAMPLINGS, C, V, check, requests, run, slow_text
+from tests.decoding.test_batch import PLAIN, SAMPLINGS, C, V, check, requests, rest, run, slow_text
 from tests.fake_engine import FakeDraft, FakeEngine, Floats, hashed
 
 WIDE = 101
@@ -115,9 +115,9 @@ def test_tokens_are_given_one_by_one_so_that_a_text_can_be_cancelled_at_any_of_t
         tokens = list[int]()
         while len(tokens) < n:
             tokens += [token.id for token in batch.step()]
-        rest = batch.cancel(request.id)
-        assert (len(tokens), rest.drawn, rest.length) == (n, n, 40 - n)
-        batch.add(rest)
+        batch.cancel(request.id)
+        assert len(tokens) == n
+        batch.add(rest(request, tokens))
         assert tokens + run(batch)[request.id] == expected
 
 
@@ -251,6 +251,7 @@ def test_a_drafted_text_slides_past_the_window_and_goes_on_like_any_other(
         batch = Batch(exact, 1, draft)
         batch.add(request)
         tokens = [token.id for _ in range(40) for token in batch.step()]
-        batch.add(batch.cancel("a"))
+        batch.cancel("a")
+        batch.add(rest(request, tokens))
         texts.append(tokens + run(batch)["a"])
     assert texts[0] == texts[1] and len(texts[0]) == 80

@@ -8,7 +8,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gpt2_sampler.decoding.score import PIECE, places, score
+from gpt2_sampler.decoding.reading import PIECE
+from gpt2_sampler.decoding.score import next_logprobs, places, score, score_texts
 from gpt2_sampler.errors import CheckpointError, UsageError
 from tests.fake_engine import FakeEngine, Floats, hashed
 
@@ -83,6 +84,29 @@ def test_places_tell_the_rank_and_the_likeliest_tokens(n_tokens: int) -> None:
         assert [p for _, p in place.top] == pytest.approx(
             [logprobs[t] for t in in_order[:3]], abs=1e-5
         )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 32])
+def test_texts_that_are_read_side_by_side_come_in_order(rows: int) -> None:
+    texts = [text(n) for n in (5, 1, 40, 2, 13, 1, 7)]
+    found: dict[int, list[object]] = {}
+    for number, some in score_texts(FakeEngine(V, C), texts, top=2, rows=rows):
+        assert number in found or number == len(found)
+        found.setdefault(number, []).extend(some)
+    expected = {n: list(places(FakeEngine(V, C), one, top=2)) for n, one in enumerate(texts)}
+    assert found == expected
+
+
+def test_a_text_is_told_while_it_is_still_being_read() -> None:
+    engine = FakeEngine(V, 10 * PIECE)
+    next(score_texts(engine, [text(5 * PIECE)]))
+    assert sum(engine.calls) == PIECE
+
+
+def test_the_next_token_has_a_probability_of_every_token() -> None:
+    tokens = text(30)
+    found = next_logprobs(FakeEngine(V, 40), tokens)
+    np.testing.assert_allclose(found, slow_logprobs(hashed(tokens, V)), atol=1e-5)
 
 
 @pytest.mark.parametrize("stride", [0, C, -1])

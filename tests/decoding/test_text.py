@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gpt2_sampler.decoding.request import END_OF_TEXT as ENDED
 from gpt2_sampler.decoding.request import LENGTH_REACHED, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.decoding.text import STOP_TEXT, SampleText, first_stop, pending
+from gpt2_sampler.decoding.text import STOP_TEXT, Text, first_stop, pending
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 
 BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT_NAME])}, [])
@@ -21,13 +21,13 @@ stop_texts = st.lists(st.text(st.sampled_from("abé"), min_size=1, max_size=3), 
 REQUEST = Request(0, [*b"Once"], (0, 0), Sampling(), 99, frozenset([END]))
 
 
-def pieces(tokens: list[int], text: SampleText) -> list[str]:
+def pieces(tokens: list[int], text: Text) -> list[str]:
     """The tokens are all that the request has: with the last one its length is reached."""
     taken = []
     for number, token in enumerate(tokens, 1):
         ended = LENGTH_REACHED if number == len(tokens) else ""
         text.add(Token(text.request, token, ENDED if token == END else ended))
-        taken.append(text.take())
+        taken.append(text.take().characters)
         if text.ended:
             break
     return taken
@@ -43,8 +43,8 @@ def test_text_ends_before_the_stop_text_that_is_complete_first(
         if found:
             expected = written[: n_characters - max(map(len, found))]
             break
-    text = SampleText(REQUEST, BYTES, stops)
-    assert "".join(pieces(list(written.encode()), text)) == text.text == expected
+    text = Text(REQUEST, BYTES, stops)
+    assert "".join(pieces(list(written.encode()), text)) == text.characters == expected
     if written:
         assert text.ended == (LENGTH_REACHED if expected == written else STOP_TEXT)
 
@@ -66,27 +66,27 @@ def test_a_stop_text_inside_one_token_is_found() -> None:
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 def test_characters_are_shown_when_they_are_whole(character: str) -> None:
     tokens = list(character.encode())
-    text = SampleText(REQUEST, BYTES)
+    text = Text(REQUEST, BYTES)
     assert pieces(tokens, text) == [*[""] * (len(tokens) - 1), character]
 
 
 def test_half_a_character_at_the_end_is_left_out_and_completed_when_the_text_goes_on() -> None:
     tokens = list("a😀b".encode())
-    first = SampleText(REQUEST, BYTES)
+    first = Text(REQUEST, BYTES)
     assert "".join(pieces(tokens[:3], first)) == "a"
-    second = SampleText(first.rest(), BYTES, start=first)
+    second = Text(first.rest(), BYTES, start=first)
     assert "".join(pieces(tokens[3:], second)) == "😀b"
 
 
 def test_the_end_of_text_is_neither_shown_nor_gone_on_from() -> None:
-    text = SampleText(REQUEST, BYTES)
+    text = Text(REQUEST, BYTES)
     assert "".join(pieces([*b"ab", END, *b"cd"], text)) == "ab"
     assert text.ended == ENDED
     assert (text.rest().tokens, text.rest().drawn) == ([*b"Onceab"], 3)
 
 
 def test_a_stop_text_is_shown_when_the_text_goes_on() -> None:
-    first = SampleText(REQUEST, BYTES, ["."])
+    first = Text(REQUEST, BYTES, ["."])
     assert "".join(pieces([*b"One. Two."], first)) == "One"
-    second = SampleText(first.rest(), BYTES, ["."], first)
+    second = Text(first.rest(), BYTES, ["."], first)
     assert "".join(pieces([*b" Two. Three."], second)) == ". Two"

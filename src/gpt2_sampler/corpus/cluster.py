@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job, Plan
-from gpt2_sampler.corpus.write import Piece, Record, write
+from gpt2_sampler.corpus.write import Record, Written, write
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.engines.memory import free_memory, rows_that_fit
@@ -62,8 +62,8 @@ class Worker:
 
     def write(self, number: int, jobs: Sequence[Job]) -> tuple[int, list[Record]]:
         """A block's number and jobs -> its number and records."""
-        pieces = write(self._batch, self._tokenizer, jobs, self._plan)
-        return number, [record for piece in pieces for record in piece.records]
+        steps = write(self._batch, self._tokenizer, jobs, self._plan)
+        return number, [record for step in steps for record in step.records]
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:
@@ -84,7 +84,7 @@ class Worker:
         return Batch(load_engine(self._checkpoint, s.device, s.precision, s.threads), rows)
 
 
-def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
+def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> Iterator[Written]:
     """On the cluster at the address or, for LOCAL, one that is started on this machine. Raises
     UsageError if there is no such cluster, and what a worker raises."""
     connect(address)
@@ -100,7 +100,7 @@ def write_on(address: str, source: Source, jobs: Iterable[Job], plan: Plan) -> I
         ray.shutdown()
 
 
-def spread(workers: Sequence[Any], jobs: Iterable[Job]) -> Iterator[Piece]:
+def spread(workers: Sequence[Any], jobs: Iterable[Job]) -> Iterator[Written]:
     """Gives blocks to idle workers, and holds back the records of a block until its turn."""
     from ray.util import ActorPool
 
@@ -126,7 +126,7 @@ def spread(workers: Sequence[Any], jobs: Iterable[Job]) -> Iterator[Piece]:
         while written in done:
             ready += done.pop(written)
             written += 1
-        yield Piece(sum(record["length"] for record in records), ready)
+        yield Written(sum(record["length"] for record in records), ready)
 
 
 def connect(address: str) -> None:

@@ -1,26 +1,25 @@
 """Prompts or sample numbers -> jobs, the records to write. Knows no model, only its tokenizer.
 
-The random numbers of a text depend on (seed, sample) and, after a prompt, on the prompt's tokens.
-Without those, all prompts would share the same noise, and a large set would favour the same tokens
-at the same places. So a text does not depend on which line its prompt is on.
+The random numbers of a text depend on its seed, its sample number and its prompt's tokens, and so
+not on which line the prompt is on.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpt2_sampler.corpus.prompts import Prompt
+from gpt2_sampler.decoding.request import TOP_SEED, stream_of
 from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.hparams import HParams
 
-TOP_SEED = 2**32 - 1
 LOWEST = {"seed": 0, "length": 1}
 OWN = (*LOWEST, *(field.name for field in dataclasses.fields(Sampling)))
 """The settings that a prompt may have of its own."""
@@ -67,17 +66,7 @@ class Job:
 
     @property
     def stream(self) -> tuple[int, ...]:
-        return stream(self.seed, self.sample, () if self.prompt is None else self.tokens)
-
-
-def stream(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, ...]:
-    """The stream of random numbers that a sample is drawn with: (seed, sample), with a hash of the
-    prompt between them. The hash is the first 8 bytes, as a little-endian number, of the SHA-256 of
-    the prompt's tokens in decimal, separated by spaces."""
-    if not prompt:
-        return seed, sample
-    digest = hashlib.sha256(" ".join(map(str, prompt)).encode()).digest()
-    return seed, int.from_bytes(digest[:8], "little"), sample
+        return stream_of(self.seed, self.sample, () if self.prompt is None else self.tokens)
 
 
 def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
@@ -110,7 +99,7 @@ def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams
         if prompt.problem:
             raise UsageError(prompt.problem)
         job = with_settings(job)
-        tokens = encoded(prompt.text, tokenizer, hparams.n_vocab, plan.special_tokens)
+        tokens = encode_prompt(prompt.text, tokenizer, hparams.n_vocab, plan.special_tokens)
         left_out = max(0, len(tokens) - hparams.n_ctx)
         if left_out and plan.on_long == "error":
             raise UsageError(
@@ -120,21 +109,6 @@ def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams
     except (UsageError, CheckpointError) as error:  # the latter where the vocabulary fails on it
         return dataclasses.replace(job, settings={}, problem=f"line {prompt.line}: {error}")
     return dataclasses.replace(job, tokens=tuple(tokens[-hparams.n_ctx :]), left_out=left_out)
-
-
-def encoded(
-    text: str, tokenizer: Tokenizer, n_vocab: int, special_tokens: bool | None
-) -> list[int]:
-    """A prompt's tokens. Raises UsageError for a prompt that the model cannot continue."""
-    tokens = tokenizer.encode(text, special_tokens=special_tokens)
-    if unknown := [token for token in tokens if token >= n_vocab]:
-        raise UsageError(
-            f"the model has no weights for {tokenizer.decode(unknown[:1])!r} in the prompt, "
-            f"token {unknown[0]} of {n_vocab}"
-        )
-    if not tokens:
-        raise UsageError("nothing of the prompt is in the model's vocabulary")
-    return tokens
 
 
 def with_settings(job: Job) -> Job:

@@ -14,7 +14,7 @@ from typing import Any
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.records import GzipLines, PlainLines
 from gpt2_sampler.corpus.table import read_table, require_pyarrow, write_table
-from gpt2_sampler.corpus.write import DESCRIBING, Piece, Record, described
+from gpt2_sampler.corpus.write import DESCRIBING, Record, Written, described
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, require_place
 from gpt2_sampler.writing import written
@@ -96,14 +96,14 @@ class Run:
         self.jobs: Iterator[Job] = itertools.chain([] if rest is None else [rest], self._jobs)
         """Those that are left."""
 
-    def write(self, pieces: Iterable[Piece]) -> Generator[Piece, None, None]:
-        """Writes the records of each piece, and then yields it."""
+    def write(self, steps: Iterable[Written]) -> Generator[Written, None, None]:
+        """Writes the records of each step, and then yields it."""
         assert self._lines is not None
         try:
-            for piece in pieces:
-                self._lines.write(piece.records)
-                self._count(piece.records)
-                yield piece
+            for step in steps:
+                self._lines.write(step.records)
+                self._count(step.records)
+                yield step
         finally:
             self._lines.close()
 

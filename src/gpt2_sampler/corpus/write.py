@@ -6,14 +6,15 @@ those before them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token
-from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.decoding.text import SampleText
+from gpt2_sampler.decoding.request import END_OF_TEXT, Request
+from gpt2_sampler.decoding.text import Text
+from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 Record = dict[str, Any]
@@ -26,99 +27,64 @@ FAILED = "error"
 """What a record without a text has in the place of why its text ended."""
 
 
-class Piece(NamedTuple):
+class Written(NamedTuple):
     """The result of one step of a run."""
 
     tokens: int
-    """How many were drawn since the last piece."""
+    """How many were drawn since the last one."""
     records: list[Record]
     """The next ones in order, if any are complete."""
 
 
-def write(batch: Batch, tokenizer: Tokenizer, jobs: Iterable[Job], plan: Plan) -> Iterator[Piece]:
+def write(batch: Batch, tokenizer: Tokenizer, jobs: Iterable[Job], plan: Plan) -> Iterator[Written]:
     """Raises what Batch.step raises."""
-    waiting = iter(jobs)
-    samplings: dict[Sampling, Sampling] = {}  # equal ones as one object, by which a batch groups
-    texts: dict[int, Text] = {}
-    done: dict[int, Record] = {}
-    begun = written = 0
-    while True:
-        while len(batch) < batch.rows and begun < written + AHEAD:
-            job = next(waiting, None)
-            if job is None:
-                break
-            if job.problem:
-                done[begun] = failed(job)
-            else:
-                sampling = samplings.setdefault(job.sampling, job.sampling)
-                texts[begun] = Text(begun, job, sampling, tokenizer, plan)
-                batch.add(texts[begun].sample.request)
-            begun += 1
-        if not texts and not done:
-            return
-        tokens = batch.step()
-        for token in tokens:
-            place = token.request.id
-            assert isinstance(place, int)
-            text = texts[place]
-            text.add(token)
-            if text.sample.ended:
-                if not token.ended:
-                    batch.cancel(place)
-                done[place] = texts.pop(place).record()
-        ready = list[Record]()
-        while written in done:
-            ready.append(done.pop(written))
-            written += 1
-        yield Piece(len(tokens), ready)
+    begun = deque[Job]()
+
+    def begin() -> Iterator[Text]:
+        for place, job in enumerate(jobs):
+            begun.append(job)
+            yield text_of(job, place, tokenizer, plan)
+
+    texts, n_drawn = Texts(batch), 0
+    for pieces in write_in_order(texts, begin(), ahead=AHEAD):
+        ended = [piece.text for piece in pieces if piece.ended]
+        records = [record_of(begun.popleft(), text, plan) for text in ended]
+        yield Written(texts.n_drawn - n_drawn, records)
+        n_drawn = texts.n_drawn
 
 
-class Text:
-    """The text of a job, while it is written."""
-
-    def __init__(
-        self, place: int, job: Job, sampling: Sampling, tokenizer: Tokenizer, plan: Plan
-    ) -> None:
-        self.job = job
-        self._plan = plan
-        self._logprobs: list[float] = []
-        request = Request(
-            id=place,
-            tokens=job.tokens,
-            stream=job.stream,
-            sampling=sampling,
-            length=job.length,
-            ends=plan.ends,
-            top=0 if plan.logprobs else None,
-        )
-        self.sample = SampleText(request, tokenizer, plan.stops)
-
-    def add(self, token: Token) -> None:
-        self.sample.add(token)
-        if token.choice is not None and token.ended != END_OF_TEXT:
-            self._logprobs.append(round(token.choice.logprob, DIGITS))
-
-    def record(self) -> Record:
-        sample = self.sample
-        sample.take()
-        own = {"tokens": sample.tokens} if self._plan.tokens else {}
-        logprobs = {"logprobs": self._logprobs} if self._plan.logprobs else {}
-        return {
-            "id": self.job.id,
-            "ended": sample.ended == END_OF_TEXT,
-            "length": len(sample.tokens),
-            "text": sample.text,
-            **described(self.job),
-            "why": sample.ended,
-            **own,
-            **logprobs,
-        }
+def text_of(job: Job, place: int, tokenizer: Tokenizer, plan: Plan) -> Text:
+    """The text to be written; one that has ended where the job cannot be carried out."""
+    if job.problem:
+        nothing = Text(Request(place, [0], (0,), length=1))
+        nothing.end(FAILED)
+        return nothing
+    request = Request(
+        id=place,
+        tokens=job.tokens,
+        stream=job.stream,
+        sampling=job.sampling,
+        length=job.length,
+        ends=plan.ends,
+        top=0 if plan.logprobs else None,
+    )
+    return Text(request, tokenizer, plan.stops)
 
 
-def failed(job: Job) -> Record:
-    """The record of a job that cannot be carried out."""
-    text = {"id": job.id, "ended": False, "length": 0, "text": ""}
-    return {**text, **described(job), "why": FAILED}
+def record_of(job: Job, text: Text, plan: Plan) -> Record:
+    record: Record = {
+        "id": job.id,
+        "ended": text.ended == END_OF_TEXT,
+        "length": len(text.tokens),
+        "text": text.characters,
+        **described(job),
+        "why": text.ended,
+    }
+    if plan.tokens and not job.problem:
+        record["tokens"] = text.tokens
+    if plan.logprobs and not job.problem:
+        record["logprobs"] = [round(choice.logprob, DIGITS) for choice in text.choices]
+    return record
 
 
 def described(job: Job) -> Record:

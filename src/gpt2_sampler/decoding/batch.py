@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from itertools import count, islice
+from typing import NamedTuple
 
 from gpt2_sampler.decoding.draft import Draft
-from gpt2_sampler.decoding.logits import Logits
+from gpt2_sampler.decoding.progress import Progress, Spot, draw, look
 from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
-from gpt2_sampler.decoding.request import Place, Request, Text, Token, draw, told
-from gpt2_sampler.decoding.window import checked, in_window, is_whole
-from gpt2_sampler.engines.engine import Cache, Engine
+from gpt2_sampler.decoding.request import Request, Token, check_tokens, is_whole
+from gpt2_sampler.decoding.sampling import check_bias
+from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
 
 log = logging.getLogger(__name__)
@@ -28,24 +29,45 @@ class Row:
     def __init__(self, number: int) -> None:
         self.number = number
         self.held: list[int] = []
-        self.text: Text | None = None
+        self.at = 0
+        """How many of these are the request's tokens. Those behind them, which an earlier request
+        has left, still save the work of reading them if it turns out to go on with the same."""
+        self.progress: Progress | None = None
         self.freed = 0
-        """When its last text ended."""
-        self.source: tuple[Row, Text | None, int] | None = None
-        """The row that is reading what this one needs as well, its text, and how many tokens."""
+        """When its last request ended."""
+        self.source: tuple[Row, Progress | None, int] | None = None
+        """The row that is reading what this one needs as well, its request, and how many tokens."""
 
 
-Going = tuple[Row, Text, list[int], bool]
-"""A row, its text, tokens that the row is to read, and whether a token is drawn after them: they
-are then all that it does not hold."""
+class Turn(NamedTuple):
+    """What a row reads in a step."""
+
+    row: Row
+    progress: Progress
+    unread: list[int]
+    """The tokens that it has yet to read, or the first of them."""
+    following: list[int]
+    """Tokens that are read as well because they come next, or are guessed to."""
+    n_spots: int
+    """After how many of the last tokens the next one is drawn, or told."""
+
+    @property
+    def spots(self) -> list[Spot]:
+        return [Spot(self.progress, self.following[:n]) for n in range(self.n_spots)]
 
 
 class Batch:
-    """Writes the texts that are asked for, so many at the same time.
+    """Serves the requests that are added, so many at the same time.
 
-    Each text is what it would be by itself, in any batch, order and number of rows, up to the
+    Each gets what it would get by itself, in any batch, order and number of rows, up to the
     rounding of the engine's logits. Whatever stops a step, the batch can be used on: what was being
-    read is read again.
+    read is read again. It may be used from several threads, which take turns.
+
+    >>> batch = Batch(engine, rows=8)
+    >>> batch.add(Request("a", tokens, stream=(7, 0), length=20))
+    >>> while batch:
+    ...     for token in batch.step():
+    ...         print(token.request.id, token.id, token.ended)
     """
 
     def __init__(
@@ -54,85 +76,82 @@ class Batch:
         """draft is the same model, or a smaller one of the same vocabulary, which takes less time:
         what it guesses is checked, so that it changes the speed alone. It may still be loading.
 
-        The cache is made by the first step. Raises UsageError for no rows, and for a draft
+        No memory is taken before the first step. Raises UsageError for no rows, and for a draft
         that does not fit the engine."""
         if not is_whole(rows, 1):
-            raise UsageError(f"a batch has 1 row or more, not {rows!r}")
+            raise UsageError(f"a batch has 1 row or more, not {rows!r:.40}")
         self.engine = engine
         self.rows = rows
-        """Texts at the same time; halved where the memory has no room for them."""
+        """Requests at the same time; halved where the memory has no room for them."""
         self._window = engine.hparams.n_ctx
-        self._rows: list[Row] = []
         self._cache: Cache | None = None
+        self._rows: list[Row] = []
         self._draft = None if draft is None else Draft(draft, engine)
-        self._texts: dict[Hashable, Text] = {}
-        self._waiting: deque[Text] = deque()
+        self._requests: dict[Hashable, Progress] = {}
+        self._waiting: deque[Progress] = deque()
         self._clock = count()
 
     def __len__(self) -> int:
         """The requests that have not ended."""
-        return len(self._texts)
+        return len(self._requests)
 
     def __contains__(self, id: Hashable) -> bool:
-        return id in self._texts
+        return id in self._requests
 
     def add(self, request: Request) -> None:
         """Takes a request, to be begun as soon as a row is free. Raises UsageError for one that
-        cannot be served, or whose id another has that has not ended."""
-        if request.id in self._texts:
-            raise UsageError(f"there is a request {request.id!r} already")
-        for name, low in (("length", 1), ("drawn", 0), ("top", 0)):
-            value = getattr(request, name)
-            if not is_whole(value, low) and (name, value) != ("top", None):
-                raise UsageError(f"a request's {name} must be {low} or more, not {value!r}")
-        if not request.stream or not all(is_whole(number, 0) for number in request.stream):
-            raise UsageError(f"a stream is of whole numbers from 0 on, not {request.stream!r}")
-        tokens = checked(request.tokens, self.engine.hparams.n_vocab)
-        text = Text(request, tokens, next(self._clock))
-        self._texts[request.id] = text
-        self._waiting.append(text)
+        cannot be served, and for the id of another that has not ended."""
+        tokens = check_tokens(request.tokens, self.engine.hparams.n_vocab)
+        check_bias(request.sampling, self.engine.hparams.n_vocab)
+        with self.engine.lock:
+            if request.id in self._requests:
+                raise UsageError(f"there is a request {request.id!r} already")
+            progress = Progress(request, tokens, self._window, next(self._clock))
+            self._requests[request.id] = progress
+            self._waiting.append(progress)
 
-    def cancel(self, id: Hashable) -> Request:
-        """Takes a request back -> one that goes on where it was. It has the tokens that matter: of
-        a text of more than four windows the first are left out. Raises UsageError for an id that
-        no request has which has not ended."""
-        text = self._texts.pop(id, None)
-        if text is None:
-            raise UsageError(f"there is no request {id!r}")
-        if text in self._waiting:
-            self._waiting.remove(text)
-        for row in self._rows:
-            if row.text is text:
-                self._free(row)
-        return text.rest()
+    def cancel(self, id: Hashable) -> None:
+        """Raises UsageError if no unfinished request has this id."""
+        with self.engine.lock:
+            progress = self._requests.pop(id, None)
+            if progress is None:
+                raise UsageError(f"there is no request {id!r}")
+            if progress in self._waiting:
+                self._waiting.remove(progress)
+            for row in self._rows:
+                if row.progress is progress:
+                    self._free(row)
 
     def step(self) -> list[Token]:
-        """The next tokens, one of each request that has any ready. If none has, the engine is
-        called once first; while prompts are being read there may still be none. An empty list for
-        ever once no request is left.
+        """The next tokens: one that was drawn of each request that has any ready, after all of its
+        own tokens that have been told. If none has, the engine is called once first; while prompts
+        are being read there may still be none. Empty once all requests have ended.
 
         Where the memory has no room, the draft is given up, and if that is not enough half of the
         rows go back to wait, and go on later where they were. Raises OutOfMemory or MemoryError
         where one row has no room, CheckpointError for logits that are no numbers, and what the
         engine raises.
         """
-        if not any(text.ready for text in self._texts.values()):
-            self._make_ready()
-        return self._hand_out()
+        with self.engine.lock:
+            if not any(progress.ready for progress in self._requests.values()):
+                self._make_ready()
+            return self._hand_out()
 
     def _make_ready(self) -> None:
-        while self._texts:
+        while self._requests:
             try:
                 return self._call()
             except (SamplerError, MemoryError) as problem:
                 no_room = isinstance(problem, (OutOfMemory, MemoryError))
-                texts = self._give_back() or self.rows
+                n_served = self._give_back() or self.rows
                 if self._draft is not None:
                     self._draft = None
                     log.warning("going on without a draft: %s", str(problem) or "no room for it")
                 elif no_room and self.rows > 1:
-                    self.rows = max(1, texts // 2)
-                    log.warning("no room for %d texts at once; going on with %d", texts, self.rows)
+                    self.rows = max(1, n_served // 2)
+                    log.warning(
+                        "no room for %d texts at once; going on with %d", n_served, self.rows
+                    )
                 else:
                     raise
 
@@ -142,71 +161,83 @@ class Batch:
             self._cache = self.engine.new_cache(self.rows)
             self._rows = [Row(number) for number in range(self.rows)]
         for row in self._rows:
-            if row.source is not None and row.text is not None:
-                self._copy(row, row.text.seen(self._window))
+            if row.source is not None and row.progress is not None:
+                self._copy(row, row.progress.seen)
         self._fill()
-        plan = self._plan()
-        guesses = self._guess(plan)
-        readings, places = list[Reading](), list[Place]()
-        for row, text, unread, whole in plan:
-            guessed = guesses.get(row.number, [])
-            own = [Place(text, guessed[:n]) for n in range(len(guessed) + 1)] if whole else []
-            readings.append(Reading(row.number, len(row.held), [*unread, *guessed], len(own)))
-            places += own
+        plan = self._with_guesses(self._plan())
+        logits = self._read(plan)
+        spots = [spot for turn in plan for spot in turn.spots]
+        tokens = iter(look(spots, logits, draw(spots, logits)))
+        for turn in plan:
+            self._keep(turn, list(islice(tokens, turn.n_spots)))
+
+    def _read(self, plan: Sequence[Turn]) -> Floats:  # [W, V]
+        """What the rows hold behind their requests' tokens stays if the same is read again."""
+        assert self._cache is not None
+        readings, behind = list[Reading](), list[list[int]]()
+        for row, _, unread, following, n_spots in plan:
+            readings.append(Reading(row.number, row.at, unread + following, n_spots))
+            behind.append(row.held[row.at :])
+            del row.held[row.at :]  # undefined, should the engine fail
         logits = read(self.engine, self._cache, readings)
-        ids = draw(places, logits, self._window)
-        drawn = zip(places, logits, ids, strict=True)
-        for row, _, unread, whole in plan:
-            row.held += unread
-            if whole:
-                guessed = guesses.get(row.number, [])
-                self._keep(row, guessed, list(islice(drawn, len(guessed) + 1)))
+        for turn, reading, old in zip(plan, readings, behind, strict=True):
+            new = reading.tokens
+            turn.row.held += old if old[: len(new)] == new else new
+            turn.row.at += len(turn.unread)
+        return logits
 
-    def _guess(self, plan: Sequence[Going]) -> dict[int, list[int]]:
+    def _with_guesses(self, plan: Sequence[Turn]) -> list[Turn]:
         if self._draft is None:
-            return {}
-        texts = {
-            row.number: text for row, text, unread, whole in plan if whole and len(unread) == 1
+            return list(plan)
+        ready = {
+            turn.row.number: turn.progress
+            for turn in plan
+            if turn.n_spots == 1 and len(turn.unread) == 1 and not turn.progress.own
         }
-        return self._draft.guess(texts, self.rows)
+        guesses = self._draft.guess(ready, self.rows)
+        return [
+            turn._replace(following=guessed, n_spots=len(guessed) + 1)
+            if (guessed := guesses.get(turn.row.number))
+            else turn
+            for turn in plan
+        ]
 
-    def _keep(
-        self, row: Row, guessed: Sequence[int], drawn: Sequence[tuple[Place, Logits, int]]
-    ) -> None:
-        """Makes ready what was drawn in a row, as far as all that was guessed before is right."""
-        for n_right, (place, logits, id) in enumerate(drawn):
-            place.text.ready.append(told(place, logits, self._window, id))
-            if n_right == len(guessed) or id != guessed[n_right]:
+    def _keep(self, turn: Turn, tokens: Sequence[Token]) -> None:
+        """Queues the tokens of a row up to and including the first that differs from its guess."""
+        following, own = turn.following, bool(turn.progress.own)
+        for n_right, token in enumerate(tokens):
+            turn.progress.ready.append(token)
+            if n_right == len(following) or token.id != following[n_right]:
                 break
-            row.held.append(id)
-        if guessed and self._draft is not None:
-            self._draft.learn(len(guessed), n_right)
+            turn.row.at += 1
+        if following and not own and self._draft is not None:
+            self._draft.learn(len(following), n_right)
 
     def _hand_out(self) -> list[Token]:
-        tokens = []
+        tokens = list[Token]()
         for row in self._rows:
-            text = row.text
-            if text is None or not text.ready:
-                continue
-            drawn = text.ready.popleft()
-            text.add(drawn.id, self._window)
-            if ended := text.ended(drawn.id):
-                del self._texts[text.request.id]
-                self._free(row)
-            tokens.append(Token(text.request, drawn.id, ended, drawn.choice, drawn.top))
+            while (progress := row.progress) is not None and progress.ready:
+                token = progress.ready.popleft()
+                progress.add(token)
+                if ended := progress.why_ended(token):
+                    del self._requests[progress.request.id]
+                    self._free(row)
+                tokens.append(token._replace(ended=ended))
+                if token.drawn:
+                    break
         return tokens
 
     # Rows and what they hold.
 
     def _fill(self) -> None:
-        """Gives each free row to a text that waits: to the first one the row that holds most of
+        """Gives each free row to a request that waits: to the first one the row that holds most of
         it, or else the one that was left the longest ago."""
-        while self._waiting and (free := [row for row in self._rows if row.text is None]):
-            tokens = self._waiting[0].seen(self._window)
+        while self._waiting and (free := [row for row in self._rows if row.progress is None]):
+            tokens = self._waiting[0].seen
             shared = {row: n_shared(row.held, tokens) for row in free}
             row = max(free, key=lambda row: (shared[row], -row.freed))
-            row.held = row.held[: shared[row]]
-            row.text = self._waiting.popleft()
+            row.at = shared[row]
+            row.progress = self._waiting.popleft()
             self._borrow(row, tokens)
 
     def _borrow(self, row: Row, tokens: list[int]) -> None:
@@ -216,63 +247,77 @@ class Batch:
         for other in self._rows:
             if other is not row:
                 held = other.held
-                if other.text is not None and other.source is None:  # it reads on by itself
-                    held = other.text.seen(self._window)
+                if other.progress is not None and other.source is None:  # it reads on by itself
+                    held = other.progress.seen
                 shared[other] = n_shared(held, tokens)
         source = max(shared, key=shared.__getitem__, default=row)
-        if shared.get(source, 0) >= len(row.held) + WORTH_COPYING:
-            row.source = (source, source.text, shared[source])
+        if shared.get(source, 0) >= row.at + WORTH_COPYING:
+            row.source = (source, source.progress, shared[source])
             self._copy(row, tokens)
 
     def _copy(self, row: Row, tokens: list[int]) -> None:
         """What the row waits for, if it is there by now; or looks for it elsewhere."""
         if row.source is None:
             return
-        source, text, n = row.source
+        source, progress, n = row.source
         if source.held[:n] == tokens[:n]:
             assert self._cache is not None
+            del row.held[row.at :]
             self.engine.copy(self._cache, source.number, [row.number], n)
-            row.held, row.source = tokens[:n], None
-        elif source.text is not text:
+            row.held, row.at, row.source = tokens[:n], n, None
+        elif source.progress is not progress:
             row.source = None
             self._borrow(row, tokens)
 
     def _free(self, row: Row) -> None:
-        row.text, row.source, row.freed = None, None, next(self._clock)
+        row.progress, row.source, row.freed = None, None, next(self._clock)
 
     def _give_back(self) -> int:
-        """All rows, for none is certain to hold anything -> how many had a text."""
-        texts = [row.text for row in self._rows if row.text is not None]
+        """All rows, for none is certain to hold anything -> how many served a request."""
+        served = [row.progress for row in self._rows if row.progress is not None]
         self._rows, self._cache = [], None
-        for text in texts:
-            text.ready.clear()
-        self._waiting.extendleft(sorted(texts, key=lambda text: -text.order))
-        return len(texts)
+        for progress in served:
+            progress.ready.clear()
+        self._waiting.extendleft(sorted(served, key=lambda progress: -progress.order))
+        return len(served)
 
-    def _plan(self) -> list[Going]:
+    def _plan(self) -> list[Turn]:
         """What each row reads in this step.
 
-        Texts that need one token more go on in every step; what the others need is read in
-        pieces beside them, who came first first, and in one go where nobody waits.
+        Requests that need one token more go on in every step. What the others need is read in
+        pieces beside them, who came first first, and in one go where nobody waits. Where tokens are
+        told, a piece is never longer, as each takes logits for the whole vocabulary.
         """
-        plan, prompts = [], []
+        plan, long = list[Turn](), list[tuple[Row, Progress, list[int]]]()
         for row in self._rows:
-            text = row.text
-            if text is None:
+            progress = row.progress
+            if progress is None:
                 continue
-            n_seen = in_window(len(text.tokens), self._window)
-            if n_seen < len(row.held):  # past the window: its last half is read again
-                row.held = []
-            elif n_seen == len(row.held):  # a step was stopped before it could draw
-                row.held = row.held[:-1]
-            unread = text.tokens[len(text.tokens) - n_seen + len(row.held) :]
-            if len(unread) == 1:
-                plan.append((row, text, unread, True))
+            n_seen = progress.n_seen
+            if n_seen < row.at:  # past the window: its last half is read again
+                row.at = 0
+            row.at = min(row.at, n_seen - 1)  # the last token's logits are needed
+            unread = progress.tokens[len(progress.tokens) - n_seen + row.at :]
+            if len(unread) == 1 and not progress.own:
+                plan.append(Turn(row, progress, unread, [], 1))
             elif row.source is None:
-                prompts.append((row, text, unread))
-        room = PIECE if plan else self._window
-        for row, text, unread in sorted(prompts, key=lambda prompt: prompt[1].order):
-            if room:
-                plan.append((row, text, unread[:room], len(unread) <= room))
-                room -= len(unread[:room])
+                long.append((row, progress, unread))
+        room, spots = PIECE if plan else self._window, PIECE
+        for row, progress, unread in sorted(long, key=lambda one: one[1].order):
+            n_read, own = min(len(unread), room), progress.own
+            if n_read < len(unread):
+                if n_read:
+                    plan.append(Turn(row, progress, unread[:n_read], [], 0))
+            elif not own:
+                plan.append(Turn(row, progress, unread, [], 1))
+            elif spots:
+                # A request that draws nothing needs no look at what comes after its last token.
+                n_left = len(own) if progress.left else len(own) - 1
+                room_in_row = self._window - progress.n_seen
+                n_own = min(n_left, room_in_row, room - n_read, spots - 1)
+                following = list(islice(own, n_own))
+                plan.append(Turn(row, progress, unread, following, n_own + 1))
+                spots -= n_own + 1
+                n_read += n_own
+            room -= n_read
         return plan

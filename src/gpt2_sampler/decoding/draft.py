@@ -14,8 +14,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 
+from gpt2_sampler.decoding.progress import Progress, Spot, draw
 from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
-from gpt2_sampler.decoding.request import Place, Text, draw
 from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.errors import UsageError
 
@@ -23,7 +23,7 @@ WORTH_READING = 32  # tokens
 """What the draft reads to catch up with a text, at most, for each token that is still to come: more
 would take longer than its guesses save."""
 MOST = 6
-"""Guesses at a text in one step. With the token before them they are AT_ONCE."""
+"""At most this many guesses: with the last known token they fill one tile of AT_ONCE rows."""
 AT_ONCE = 7  # tokens
 """With AVX-512 XNNPACK multiplies this many by the weights in one pass over them."""
 FIRST, WEIGHT, KEPT = 0.95, 8, 0.9
@@ -38,7 +38,7 @@ class Guess:
     """At how the text in a row goes on."""
 
     row: int
-    text: Text
+    progress: Progress
     most: int
     unread: list[int]
     """Tokens to be read next."""
@@ -52,7 +52,7 @@ class Guess:
 
     @property
     def goes_on(self) -> bool:
-        return len(self.tokens) < self.most and self.tokens[-1] not in self.text.request.ends
+        return len(self.tokens) < self.most and self.tokens[-1] not in self.progress.request.ends
 
 
 class Draft:
@@ -70,20 +70,25 @@ class Draft:
         if isinstance(engine, Engine):
             self._check(engine)
 
-    def guess(self, texts: Mapping[int, Text], rows: int) -> dict[int, list[int]]:
-        """The texts that go on, by the number of their row -> how, for some of them.
+    def guess(self, requests: Mapping[int, Progress], rows: int) -> dict[int, list[int]]:
+        """The requests that go on, by the number of their row -> how, for some of them.
 
         Raises what the engine raises, or whoever loads it.
         """
-        n = self._worth_guessing(len(texts)) if texts else 0
+        n = self._worth_guessing(len(requests)) if requests else 0
         engine = self._loaded() if n else None
         if engine is None:
             return {}
+        with engine.lock:
+            return self._guess(engine, requests, rows, n)
+
+    def _guess(
+        self, engine: Engine, requests: Mapping[int, Progress], rows: int, n: int
+    ) -> dict[int, list[int]]:
         if self._cache is None or self._cache.rows != rows:
-            self._cache = None  # frees it before there is another
             self._cache = engine.new_cache(rows)
             self._held = [[] for _ in range(rows)]
-        guesses = list(self._begin(engine, self._cache, texts, n))
+        guesses = list(self._begin(engine, self._cache, requests, n))
         reading = guesses
         while reading:
             logits = read(
@@ -94,10 +99,8 @@ class Draft:
             for guess in reading:
                 self._held[guess.row] += guess.unread
             reading = [guess for guess in reading if guess.whole]
-            places = [Place(guess.text, guess.tokens) for guess in reading]
-            for guess, token in zip(
-                reading, draw(places, logits, self._hparams.n_ctx), strict=True
-            ):
+            spots = [Spot(guess.progress, guess.tokens) for guess in reading]
+            for guess, token in zip(reading, draw(spots, logits), strict=True):
                 guess.add(token)
             reading = [guess for guess in reading if guess.goes_on]
         return {guess.row: guess.tokens for guess in guesses}
@@ -109,18 +112,18 @@ class Draft:
         self._compared = KEPT * self._compared + min(guessed, right + 1)
 
     def _begin(
-        self, engine: Engine, cache: Cache, texts: Mapping[int, Text], n: int
+        self, engine: Engine, cache: Cache, requests: Mapping[int, Progress], n: int
     ) -> Iterator[Guess]:
         """What the draft is to read of each text before n guesses at most: first the texts that it
         has kept up with, then as much of the others as these may be kept waiting for."""
         guesses = []
-        for row, text in texts.items():
-            seen = text.seen(self._hparams.n_ctx)
+        for row, progress in requests.items():
+            seen = progress.seen
             self._hold(engine, cache, row, seen[:-1])
             unread = seen[len(self._held[row]) :]
-            most = min(n, text.left - 1, self._hparams.n_ctx - len(seen))
-            if most > 0 and len(unread) <= WORTH_READING * text.left:
-                guesses.append(Guess(row, text, most, unread, whole=True))
+            most = min(n, progress.left - 1, self._hparams.n_ctx - len(seen))
+            if most > 0 and len(unread) <= WORTH_READING * progress.left:
+                guesses.append(Guess(row, progress, most, unread, whole=True))
         room = PIECE if len(guesses) > 1 else self._hparams.n_ctx
         for guess in sorted(guesses, key=lambda guess: len(guess.unread)):
             guess.whole = len(guess.unread) <= room

@@ -1,16 +1,127 @@
-"""A text's tokens -> samples of how it goes on, in one call. Batch does the work."""
+"""Prompts, as text or as tokens -> how they go on, in one call. Texts does the work."""
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from concurrent.futures import Future
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import Request
+from gpt2_sampler.decoding.request import TOP_SEED, Request, check_tokens, is_whole, stream_of
 from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.decoding.text import Piece, Text, encode_prompt
+from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.engines.engine import Engine
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.tokenizer.load import Tokenizer
 
 PLAIN = Sampling()
+ROWS = 8
+
+
+def continue_text(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    *,
+    length: int | None = None,
+    stop: Sequence[str] = (),
+    seed: int | None = None,
+    sample: int = 0,
+    sampling: Sampling = PLAIN,
+    top: int | None = None,
+    ignore_eot: bool = False,
+    special_tokens: bool | None = None,
+    draft: Engine | Future[Engine] | None = None,
+) -> Iterator[Piece]:
+    """Continues a prompt -> pieces of its text as they are written, in whole characters.
+
+    Without a prompt a text is written out of nothing. It has length tokens, by default half of the
+    model's window after a prompt and the whole window out of nothing; or it ends before one of the
+    texts in stop, or where the model ends it, unless ignore_eot. The text is the one that the
+    commands write with the same model, prompt, settings, seed and number of the sample; without a
+    seed it is another one each time. top asks for log-probabilities: of each token that is drawn
+    and of so many of the likeliest. special_tokens is that of Tokenizer.encode, draft that of
+    Batch. Raises UsageError at once for what cannot be continued, a prompt that is longer than the
+    window included, and later what Batch.step raises.
+
+    >>> for piece in continue_text(engine, tokenizer, "Once upon a time", length=40, stop=["."]):
+    ...     print(piece.characters, end="", flush=True)
+    """
+    [text] = _texts_of(
+        engine, tokenizer, [prompt], [sample], length, stop, _seed(seed), sampling, top, ignore_eot,
+        special_tokens,
+    )  # fmt: skip
+    written = write_in_order(Texts(Batch(engine, 1, draft)), [text])
+    return itertools.chain.from_iterable(written)
+
+
+def continue_texts(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    samples: int = 1,
+    *,
+    length: int | None = None,
+    stop: Sequence[str] = (),
+    seed: int | None = None,
+    sampling: Sampling = PLAIN,
+    top: int | None = None,
+    ignore_eot: bool = False,
+    special_tokens: bool | None = None,
+    rows: int = ROWS,
+    draft: Engine | Future[Engine] | None = None,
+) -> Iterator[Text]:
+    """Continues many prompts, samples times each -> whole texts, in the order of the prompts.
+
+    Each is the text that continue_text writes with the same seed and the number of the sample, 0 to
+    samples - 1. rows is how many are written at the same time, which changes only the speed.
+    Raises UsageError as continue_text does, for a prompt when it is its turn.
+
+    >>> for text in continue_texts(engine, tokenizer, ["Once", "There was"], length=40, seed=7):
+    ...     print(text.characters)
+    """
+    if not is_whole(samples, 1):
+        raise UsageError(f"samples must be 1 or more, not {samples!r:.40}")
+    if isinstance(prompts, str):
+        raise UsageError("prompts must be several texts; continue_text takes one")
+    to_write = _texts_of(
+        engine, tokenizer, prompts, range(samples), length, stop, _seed(seed), sampling, top,
+        ignore_eot, special_tokens,
+    )  # fmt: skip
+    written = write_in_order(Texts(Batch(engine, rows, draft)), to_write)
+    return (piece.text for piece in itertools.chain.from_iterable(written) if piece.ended)
+
+
+def _texts_of(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    samples: Iterable[int],
+    length: int | None,
+    stop: Sequence[str],
+    seed: int,
+    sampling: Sampling,
+    top: int | None,
+    ignore_eot: bool,
+    special_tokens: bool | None,
+) -> Iterator[Text]:
+    """Those samples of each prompt, to be written."""
+    stops, window, ids = _stops(stop), engine.hparams.n_ctx, itertools.count()
+    for prompt in prompts:
+        tokens = _encode(engine, tokenizer, prompt, special_tokens)
+        for sample in samples:
+            request = Request(
+                id=next(ids),
+                tokens=tokens,
+                stream=stream_of(seed, sample, tokens if prompt else ()),
+                sampling=sampling,
+                length=_length(length, window, prompt),
+                ends=frozenset() if ignore_eot else tokenizer.ends,
+                top=top,
+            )
+            yield Text(request, tokenizer, stops)
 
 
 def generate(
@@ -22,38 +133,74 @@ def generate(
     seed: int = 0,
     sampling: Sampling = PLAIN,
     ends: Collection[int] = (),
-    rows: int = 8,
+    rows: int = ROWS,
 ) -> Iterator[list[int]]:
     """Continues a text of 1 token or more, once for each sample -> the new tokens of each sample,
     in order, as soon as it is complete.
 
     samples is how many, or their numbers: sample k of a seed is the same whichever others there
-    are. Each has length tokens, or ends with one of ends. rows is how many are written at the same
-    time, which changes only the speed. Raises UsageError at once for an impossible text or number,
-    and later what Batch.step raises.
+    are. Each has length tokens, or ends before one of ends. rows is how many are written at the
+    same time, which changes only the speed. Raises UsageError at once for an impossible text or
+    number, and later what Batch.step raises.
+
+    >>> for sample in generate(engine, [464, 3290], 2, length=20, seed=7):
+    ...     print(sample)
     """
-    numbers = iter(range(samples) if isinstance(samples, int) else samples)
-    batch = Batch(engine, min(rows, samples) if isinstance(samples, int) and samples else rows)
-    written: dict[int, list[int]] = {}  # in order
-    ended = set[int]()
+    prompt = check_tokens(tokens, engine.hparams.n_vocab)
+    _require_window(len(prompt), engine.hparams.n_ctx)
+    seed = _seed(seed)
+    if isinstance(samples, int) and not is_whole(samples, 0):
+        raise UsageError(f"samples must be 0 or more, not {samples!r:.40}")
+    numbers = range(samples) if isinstance(samples, int) else samples
 
-    def begin() -> None:
-        for number in islice(numbers, batch.rows - len(batch)):
-            request = Request(number, tokens, (seed, number), sampling, length, frozenset(ends))
-            batch.add(request)
-            written[number] = []
+    def text_of(number: int) -> Text:
+        stream = stream_of(seed, number, prompt)
+        return Text(Request(number, prompt, stream, sampling, length, frozenset(ends)))
 
-    def complete() -> Iterator[list[int]]:
-        while written:
-            for token in batch.step():
-                number = token.request.stream[-1]
-                written[number].append(token.id)
-                if token.ended:
-                    ended.add(number)
-            begin()
-            while written and (first := next(iter(written))) in ended:
-                ended.remove(first)
-                yield written.pop(first)
+    text_of(0)  # raises at once what any of them would
+    written = write_in_order(Texts(Batch(engine, rows)), map(text_of, numbers))
+    return (piece.text.tokens for piece in itertools.chain.from_iterable(written) if piece.ended)
 
-    begin()
-    return complete()
+
+def _encode(
+    engine: Engine, tokenizer: Tokenizer, prompt: str, special_tokens: bool | None
+) -> list[int]:
+    if not isinstance(prompt, str):
+        raise UsageError(f"a prompt must be text, not {prompt!r:.40}")
+    if not prompt:
+        if tokenizer.start_of_text is None:
+            raise UsageError("this vocabulary has no token to start a text from; give a prompt")
+        return [tokenizer.start_of_text]
+    tokens = encode_prompt(prompt, tokenizer, engine.hparams.n_vocab, special_tokens)
+    _require_window(len(tokens), engine.hparams.n_ctx)
+    return tokens
+
+
+def _require_window(n_tokens: int, window: int) -> None:
+    if n_tokens > window:
+        raise UsageError(
+            f"the prompt has {n_tokens} tokens, more than the model's window of {window}; "
+            "continue the end of it"
+        )
+
+
+def _length(length: int | None, window: int, prompt: str) -> int:
+    if length is None:
+        return max(1, window // 2) if prompt else window
+    if not is_whole(length, 1):
+        raise UsageError(f"length must be 1 or more, not {length!r:.40}")
+    return length
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return secrets.randbelow(TOP_SEED + 1)
+    if not is_whole(seed, 0):
+        raise UsageError(f"seed must be a whole number from 0 on, not {seed!r:.40}")
+    return seed
+
+
+def _stops(stop: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(stop, str) or not all(isinstance(one, str) and one for one in stop):
+        raise UsageError(f"stop must be texts of a character or more, not {stop!r:.40}")
+    return tuple(stop)

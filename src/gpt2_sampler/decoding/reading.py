@@ -20,7 +20,7 @@ class Reading(NamedTuple):
 
     row: int
     slot: int
-    tokens: Sequence[int]
+    tokens: list[int]
     wanted: int
 
 

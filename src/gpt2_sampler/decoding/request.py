@@ -6,49 +6,79 @@ Knows no engine and no rows.
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+import hashlib
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpt2_sampler.decoding.logits import Logits, tell
-from gpt2_sampler.decoding.noise import key
-from gpt2_sampler.decoding.rules import History
-from gpt2_sampler.decoding.sampling import Sampling, choose, distribution
-from gpt2_sampler.decoding.window import in_window, that_matter
+from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.errors import UsageError
 
 END_OF_TEXT, LENGTH_REACHED = "end of text", "length reached"
 """Why a request ended."""
+UNCHANGED = Sampling()
+TOP_SEED = 2**32 - 1
+"""The highest seed that the commands take. A stream takes any number from 0 on."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A text to go on with, and how."""
+    """A text to go on with, and how; or one that is only read, to be told how likely it is.
+
+    Raises UsageError, by the name of the field, for a value that makes no sense.
+
+    >>> Request("a", [464, 3290], stream=(7, 0), sampling=Sampling(top_k=40), length=20)
+    >>> Request("b", [464, 3290, 318], tell_from=1, top=5)  # reads, and tells of 3290 and 318
+    """
 
     id: Hashable
     tokens: Sequence[int]
     """1 or more: the prompt, and what was drawn of the text before."""
-    stream: tuple[int, ...]
-    """(seed, sample): whose noise decides what is drawn. Any whole numbers from 0 on."""
-    sampling: Sampling
-    length: int
-    """New tokens at most."""
+    stream: tuple[int, ...] = ()
+    """Whose noise decides what is drawn; see stream_of. Whole numbers from 0 on, 1 or more of
+    them unless nothing is drawn."""
+    sampling: Sampling = UNCHANGED
+    length: int = 0
+    """New tokens at most. With 0 the request's own tokens are read and told, and none is drawn."""
     ends: frozenset[int] = frozenset()
     """Tokens with which the text ends."""
     drawn: int = 0
-    """How many draws were made of the stream before: the place from which its noise goes on."""
+    """How many draws of the stream were made before: the last of the tokens come from these, and
+    the noise goes on at the place after them."""
     top: int | None = None
-    """How many of the likeliest tokens are to be told beside the one that was drawn, 0 for that one
+    """How many of the likeliest tokens are told beside each token that was drawn, 0 for that one
     alone. None tells nothing, at no cost."""
+    tell_from: int | None = None
+    """The first of the request's own tokens that is told like a drawn one, 1 or more; None for
+    none of them."""
 
-
-UNCHANGED = Sampling()
+    def __post_init__(self) -> None:
+        for name, low, optional in (
+            ("length", 0, False),
+            ("drawn", 0, False),
+            ("top", 0, True),
+            ("tell_from", 1, True),
+        ):
+            value = getattr(self, name)
+            if not is_whole(value, low) and not (optional and value is None):
+                raise UsageError(f"a request's {name} must be {low} or more, not {value!r:.40}")
+        if not isinstance(self.sampling, Sampling):
+            raise UsageError(f"a request's sampling must be a Sampling, not {self.sampling!r:.40}")
+        whole = isinstance(self.stream, tuple) and all(is_whole(n, 0) for n in self.stream)
+        if not whole or (self.length and not self.stream):
+            raise UsageError(f"a stream is of whole numbers from 0 on, not {self.stream!r:.40}")
+        if self.length == 0 and (self.tell_from or len(self.tokens)) >= len(self.tokens) > 0:
+            raise UsageError(
+                "a request of length 0 must tell some of its own tokens: give it a length of 1 or "
+                f"more, or a tell_from below its {len(self.tokens)} tokens"
+            )
 
 
 class Choice(NamedTuple):
-    """A token and its log-probabilities: the model's own, and that of the distribution that was
-    drawn from, after penalties, temperature, top-k and top-p: -inf for what these left out."""
+    """A token and its log-probabilities in nats: the model's own, and that of the distribution
+    that was drawn from, after penalties, temperature, top-k and top-p: -inf for what these left
+    out."""
 
     id: int
     logprob: float
@@ -58,7 +88,7 @@ class Choice(NamedTuple):
 
 
 class Token(NamedTuple):
-    """What a step drew for a request."""
+    """A token of a request that a step drew, or that it was asked to tell."""
 
     request: Request
     id: int
@@ -68,115 +98,39 @@ class Token(NamedTuple):
     """Of this token, where the request asked for it."""
     top: tuple[Choice, ...] = ()
     """Of the likeliest tokens for the model, the likeliest first."""
+    drawn: bool = True
+    """False for one of the request's own tokens."""
 
 
-class Drawn(NamedTuple):
-    """A token, and what is told of it."""
+def stream_of(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, ...]:
+    """The stream of random numbers that a sample is drawn with: (seed, sample), with a hash of the
+    prompt's tokens between them. Samples out of nothing have no prompt. With the hash, prompts of
+    one seed do not share their noise, which would favour the same tokens at the same places.
 
-    id: int
-    choice: Choice | None = None
-    top: tuple[Choice, ...] = ()
+    The hash is the first 8 bytes, as a little-endian number, of the SHA-256 of the tokens in
+    decimal, separated by spaces.
 
-
-class Text:
-    """A request under way: its latest tokens, as many as matter."""
-
-    def __init__(self, request: Request, tokens: list[int], order: int) -> None:
-        self.request = request
-        self.tokens = tokens
-        self.order = order
-        """In which requests came."""
-        self.ready = deque[Drawn]()
-        """What comes next, once it is asked for."""
-        self._began = len(tokens)
-
-    @property
-    def drawn(self) -> int:
-        """New tokens."""
-        return len(self.tokens) - self._began
-
-    @property
-    def left(self) -> int:
-        """New tokens that are still to come, at most."""
-        return self.request.length - self.drawn
-
-    def seen(self, window: int) -> list[int]:
-        """The tokens that the model is to see."""
-        return self.tokens[-in_window(len(self.tokens), window) :]
-
-    def add(self, token: int, window: int) -> None:
-        """Once in a while it also forgets what cannot matter any more."""
-        self.tokens.append(token)
-        if len(self.tokens) > 4 * window:
-            kept = that_matter(len(self.tokens), window)
-            self._began -= len(self.tokens) - kept
-            self.tokens = self.tokens[-kept:]
-
-    def ended(self, token: int) -> str:
-        """Why, if it did with its last token; else ""."""
-        if token in self.request.ends:
-            return END_OF_TEXT
-        return "" if self.left else LENGTH_REACHED
-
-    def rest(self) -> Request:
-        """As it would go on."""
-        before = self.request
-        return dataclasses.replace(
-            before,
-            tokens=tuple(self.tokens),
-            length=self.left,
-            drawn=before.drawn + self.drawn,
-        )
+    >>> stream_of(7, 0)
+    (7, 0)
+    """
+    if not prompt:
+        return seed, sample
+    digest = hashlib.sha256(" ".join(map(str, prompt)).encode()).digest()
+    return seed, int.from_bytes(digest[:8], "little"), sample
 
 
-class Place(NamedTuple):
-    """Where a token is drawn: after a text, and after what was guessed of how that goes on."""
-
-    text: Text
-    guessed: Sequence[int] = ()
-
-    @property
-    def key(self) -> int:
-        """Of its noise."""
-        request = self.text.request
-        return key(request.stream, request.drawn + self.text.drawn + len(self.guessed))
-
-    def history(self, window: int) -> History:
-        """The tokens that penalties look at."""
-        if not self.text.request.sampling.looks_back:
-            return History()
-        tokens = [*self.text.tokens, *self.guessed][-window:]
-        drawn = self.text.request.drawn + self.text.drawn + len(self.guessed)
-        return History(tokens, min(drawn, len(tokens)))
+def is_whole(number: Any, low: int) -> bool:
+    """Whether it is a whole number, Python's or NumPy's, and at least low."""
+    kind = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    return kind and bool(number >= low)
 
 
-def draw(places: Sequence[Place], logits: Logits, window: int) -> list[int]:
-    """One token at each place: logits [B, V]. Raises CheckpointError for logits that are no
-    numbers."""
-    if not places:
-        return []
-    keys = np.array([place.key for place in places], np.uint64)
-    histories = [place.history(window) for place in places]
-    samplings = [place.text.request.sampling for place in places]
-    return choose(logits, histories, samplings, keys).tolist()
-
-
-def told(place: Place, logits: Logits, window: int, id: int) -> Drawn:
-    """The token that was drawn there from logits [V], with what its request wants to be told."""
-    request = place.text.request
-    if request.top is None:
-        return Drawn(id)
-    return Drawn(id, *look(logits, place.history(window), request.sampling, id, request.top))
-
-
-def look(
-    logits: Logits, history: History, sampling: Sampling, id: int, n: int
-) -> tuple[Choice, tuple[Choice, ...]]:
-    """The token that was drawn from logits [V] after that history, and the n likeliest."""
-    logprobs, ranks, top_ids, top_logprobs = tell(logits[None], [id], [n])
-    ids = [id, *top_ids[0].tolist()]
-    model = np.append(logprobs, top_logprobs)
-    filtered = model if sampling == UNCHANGED else distribution(logits, history, sampling)[ids]
-    places = [int(ranks[0]), *range(1, len(ids))]
-    drawn, *others = map(Choice, ids, model.tolist(), filtered.tolist(), places)
-    return drawn, tuple(others)
+def check_tokens(tokens: Sequence[Any], n_vocab: int) -> list[int]:
+    """The token ids of a text that a caller gives. Raises UsageError if there are none, or one that
+    the model does not have."""
+    for token in tokens:
+        if not is_whole(token, 0) or token >= n_vocab:
+            raise UsageError(f"the model has tokens 0 to {n_vocab - 1}, and no {token!r:.40}")
+    if len(tokens) == 0:
+        raise UsageError("there must be at least one token to go on from; there is none")
+    return [int(token) for token in tokens]

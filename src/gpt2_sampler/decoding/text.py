@@ -6,34 +6,58 @@ Knows neither the model nor the terminal.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
-from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token
+from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Request, Token
+from gpt2_sampler.errors import UsageError
 from gpt2_sampler.tokenizer.load import Tokenizer
 
-STOP_TEXT = "stop text"
+STOP_TEXT, STOPPED = "stop text", "stopped"
 """Why a text ended, besides the reasons that a Token gives."""
 SPLIT = 8  # tokens at most that one character is spread over
 
 
-class SampleText:
-    """The text for a request. Add its tokens until one ends the text, or call end; take returns
-    what has become certain."""
+class Piece(NamedTuple):
+    """What a step has added to a text."""
+
+    text: Text
+    characters: str
+    """Whole ones, and never part of a stop text."""
+    tokens: list[tuple[Token | None, str]]
+    """The tokens that completed these characters, each with its own, which may be none. A token
+    whose characters were partly held back comes again with the rest of them; None stands for the
+    tokens of the text before."""
+    ended: str
+    """Why the text has ended; "" while it goes on."""
+
+
+class Text:
+    """What is written for a request. Add its tokens until one ends the text, or call end; take
+    returns what has become certain."""
 
     def __init__(
         self,
         request: Request,
-        vocabulary: Tokenizer,
+        tokenizer: Tokenizer | None = None,
         stops: Sequence[str] = (),
-        start: SampleText | None = None,
+        start: Text | None = None,
     ) -> None:
-        """start is the text that this one goes on from: the request is its rest()."""
+        """start is the text that this one goes on from: the request is its rest(). Without a
+        tokenizer there are tokens and no characters."""
         self.request = request
-        self.tokens: list[int] = []  # without the end of text
-        self.text = ""
-        self.ended = ""  # why; "" while it goes on
-        self._draws = 0
+        self.tokens: list[int] = []
+        """New ones, without the end of text."""
+        self.choices: list[Choice] = []
+        """What was told of each of them, where the request asked for it."""
+        self.characters = ""
+        """All that was taken."""
+        self.ended = ""
+        """Why; "" while it goes on."""
+        self.first_time = self.last_time = 0.0
+        """When its first and its last token came, in seconds of time.monotonic()."""
         self._stops = stops
         self._untaken = self._held = ""
         self._parts = deque[tuple[Token | None, int]]()
@@ -43,69 +67,90 @@ class SampleText:
             self._earlier = [*start._earlier, *start.tokens]
             self._untaken = start._held  # held back when that text ended
             self._parts.append((None, len(self._untaken)))
-        again = self._earlier[-SPLIT:]  # the last may have left a character incomplete
-        self._decoder = vocabulary.stream(request.tokens[: len(request.tokens) - len(again)])
-        for token in again:
-            self._decoder.push(token)
+        self._decoder = None
+        if tokenizer is not None:
+            again = self._earlier[-SPLIT:]  # the last may have left a character incomplete
+            before = request.tokens[: len(request.tokens) - len(again)]
+            self._decoder = tokenizer.stream(before)
+            for token in again:
+                self._decoder.push(token)
 
     @property
-    def number(self) -> int:
-        """Of the sample, from 0 on."""
-        return self.request.stream[-1]
+    def id(self) -> Hashable:
+        return self.request.id
 
     def add(self, token: Token) -> None:
-        self._draws += 1
-        if token.ended == END_OF_TEXT:
-            self.end(END_OF_TEXT)
-            return
+        self.last_time = time.monotonic()
+        self.first_time = self.first_time or self.last_time
+        if token.drawn and token.ended != END_OF_TEXT:
+            self._write(token)
+        elif not token.drawn:
+            self._parts.append((token, 0))
+        if token.ended:
+            self.end(token.ended)
+
+    def _write(self, token: Token) -> None:
         self.tokens.append(token.id)
-        piece = self._decoder.push(token.id)
-        self._parts.append((token, len(piece)))
-        self._held += piece
+        if token.choice is not None:
+            self.choices.append(token.choice)
+        characters = self._decoder.push(token.id) if self._decoder is not None else ""
+        self._parts.append((token, len(characters)))
+        self._held += characters
         found = first_stop(self._held, self._stops)
         if found is not None:
             self._release(found)
             self.ended = STOP_TEXT
-            return
-        self._release(len(self._held) - pending(self._held, self._stops))
-        if token.ended:
-            self.end(token.ended)
+        else:
+            self._release(len(self._held) - pending(self._held, self._stops))
 
-    def end(self, why: str) -> None:
+    def end(self, why: str = STOPPED) -> None:
         """Ends the text here unless it has ended before. Half a character is left out."""
         if not self.ended:
             self.ended = why
             self._release(len(self._held))
 
-    def take(self) -> str:
-        """The text since the last call."""
-        return "".join([text for _, text in self.take_parts()])
-
-    def take_parts(self) -> list[tuple[Token | None, str]]:
-        """The same, token by token, each with the characters that it completed, which may be none.
-        A token whose characters were partly held back comes again with the rest of them; None
-        stands for the tokens of the text before."""
+    def take(self) -> Piece:
+        """What there is since the last call."""
         taken, self._untaken = self._untaken, ""
-        self.text += taken
-        parts = []
+        self.characters += taken
+        characters, tokens = taken, list[tuple[Token | None, str]]()
         while self._parts and (taken or not self._parts[0][1]):
             token, n_characters = self._parts.popleft()
             if n_characters > len(taken):
                 self._parts.appendleft((token, n_characters - len(taken)))
-            parts.append((token, taken[:n_characters]))
+            tokens.append((token, taken[:n_characters]))
             taken = taken[n_characters:]
-        return parts
+        return Piece(self, characters, tokens, self.ended)
 
     def rest(self) -> Request:
-        """The request that goes on where this text ended."""
+        """The request that goes on where this text has come to."""
+        n_draws = len(self.tokens) + (self.ended == END_OF_TEXT)
+        if not n_draws:
+            return self.request
         before = self.request
         return dataclasses.replace(
-            before, tokens=[*before.tokens, *self.tokens], drawn=before.drawn + self._draws
+            before, tokens=[*before.tokens, *self.tokens], drawn=before.drawn + n_draws
         )
 
     def _release(self, n_characters: int) -> None:
         self._untaken += self._held[:n_characters]
         self._held = self._held[n_characters:]
+
+
+def encode_prompt(
+    prompt: str, tokenizer: Tokenizer, n_vocab: int, special_tokens: bool | None = None
+) -> list[int]:
+    """A prompt's tokens, 1 or more. Raises UsageError for a prompt that the model cannot
+    continue."""
+    tokens = tokenizer.encode(prompt, special_tokens=special_tokens)
+    if unknown := [token for token in tokens if token >= n_vocab]:
+        raise UsageError(
+            f"the model has no weights for {tokenizer.decode(unknown[:1])!r} in the prompt, "
+            f"token {unknown[0]} of {n_vocab}"
+        )
+    if not tokens:
+        raise UsageError("nothing of the prompt is in the model's vocabulary")
+    return tokens
 
 
 def first_stop(text: str, stops: Sequence[str]) -> int | None:

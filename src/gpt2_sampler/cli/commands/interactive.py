@@ -28,7 +28,7 @@ from gpt2_sampler.cli.session.terminal import (
 )
 from gpt2_sampler.cli.session.typeahead import TypeAhead, type_ahead
 from gpt2_sampler.cli.session.writer import CLOSING, write
-from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.texts import Texts
 
 
 def interact(argv: Sequence[str], program: str) -> None:
@@ -49,14 +49,14 @@ def interact(argv: Sequence[str], program: str) -> None:
 
 def answer(prompts: Iterable[str], models: Models, settings: InteractiveSettings) -> None:
     """Continues each prompt in turn, without a conversation."""
-    batch: Batch | None = None
+    texts: Texts | None = None
     for prompt in prompts:
         model = models.answering(prompt)
         length = settings.sample_length(model.window)
-        if batch is None or batch.engine is not model.engine:
-            batch = model.batch(settings.rows)
+        if texts is None or texts.batch.engine is not model.engine:
+            texts = Texts(model.batch(settings.rows))
         tokens = tokens_of(prompt, model, settings.special_tokens)
-        for _ in write(batch, model, settings, tokens, range(settings.nsamples), length=length):
+        for _ in write(texts, model, settings, tokens, range(settings.nsamples), length=length):
             pass
         show(CLOSING)
 

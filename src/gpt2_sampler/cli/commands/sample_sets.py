@@ -13,13 +13,13 @@ from tqdm import tqdm
 from gpt2_sampler.cli.commands.plans import AnyCorpus, device_of, meta_of, plan_of, with_its_seed
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, CorpusSettings
 from gpt2_sampler.cli.session.loading import Files, find_files, loaded, seeded
-from gpt2_sampler.cli.session.quiet import quiet
+from gpt2_sampler.cli.session.quiet import quiet_at_first
 from gpt2_sampler.cli.session.terminal import Terminated, harmless, notice, show
 from gpt2_sampler.cli.session.writer import CLOSING, header
 from gpt2_sampler.corpus.cluster import Source, write_on
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.corpus.run import Run, check_name
-from gpt2_sampler.corpus.write import Piece, Record, write
+from gpt2_sampler.corpus.write import Record, Written, write
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.files import user_path
 
@@ -43,7 +43,7 @@ def write_records(
     jobs = jobs_of(files, plan)
     if path is None:
         done = failed = 0
-        for record in with_progress(settings, pieces(settings, files, jobs, plan), total):
+        for record in with_progress(settings, steps(settings, files, jobs, plan), total):
             done += 1
             failed += "error" in record
             show_sample(record, settings)
@@ -52,7 +52,7 @@ def write_records(
     if run.done and not run.finished:
         say(settings, f"{path} has {counted(run.done, 'record')}; resuming after them")
     if not run.finished:
-        written = run.write(pieces(settings, files, run.jobs, plan))
+        written = run.write(steps(settings, files, run.jobs, plan))
         try:
             for record in with_progress(settings, written, total, run.done):
                 warn_about(record)
@@ -75,9 +75,9 @@ def require_a_text(records: int, failed: int) -> None:
         raise SamplerError(f"could not continue {what}")
 
 
-def pieces(
+def steps(
     settings: CorpusSettings, files: Files, jobs: Iterable[Job], plan: Plan
-) -> Iterator[Piece]:
+) -> Iterator[Written]:
     """From this machine or from a cluster."""
     s = settings
     if s.ray is None:
@@ -97,10 +97,9 @@ def pieces(
 
 
 def with_progress(
-    settings: CorpusSettings, pieces: Iterator[Piece], total: int | None, done: int = 0
+    settings: CorpusSettings, steps: Iterator[Written], total: int | None, done: int = 0
 ) -> Iterator[Record]:
-    """The records of the pieces, with a progress bar at a terminal. So many are done already."""
-    verbose = settings.verbose  # libraries write most of their messages during the first step
+    """The records of the steps, with a progress bar at a terminal. So many are done already."""
     with tqdm(
         total=total,
         initial=done,
@@ -109,18 +108,13 @@ def with_progress(
         dynamic_ncols=True,
     ) as bar:
         n_tokens = 0
-        while True:
-            with quiet(verbose):
-                piece = next(pieces, None)
-            if piece is None:
-                return
-            yield from piece.records
-            verbose = verbose or piece.tokens > 0
+        for step in quiet_at_first(steps, settings.verbose):
+            yield from step.records
             if not bar.disable:
-                n_tokens += piece.tokens
+                n_tokens += step.tokens
                 rate = n_tokens / max(bar.format_dict["elapsed"], 1e-3)
                 bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
-                bar.update(len(piece.records))
+                bar.update(len(step.records))
 
 
 def show_sample(record: Record, settings: CorpusSettings) -> None:

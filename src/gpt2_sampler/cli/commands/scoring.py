@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from tqdm import tqdm
 
 from gpt2_sampler.cli.commands.figures import (
     TITLES,
@@ -20,9 +24,9 @@ from gpt2_sampler.cli.commands.texts import sources, texts
 from gpt2_sampler.cli.flags.parser import flag, parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.loading import Model, Models
-from gpt2_sampler.cli.session.quiet import quiet
+from gpt2_sampler.cli.session.quiet import quiet, quiet_at_first
 from gpt2_sampler.cli.session.terminal import notice, run
-from gpt2_sampler.decoding.score import next_logits, places
+from gpt2_sampler.decoding.score import Place, next_logprobs, score_texts
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import require_apart, require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
@@ -34,6 +38,7 @@ from gpt2_sampler.seeing.score import Scored
 from gpt2_sampler.writing import written
 
 TOP = 10  # alternatives to each token
+PATIENCE = 1  # seconds, before a bar is shown
 COLUMNS = "name", "tokens", "logprob", "perplexity", "bits_per_byte"
 
 
@@ -88,7 +93,7 @@ class ScoreSettings(ModelSettings):
         return TOP if self.json or self.html else 0
 
 
-def score_texts(argv: Sequence[str], program: str) -> None:
+def score_named_texts(argv: Sequence[str], program: str) -> None:
     settings = parse(ScoreSettings, argv, program, positional="files")
     named = list(texts(settings.text, settings.files, settings.lines))
     for name, text in named:
@@ -107,7 +112,7 @@ def score_texts(argv: Sequence[str], program: str) -> None:
         for name, text in named:
             compare(name, text, model, settings)
         return
-    scored: Iterable[Scored] = (scored_text(name, text, model, settings) for name, text in named)
+    scored: Iterable[Scored] = scored_texts(named, model, settings)
     if settings.sort:
         scored = in_order(list(scored), settings.sort)
     if settings.html is not None or settings.png is not None:
@@ -144,8 +149,8 @@ def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None
     tokens = model.tokenizer.encode(text)[-model.window :]
     require_tokens(name, tokens)
     with quiet(settings.verbose):
-        logits = next_logits(model.engine, tokens)
-    table = effects(logits, tokens)
+        logprobs = next_logprobs(model.engine, tokens)
+    table = effects(logprobs, tokens)
 
     def shown(token: int) -> str:
         return look(model.tokenizer, token)
@@ -164,12 +169,44 @@ def require_tokens(name: str, tokens: Sequence[int]) -> None:
         raise UsageError(f"nothing of {name} is in the model's vocabulary")
 
 
-def scored_text(name: str, text: str, model: Model, settings: ScoreSettings) -> Scored:
+def scored_texts(
+    named: Sequence[tuple[str, str]], model: Model, settings: ScoreSettings
+) -> Iterator[Scored]:
+    """Texts are read side by side, and come in order."""
+    encoded = [model.tokenizer.encode(text) for _, text in named]
+    for (name, _), tokens in zip(named, encoded, strict=True):
+        require_tokens(name, tokens)
+    found = quiet_at_first(
+        score_texts(model.engine, encoded, settings.alternatives, stride=settings.stride),
+        settings.verbose,
+    )
+    with tqdm(
+        total=sum(map(len, encoded)) - len(encoded),
+        unit=" tokens",
+        unit_scale=True,
+        delay=PATIENCE,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    ) as bar:
+        for number, steps in groupby(found, key=itemgetter(0)):
+            of_text = list[Place]()
+            for _, places in steps:
+                of_text += places
+                bar.update(len(places))
+            name, text = named[number]
+            yield scored_text(name, text, encoded[number], of_text, model, settings)
+
+
+def scored_text(
+    name: str,
+    text: str,
+    tokens: Sequence[int],
+    found: Sequence[Place],
+    model: Model,
+    settings: ScoreSettings,
+) -> Scored:
     tokenizer = model.tokenizer
-    tokens = tokenizer.encode(text)
-    require_tokens(name, tokens)
-    with quiet(settings.verbose):
-        found = list(places(model.engine, tokens, settings.alternatives, stride=settings.stride))
     looks: dict[int, str] = {}
     for place in found:
         for token, _ in place.top:
@@ -204,4 +241,4 @@ def save(file: str, content: bytes) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(score_texts, argv)
+    return run(score_named_texts, argv)

@@ -13,6 +13,7 @@ from gpt2_sampler.cli.session.loading import Files, load, seeded
 from gpt2_sampler.cli.session.terminal import run
 from gpt2_sampler.cli.session.writer import write
 from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
+from gpt2_sampler.decoding.texts import Texts
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import Tokenizer
 
@@ -29,8 +30,9 @@ def generate_samples(argv: Sequence[str], program: str) -> None:
     first, stop = settings.first, settings.first + settings.nsamples
     numbers = range(first, stop) if settings.nsamples else itertools.count(first)
     length = settings.sample_length(model.window)
-    batch = model.batch(model.rows)
-    for _ in write(batch, model, settings, [start], numbers, length=length):
+    for _ in write(
+        Texts(model.batch(model.rows)), model, settings, [start], numbers, length=length
+    ):
         pass
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from gpt2_sampler.cli.flags.parser import flag, kinds, reader
 from gpt2_sampler.cli.flags.words import brief
-from gpt2_sampler.corpus.jobs import TOP_SEED
+from gpt2_sampler.decoding.request import TOP_SEED
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError

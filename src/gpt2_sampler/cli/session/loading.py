@@ -14,8 +14,9 @@ from gpt2_sampler.cli.flags.settings import AnySettings, ModelSettings, Settings
 from gpt2_sampler.cli.session.bundled import choose_model, explain_bundled, uses_bundled
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import aside, notice
-from gpt2_sampler.corpus.jobs import TOP_SEED, encoded
 from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.request import TOP_SEED
+from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
@@ -182,7 +183,7 @@ def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> 
     if prompt.endswith(" "):
         aside("the prompt ends in a space; leave it out, as words begin with their own space")
     window = model.window
-    tokens = encoded(prompt, model.tokenizer, model.engine.hparams.n_vocab, special_tokens)
+    tokens = encode_prompt(prompt, model.tokenizer, model.engine.hparams.n_vocab, special_tokens)
     if len(tokens) > window:
         left_out = len(tokens) - window
         notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")

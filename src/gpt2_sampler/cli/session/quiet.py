@@ -9,11 +9,13 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterable, Iterator
+from typing import IO, TypeVar
 
 from gpt2_sampler.cli.session.terminal import notice
 from gpt2_sampler.errors import SamplerError
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -49,6 +51,18 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             sys.stderr = usual
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def quiet_at_first(steps: Iterable[T], verbose: bool) -> Iterator[T]:
+    """The same steps. Libraries write most of their messages during the first, which is quiet."""
+    iterator, first = iter(steps), True
+    while True:
+        with quiet(verbose or not first):
+            step = next(iterator, None)
+        if step is None:
+            return
+        first = False
+        yield step
 
 
 def scratch() -> IO[bytes]:

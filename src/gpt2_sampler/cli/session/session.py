@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.loading import Model, tokens_of
 from gpt2_sampler.cli.session.terminal import interruptible, show
-from gpt2_sampler.cli.session.writer import CLOSING, header, write
-from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.choices import choices
+from gpt2_sampler.cli.session.writer import CLOSING, header, sample_number, write
 from gpt2_sampler.decoding.request import Choice
-from gpt2_sampler.decoding.text import SampleText
+from gpt2_sampler.decoding.score import tell
+from gpt2_sampler.decoding.text import Text
+from gpt2_sampler.decoding.texts import Texts
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.seeing.pieces import look, quoted
 
@@ -38,8 +38,8 @@ class Step:
     """Samples that were drawn together, after a prompt or after the text in start."""
 
     prompt: Prompt
-    start: SampleText | None
-    samples: list[SampleText]
+    start: Text | None
+    samples: list[Text]
     taken: tuple[int, ...] = ()
     """The tokens that each of them begins with; the last was chosen by the person."""
 
@@ -55,11 +55,11 @@ class Session:
         self.answering = answering
         self.settings = settings
         self.steps: list[Step] = []
-        self._looked_at: tuple[SampleText | None, int] = (None, 0)
+        self._looked_at: tuple[Text | None, int] = (None, 0)
         """The text and the place that why yielded last."""
-        self._batch: Batch | None = None
+        self._texts: Texts | None = None
         self._rows = 0
-        """Of the batch when it was made."""
+        """Of its batch when it was made."""
 
     def ask(self, text: str) -> None:
         """Continues the prompt."""
@@ -78,27 +78,35 @@ class Session:
         """Goes on where the last text stopped, or the last text of the sample with this number."""
         prompt = self._last().prompt
         texts = [text for step in self.steps if step.prompt is prompt for text in step.samples]
-        texts = [text for text in texts if sample in (None, text.number)]
+        texts = [text for text in texts if sample in (None, sample_number(text))]
         if not texts:
             raise UsageError("the last prompt has no such sample")
-        number = texts[-1].number
+        number = sample_number(texts[-1])
         self._draw(prompt, texts[-1], range(number, number + 1))
 
     def why(self, place: int | None, top: int) -> Iterator[tuple[int, Choice, tuple[Choice, ...]]]:
         """For each place of the last text, or only the given one: the place, counted from 1, what
         was drawn there and the likeliest tokens. Raises UsageError."""
         sample = self.last_text()
-        tokens, first = [*sample.request.tokens, *sample.tokens], len(sample.request.tokens)
         at, n_places = 1 if place is None else place, len(sample.tokens)
         if not 1 <= at <= n_places:
             raise UsageError(f"the last text has {n_places} places; there is no {at}")
-        if place is not None:
-            tokens, first = tokens[: first + place], first + place - 1
-        engine = self._last().prompt.model.engine
-        for drawn, best in choices(engine, tokens, first, sample.request.sampling, top):
-            self._looked_at = (sample, at)
-            yield at, drawn, best
-            at += 1
+        asked, last = sample.request, n_places if place is None else place
+        request = dataclasses.replace(
+            asked,
+            id=(asked.id, "why"),
+            tokens=[*asked.tokens, *sample.tokens[:last]],
+            length=0,
+            drawn=asked.drawn + last,
+            top=top,
+            tell_from=len(asked.tokens) + at - 1,
+        )
+        for number, token in enumerate(
+            tell(self._texts_of(self._last().prompt.model), request), at
+        ):
+            assert token.choice is not None
+            self._looked_at = (sample, number)
+            yield number, token.choice, token.top
 
     def take(self, rank: int, place: int | None = None) -> None:
         """Goes on from the last text cut off at a place, by default the one that why yielded last,
@@ -111,15 +119,16 @@ class Session:
         n_vocab = last.prompt.model.engine.hparams.n_vocab
         if not 1 <= rank <= n_vocab:
             raise UsageError(f"/take takes a rank from 1 to {n_vocab}, not {rank}")
+        number = sample_number(sample)
         [(_, _, best)] = self.why(place, rank)
         taken = (*sample.tokens[: place - 1], best[rank - 1].id)
-        self._draw(last.prompt, last.start, range(sample.number, sample.number + 1), taken)
+        self._draw(last.prompt, last.start, range(number, number + 1), taken)
 
     def look(self, token: int) -> str:
         """How a token is shown in a list, by the tokenizer of the last text."""
         return quoted(look(self._last().prompt.model.tokenizer, token))
 
-    def last_text(self) -> SampleText:
+    def last_text(self) -> Text:
         """Raises UsageError if there is none."""
         return self._last().samples[-1]
 
@@ -127,7 +136,7 @@ class Session:
         """Takes back the last step -> the text that is last now, "" if there is none."""
         self._last()
         self.steps.pop()
-        return self.steps[-1].samples[-1].text if self.steps else ""
+        return self.steps[-1].samples[-1].characters if self.steps else ""
 
     def transcript(self) -> str:
         """Prompts and samples as they were shown, without what was undone."""
@@ -136,24 +145,26 @@ class Session:
             if step.prompt is not prompt:
                 prompt = step.prompt
                 parts.append(f"{QUESTION}{prompt.text}\n")
-            parts += [f"{header(sample.number)}{sample.text}\n" for sample in step.samples]
+            parts += [
+                f"{header(sample_number(sample))}{sample.characters}\n" for sample in step.samples
+            ]
             parts.append(CLOSING)
         return "".join(parts)
 
     def _draw(
         self,
         prompt: Prompt,
-        start: SampleText | None,
+        start: Text | None,
         numbers: range,
         taken: tuple[int, ...] = (),
     ) -> None:
-        samples: list[SampleText] = []
+        samples: list[Text] = []
         length = self.settings.sample_length(prompt.model.window)
         try:
             try:
                 with interruptible() as stopped:
                     for sample in write(
-                        self._batch_of(prompt.model),
+                        self._texts_of(prompt.model),
                         prompt.model,
                         self.settings,
                         prompt.tokens,
@@ -172,12 +183,12 @@ class Session:
             if samples:
                 self.steps.append(Step(prompt, start, samples, taken))
 
-    def _batch_of(self, model: Model) -> Batch:
-        """The one there is, as long as it has that model and as many rows as the settings say."""
+    def _texts_of(self, model: Model) -> Texts:
+        """Those there are, as long as they have that model and as many rows as the settings say."""
         engine, rows = model.engine, self.settings.rows
-        if self._batch is None or self._batch.engine is not engine or self._rows != rows:
-            self._batch, self._rows = model.batch(rows), rows
-        return self._batch
+        if self._texts is None or self._texts.batch.engine is not engine or self._rows != rows:
+            self._texts, self._rows = Texts(model.batch(rows)), rows
+        return self._texts
 
     def _last(self) -> Step:
         if not self.steps:

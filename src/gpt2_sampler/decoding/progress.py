@@ -1,0 +1,151 @@
+"""A request under way: its latest tokens, and the places at which its next ones are drawn.
+
+Knows no engine and no rows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from gpt2_sampler.decoding.logits import Logits, check_numbers, tell
+from gpt2_sampler.decoding.noise import key
+from gpt2_sampler.decoding.request import (
+    END_OF_TEXT,
+    LENGTH_REACHED,
+    UNCHANGED,
+    Choice,
+    Request,
+    Token,
+)
+from gpt2_sampler.decoding.rules import History
+from gpt2_sampler.decoding.sampling import choose, distribution
+from gpt2_sampler.decoding.window import in_window, that_matter
+
+
+class Progress:
+    """How far a request has come. Its tokens are the latest ones, as many as matter."""
+
+    def __init__(self, request: Request, tokens: list[int], window: int, order: int) -> None:
+        """order is in which the requests came."""
+        first = len(tokens) if request.tell_from is None else request.tell_from
+        self.request = request
+        self.window = window
+        self.order = order
+        self.tokens = tokens[:first]
+        self.own = deque(tokens[first:])
+        """The request's own tokens that are still to be read and told."""
+        self.ready = deque[Token]()
+        """What comes next, once it is asked for."""
+        self.drawn = 0
+        """New tokens."""
+
+    @property
+    def left(self) -> int:
+        """New tokens that are still to come, at most."""
+        return self.request.length - self.drawn
+
+    @property
+    def n_seen(self) -> int:
+        """How many of the tokens the model is to see."""
+        return in_window(len(self.tokens), self.window)
+
+    @property
+    def seen(self) -> list[int]:
+        return self.tokens[-self.n_seen :]
+
+    def add(self, token: Token) -> None:
+        """Once in a while it also forgets what cannot matter any more."""
+        self.tokens.append(token.id)
+        if token.drawn:
+            self.drawn += 1
+        else:
+            self.own.popleft()
+        if len(self.tokens) > 4 * self.window:
+            self.tokens = self.tokens[-that_matter(len(self.tokens), self.window) :]
+
+    def why_ended(self, token: Token) -> str:
+        """Why, if the request ended with this token, its latest; else ""."""
+        if token.drawn and token.id in self.request.ends:
+            return END_OF_TEXT
+        return "" if self.own or self.left else LENGTH_REACHED
+
+
+class Spot(NamedTuple):
+    """Where a token is drawn: after a request's tokens, and those that are thought to follow."""
+
+    progress: Progress
+    following: Sequence[int] = ()
+
+    @property
+    def known(self) -> int | None:
+        """The token that stands there, if it is one of the request's own."""
+        n, own = len(self.following), self.progress.own
+        return own[n] if n < len(own) else None
+
+    @property
+    def place(self) -> int:
+        """How many draws of the stream come before."""
+        p = self.progress
+        return p.request.drawn - len(p.own) + p.drawn + len(self.following)
+
+    @property
+    def key(self) -> int:
+        """Of its noise."""
+        return key(self.progress.request.stream, self.place)
+
+    @property
+    def history(self) -> History:
+        """The tokens that penalties look at."""
+        if not self.progress.request.sampling.looks_back:
+            return History()
+        tokens = [*self.progress.tokens, *self.following][-self.progress.window :]
+        return History(tokens, min(max(0, self.place), len(tokens)))
+
+
+def draw(spots: Sequence[Spot], logits: Logits) -> list[int]:
+    """The token at each spot: drawn, from logits [B, V], unless it is known. Raises CheckpointError
+    for logits that are no numbers."""
+    ids = [spot.known for spot in spots]
+    unknown = [n for n, id in enumerate(ids) if id is None]
+    if len(unknown) < len(spots):
+        check_numbers(logits)
+    if unknown:
+        drawn = choose(
+            logits if len(unknown) == len(spots) else logits[unknown],
+            [spots[n].history for n in unknown],
+            [spots[n].progress.request.sampling for n in unknown],
+            np.array([spots[n].key for n in unknown], np.uint64),
+        )
+        for n, id in zip(unknown, drawn.tolist(), strict=True):
+            ids[n] = id
+    return cast(list[int], ids)
+
+
+def look(spots: Sequence[Spot], logits: Logits, ids: Sequence[int]) -> list[Token]:
+    """The token that stands at each spot, from logits [B, V], with what its request wants to be
+    told of it."""
+    tokens = [
+        Token(spot.progress.request, id, "", drawn=spot.known is None)
+        for spot, id in zip(spots, ids, strict=True)
+    ]
+    told = [n for n, t in enumerate(tokens) if t.request.top is not None or not t.drawn]
+    if not told:
+        return tokens
+    of_told = logits if len(told) == len(spots) else logits[told]
+    tops = [tokens[n].request.top or 0 for n in told]
+    standing = tell(of_told, [ids[n] for n in told], tops)
+    for row, n, top, logprob, rank, best, likely in zip(
+        of_told, told, tops, *(array.tolist() for array in standing), strict=True
+    ):
+        found, sampling = [ids[n], *best[:top]], tokens[n].request.sampling
+        model = filtered = [logprob, *likely[:top]]
+        if sampling != UNCHANGED:
+            filtered = distribution(row, spots[n].history, sampling)[found].tolist()
+        ranks = [rank, *range(1, len(found))]
+        choice, *others = map(Choice, found, model, filtered, ranks)
+        tokens[n] = tokens[n]._replace(choice=choice, top=tuple(others))
+    return tokens
