@@ -54,20 +54,22 @@ def brief(value: object) -> str:
 
 
 class UsageError(SamplerError):
+    """A mistake in what was asked for."""
+
     exit_code = 2
 
 
 class CheckpointError(SamplerError):
-    pass
+    """A model file is missing, damaged or does not fit the others."""
 
 
 class EngineError(SamplerError):
-    pass
+    """The model cannot be run on this machine as asked."""
 
 
 class OutOfMemory(EngineError):
-    pass
+    """Not with so many texts at once; perhaps with fewer."""
 
 
 class DownloadError(SamplerError):
-    pass
+    """A model could not be fetched."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothing, stream
+from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothing
+from gpt2_sampler.decoding.request import stream_of
 from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
@@ -50,8 +51,8 @@ def test_a_text_depends_on_its_prompt_and_not_on_where_that_stands() -> None:
 
 
 def test_the_rule_of_streams_is_a_promise() -> None:
-    assert stream(3, 5) == (3, 5)
-    assert stream(3, 5, [1, 22, 333]) == (3, 10269313273589744349, 5)
+    assert stream_of(3, 5) == (3, 5)
+    assert stream_of(3, 5, [1, 22, 333]) == (3, 10269313273589744349, 5)
 
 
 def test_a_prompt_that_is_longer_than_the_window_keeps_its_tail_or_is_a_problem() -> None:

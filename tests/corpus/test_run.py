@@ -15,7 +15,7 @@ import pytest
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.records import MEMBER
 from gpt2_sampler.corpus.run import Run, check_name, meta_path
-from gpt2_sampler.corpus.write import Piece, described
+from gpt2_sampler.corpus.write import Written, described
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import SamplerError, UsageError
 
@@ -31,7 +31,7 @@ def jobs(n: int = N, seed: int = 3) -> list[Job]:
     ]
 
 
-def pieces(jobs: Iterator[Job], sizes: Sequence[int] = (3, 0, 1, 7)) -> Iterator[Piece]:
+def pieces(jobs: Iterator[Job], sizes: Sequence[int] = (3, 0, 1, 7)) -> Iterator[Written]:
     """Each record's text is made of its id, and some pieces have several."""
     left = list(jobs)
     while left:
@@ -41,7 +41,7 @@ def pieces(jobs: Iterator[Job], sizes: Sequence[int] = (3, 0, 1, 7)) -> Iterator
                 {"id": j.id, "ended": True, "length": 3, "text": f"é {j.id}\n" * 9, **described(j)}
                 for j in taken
             ]
-            yield Piece(3 * size, records)
+            yield Written(3 * size, records)
 
 
 def begin(path: Path, jobs: list[Job], **settings: Any) -> Run:

@@ -68,8 +68,8 @@ def test_told_and_untold_requests_beside_each_other_are_what_they_are_alone(
     draft = None if wrong is None else FakeDraft(V, window, wrong)
     batch = Batch(FakeEngine(V, window), rows, draft)
     expected = {}
-    for n, (tokens, tell_from, length, sampling) in enumerate(asked):
-        length = length if length or (tell_from or 99) < len(tokens) else 1
+    for n, (tokens, tell_from, most, sampling) in enumerate(asked):
+        length = most if most or (tell_from or 99) < len(tokens) else 1
         request = Request(n, tokens, (n,), sampling, length, tell_from=tell_from, top=2)
         batch.add(request)
         expected[n] = facts(draw(request, window))
