@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothing
-from gpt2_sampler.decoding.request import stream_of
 from gpt2_sampler.corpus.prompts import Prompt
+from gpt2_sampler.decoding.request import stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from gpt2_sampler.weights.hparams import HParams

@@ -108,7 +108,7 @@ def test_whoever_stops_listening_leaves_no_text_behind(n_steps: int) -> None:
     steps = write_in_order(texts, map(text, itertools.count()))
     for _ in range(n_steps):
         next(steps)
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert not texts and not texts.batch
 
 

@@ -79,7 +79,13 @@ class Text:
     def id(self) -> Hashable:
         return self.request.id
 
+    @property
+    def number(self) -> int:
+        """Of the sample, from 0 on."""
+        return self.request.stream[-1]
+
     def add(self, token: Token) -> None:
+        """Takes the next token, which may end the text."""
         self.last_time = time.monotonic()
         self.first_time = self.first_time or self.last_time
         if token.drawn and token.ended != END_OF_TEXT:

@@ -5,7 +5,7 @@ Knows no engine and no terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable
 
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.text import Piece, Text
@@ -76,7 +76,7 @@ def write_in_order(
     *,
     ahead: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[list[Piece]]:
+) -> Generator[list[Piece], None, None]:
     """Keeps all rows busy with texts of the source -> after each step, the pieces whose turn has
     come: those of a text follow all those of the texts before it.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpt2_sampler.cli.commands.scoring import ScoreSettings, compare, in_order, scored_text
+from gpt2_sampler.cli.commands.scoring import ScoreSettings, compare, in_order, scored_texts
 from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.decoding.score import Place
 from gpt2_sampler.errors import CheckpointError
@@ -31,7 +31,8 @@ TEXT = "Once upon a time there was a king, é€😀, and then there was none."
 
 def scored(text: str = TEXT, **flags: object) -> Scored:
     settings = ScoreSettings(**flags)  # type: ignore[arg-type]
-    return scored_text("text", text, Model(BYTES, FakeEngine(V, C)), settings)
+    [one] = scored_texts([("text", text)], Model(BYTES, FakeEngine(V, C)), settings)
+    return one
 
 
 def recipe(stride: int) -> tuple[list[float], list[float]]:

@@ -29,7 +29,7 @@ def session(**flags: object) -> Session:
 
 
 def texts(session: Session) -> list[str]:
-    return [sample.text for step in session.steps for sample in step.samples]
+    return [sample.characters for step in session.steps for sample in step.samples]
 
 
 def test_a_retry_is_the_sample_that_more_samples_would_have_had() -> None:
@@ -231,7 +231,7 @@ def test_after_another_choice_a_text_can_be_over() -> None:
     [(_, _, top)] = story.why(4, 256)
     story.take(next(choice.rank for choice in top if choice.id == stop), 4)
     assert letter != "Q"
-    assert (story.last_text().ended, len(story.last_text().text)) == ("stop text", 3)
+    assert (story.last_text().ended, len(story.last_text().characters)) == ("stop text", 3)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.loading import Model, tokens_of
 from gpt2_sampler.cli.session.terminal import interruptible, show
-from gpt2_sampler.cli.session.writer import CLOSING, header, sample_number, write
+from gpt2_sampler.cli.session.writer import CLOSING, header, write
 from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.score import tell
 from gpt2_sampler.decoding.text import Text
@@ -78,10 +78,10 @@ class Session:
         """Goes on where the last text stopped, or the last text of the sample with this number."""
         prompt = self._last().prompt
         texts = [text for step in self.steps if step.prompt is prompt for text in step.samples]
-        texts = [text for text in texts if sample in (None, sample_number(text))]
+        texts = [text for text in texts if sample in (None, text.number)]
         if not texts:
             raise UsageError("the last prompt has no such sample")
-        number = sample_number(texts[-1])
+        number = texts[-1].number
         self._draw(prompt, texts[-1], range(number, number + 1))
 
     def why(self, place: int | None, top: int) -> Iterator[tuple[int, Choice, tuple[Choice, ...]]]:
@@ -119,7 +119,7 @@ class Session:
         n_vocab = last.prompt.model.engine.hparams.n_vocab
         if not 1 <= rank <= n_vocab:
             raise UsageError(f"/take takes a rank from 1 to {n_vocab}, not {rank}")
-        number = sample_number(sample)
+        number = sample.number
         [(_, _, best)] = self.why(place, rank)
         taken = (*sample.tokens[: place - 1], best[rank - 1].id)
         self._draw(last.prompt, last.start, range(number, number + 1), taken)
@@ -145,9 +145,7 @@ class Session:
             if step.prompt is not prompt:
                 prompt = step.prompt
                 parts.append(f"{QUESTION}{prompt.text}\n")
-            parts += [
-                f"{header(sample_number(sample))}{sample.characters}\n" for sample in step.samples
-            ]
+            parts += [f"{header(sample.number)}{sample.characters}\n" for sample in step.samples]
             parts.append(CLOSING)
         return "".join(parts)
 

@@ -50,7 +50,9 @@ def write(
     def begin() -> Iterator[Text]:
         for number in numbers:
             text = text_of(model, settings, prompt, number, length, start, taken)
-            sheets[text.id] = Sheet(text, Display(settings, model.tokenizer), alone=rows == 1)
+            sheet = Sheet(text, Display(settings, model.tokenizer), alone=rows == 1)
+            sheets[text.id] = sheet
+            sheet.begin()
             yield text
 
     steps = write_in_order(texts, begin(), stopped=stopped)
@@ -61,7 +63,9 @@ def write(
                 yield sheets.pop(piece.text.id).text
     except BrokenPipeError:  # nobody reads on; whoever asked for them can have them yet
         steps.close()
-        yield from (sheet.text for sheet in sheets.values())
+        for sheet in sheets.values():
+            sheet.text.end()
+            yield sheet.text
         raise
     finally:
         steps.close()
@@ -103,8 +107,10 @@ class Sheet:
         self.text = text
         self._display = display
         self._alone = alone
-        self._unshown = header(sample_number(text))
-        if alone:
+        self._unshown = header(text.number)
+
+    def begin(self) -> None:
+        if self._alone:
             self._show()
 
     def add(self, piece: Piece) -> None:
@@ -125,10 +131,6 @@ class Sheet:
         if n_tokens > 1 and seconds > 0:
             remark += f", {(n_tokens - 1) / seconds:.1f} tokens/s"
         aside(f"[{remark}, {self.text.ended}]")
-
-
-def sample_number(text: Text) -> int:
-    return text.request.stream[-1]
 
 
 def header(number: int) -> str:
