@@ -54,13 +54,17 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, (lowest, highest, what) in RANGES.items():
             value = getattr(self, name)
-            if not is_number(value) or not lowest <= value <= highest:
-                raise UsageError(f"{name} must be a number {what}, not {brief(value)}")
+            if not is_number(value):
+                raise UsageError(f"{name} must be a number, {what}, not {brief(value)}")
+            if not lowest <= value <= highest:
+                raise UsageError(f"{name} must be {what}, not {brief(value)}")
             object.__setattr__(self, name, float(value))
         for name in COUNTS:
             value = getattr(self, name)
-            if not is_whole(value) or value < 0:
+            if not is_whole(value):
                 raise UsageError(f"{name} must be a whole number, 0 or more, not {brief(value)}")
+            if value < 0:
+                raise UsageError(f"{name} must be 0 or more, not {brief(value)}")
             object.__setattr__(self, name, int(value))
         object.__setattr__(self, "logit_bias", pairs(self.logit_bias))
 
