@@ -15,7 +15,7 @@ from gpt2_sampler.decoding.text import STOP_TEXT, STOPPED, Piece, Text
 from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
-from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT as END_NAME
+from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT_NAME as END_NAME
 from tests.fake_engine import FakeEngine
 
 BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_NAME])}, [])
