@@ -80,7 +80,7 @@ def test_a_prompt_has_settings_of_its_own() -> None:
         ({"temperature": "1"}, "line 6: temperature must be a number, not '1'"),
         ({"temperature": -1}, "line 6: temperature must be 0 or more, not -1"),
         ({"temperature": float("nan")}, "line 6: temperature must be 0 or more, not nan"),
-        ({"temperature": 10**400}, "line 6: temperature must be a number, not 1000"),
+        ({"temperature": 10**400}, "line 6: temperature must be 0 or more, not a whole number of"),
         ({"length": 0}, "line 6: length must be 1 or more, not 0"),
         ({"seed": -1}, "line 6: seed must be 0 or more, not -1"),
     ],

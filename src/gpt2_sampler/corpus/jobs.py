@@ -13,15 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpt2_sampler.corpus.prompts import Prompt
-from gpt2_sampler.decoding.request import TOP_SEED, stream_of
+from gpt2_sampler.decoding.request import stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.limits import check_limits
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.hparams import HParams
 
-LOWEST = {"seed": 0, "length": 1}
-OWN = (*LOWEST, *(field.name for field in dataclasses.fields(Sampling)))
+COUNTS = ("seed", "length")
+OWN = (*COUNTS, *(field.name for field in dataclasses.fields(Sampling)))
 """The settings that a prompt may have of its own."""
 LONG = ("tail", "error")
 """What to do with a prompt that is longer than the window: keep its last tokens, or refuse it."""
@@ -118,20 +119,10 @@ def with_settings(job: Job) -> Job:
             near = difflib.get_close_matches(name, OWN, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OWN)}"
             raise UsageError(f"there is no setting {name!r:.40}; {hint}")
-        check_value(name, value, getattr(job if name in LOWEST else job.sampling, name))
-    direct = {name: value for name, value in job.settings.items() if name in LOWEST}
-    drawing = {name: value for name, value in job.settings.items() if name not in LOWEST}
+        if name in COUNTS:
+            check_limits(name, value)
+    direct = {name: value for name, value in job.settings.items() if name in COUNTS}
+    drawing = {name: value for name, value in job.settings.items() if name not in COUNTS}
     if drawing:
         direct["sampling"] = dataclasses.replace(job.sampling, **drawing)
     return dataclasses.replace(job, **direct)
-
-
-def check_value(name: str, value: Any, default: Any) -> None:
-    """Raises UsageError for a value of the wrong kind. Sampling checks the rest."""
-    real = isinstance(default, float) and isinstance(value, float)
-    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= TOP_SEED
-    if not real and not whole:
-        what = "a number" if isinstance(default, float) else "a whole number"
-        raise UsageError(f"{name} must be {what}, not {value!r:.40}")
-    if name in LOWEST and value < LOWEST[name]:
-        raise UsageError(f"{name} must be {LOWEST[name]} or more, not {value}")

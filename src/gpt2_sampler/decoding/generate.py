@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import TOP_SEED, Request, check_tokens, is_whole, stream_of
+from gpt2_sampler.decoding.request import Request, check_tokens, is_whole, stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.text import Piece, Text, encode_prompt
 from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.limits import LIMITS
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 PLAIN = Sampling()
@@ -194,7 +195,7 @@ def _length(length: int | None, window: int, prompt: str) -> int:
 
 def _seed(seed: int | None) -> int:
     if seed is None:
-        return secrets.randbelow(TOP_SEED + 1)
+        return secrets.randbelow(LIMITS["seed"].highest + 1)
     if not is_whole(seed, 0):
         raise UsageError(f"seed must be a whole number from 0 on, not {seed!r:.40}")
     return seed

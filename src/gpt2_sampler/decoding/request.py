@@ -18,8 +18,6 @@ from gpt2_sampler.errors import UsageError
 END_OF_TEXT, LENGTH_REACHED = "end of text", "length reached"
 """Why a request ended."""
 UNCHANGED = Sampling()
-TOP_SEED = 2**32 - 1
-"""The highest seed that the commands take. A stream takes any number from 0 on."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from gpt2_sampler.decoding.logits import Logits, check_numbers, log_softmax
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import Bias, History
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.limits import check_limits
 
 SMALLEST, LARGEST = math.ulp(0.0), sys.float_info.max
 RANGES: dict[str, tuple[float, float, str]] = {
@@ -61,10 +62,7 @@ class Sampling:
             object.__setattr__(self, name, float(value))
         for name in COUNTS:
             value = getattr(self, name)
-            if not is_whole(value):
-                raise UsageError(f"{name} must be a whole number, 0 or more, not {brief(value)}")
-            if value < 0:
-                raise UsageError(f"{name} must be 0 or more, not {brief(value)}")
+            check_limits(name, value)
             object.__setattr__(self, name, int(value))
         object.__setattr__(self, "logit_bias", pairs(self.logit_bias))
 

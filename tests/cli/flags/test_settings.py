@@ -6,7 +6,6 @@ import pytest
 
 from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.flags.settings import (
-    TOP_SEED,
     InteractiveSettings,
     SamplingSettings,
     ShowSettings,
@@ -18,7 +17,7 @@ from gpt2_sampler.errors import UsageError
 
 IMPOSSIBLE = [
     {"seed": -1},
-    {"seed": TOP_SEED + 1},
+    {"seed": 2**32},
     {"nsamples": -1},
     {"batch_size": 0},
     {"length": 0},
@@ -35,6 +34,9 @@ IMPOSSIBLE = [
     {"device": "tpu"},
     {"precision": "int4"},
     {"threads": 0},
+    {"threads": 1025},
+    {"draft": "float32"},
+    {"length": 2**31},
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from gpt2_sampler.cli.flags.parser import flag, parse
+from gpt2_sampler.cli.flags.parser import check_flags, flag, parse
 from gpt2_sampler.cli.flags.settings import CHECKPOINT, MODELS_DIR, VERBOSE
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import notice, run
@@ -25,7 +25,7 @@ class ConvertSettings:
 
     paths: tuple[str, ...] = flag((), "SOURCE and TARGET, also without --paths", "PATH")
     to: str | None = flag(
-        None, "openai or huggingface; by default the one that SOURCE is not", "KIND"
+        None, "openai or huggingface; by default the one that SOURCE is not", "KIND", choices=KINDS
     )
     checkpoint: str | None = flag(None, CHECKPOINT, "STEP")
     models_dir: str | None = flag(None, MODELS_DIR, "DIR")
@@ -34,8 +34,7 @@ class ConvertSettings:
     def __post_init__(self) -> None:
         if len(self.paths) != 2:
             raise UsageError(f"type SOURCE and TARGET, two names; there were {len(self.paths)}")
-        if self.to not in (None, *KINDS):
-            raise UsageError(f"--to must be one of {', '.join(KINDS)}, not {self.to!r}")
+        check_flags(self)
 
 
 def run_convert(argv: Sequence[str], program: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -84,9 +84,6 @@ class ScoreSettings(ModelSettings):
             raise UsageError(f"--sort takes one of {', '.join(COLUMNS)}, not {self.sort!r}")
         if self.compare_settings and (self.html or self.png or self.show or self.tokens):
             raise UsageError("--compare_settings goes with --json only")
-
-    def lowest(self) -> Mapping[str, int]:
-        return {**super().lowest(), "stride": 1}
 
     @property
     def alternatives(self) -> int:

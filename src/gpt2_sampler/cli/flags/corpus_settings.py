@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
 
 from gpt2_sampler.cli.flags.parser import flag
-from gpt2_sampler.cli.flags.settings import SPECIAL_TOKENS, Settings, WriterSettings
+from gpt2_sampler.cli.flags.settings import PromptSettings, Settings, WriterSettings
 from gpt2_sampler.corpus.jobs import LONG
 from gpt2_sampler.errors import UsageError
 
@@ -62,9 +61,6 @@ class CorpusSettings(Settings):
     def shows_progress(self) -> bool:
         return sys.stderr.isatty() and not self.quiet
 
-    def lowest(self) -> Mapping[str, int]:
-        return {**super().lowest(), "first": 0}
-
 
 @dataclasses.dataclass(frozen=True)
 class GenerateSettings(CorpusSettings, WriterSettings):
@@ -73,7 +69,7 @@ class GenerateSettings(CorpusSettings, WriterSettings):
     For text that reads well, try: --top_k 40 --temperature 0.7
     """
 
-    nsamples: int = flag(0, "samples to write, 0 for no end", "N")
+    nsamples: int = flag(0, "samples to write, 0 for no end", "N", lowest=0)
     length: int | None = flag(None, "tokens in a sample, by default the model's window", "N")
 
     @property
@@ -82,12 +78,9 @@ class GenerateSettings(CorpusSettings, WriterSettings):
         rows = self.batch_size or (0 if self.makes_records else 1)
         return min(rows, self.nsamples or rows)
 
-    def lowest(self) -> Mapping[str, int]:
-        return {**super().lowest(), "nsamples": 0}
-
 
 @dataclasses.dataclass(frozen=True)
-class ConditionalSettings(CorpusSettings):
+class ConditionalSettings(CorpusSettings, PromptSettings):
     """Continues the prompts of a file, or of stdin: many at the same time, in order.
 
     Each line is a prompt, or (.jsonl) a JSON object with "prompt" and optionally "id" and its own
@@ -104,16 +97,10 @@ class ConditionalSettings(CorpusSettings):
         "of a prompt longer than the window, tail keeps the end, error writes a record "
         "that says so",
         "tail|error",
+        choices=LONG,
     )
-    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
-    length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.on_long not in LONG:
-            raise UsageError(f"--on_long must be one of {', '.join(LONG)}, not {self.on_long!r}")
         if self.separator is not None and self.jsonl:
             raise UsageError("give either --separator or --jsonl, not both")
-
-    def sample_length(self, window: int) -> int:
-        return self.length or max(1, window // 2)

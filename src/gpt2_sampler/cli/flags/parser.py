@@ -19,9 +19,10 @@ import fire.decorators
 
 from gpt2_sampler.cli.flags.help import help_text
 from gpt2_sampler.cli.flags.version import version_text
-from gpt2_sampler.cli.flags.words import ALWAYS, FLAG, brief, is_flag, typography, unknown
+from gpt2_sampler.cli.flags.words import ALWAYS, FLAG, is_flag, typography, unknown
 from gpt2_sampler.cli.session.terminal import show
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import UsageError, brief
+from gpt2_sampler.limits import LIMITS, Limits, check_limits
 
 Settings = TypeVar("Settings")
 TRUTH = {"true": True, "false": False}
@@ -29,9 +30,39 @@ KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "
 BETWEEN = "\x1f"  # separates the values of a repeated flag on their way through fire
 
 
-def flag(default: Any, help_text: str, value: str = "") -> Any:
-    """A field of a settings class: its default, its line in --help, what --help calls its value."""
-    return dataclasses.field(default=default, metadata={"help": help_text, "value": value})
+def flag(
+    default: Any,
+    help_text: str,
+    value: str = "",
+    *,
+    lowest: int | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """A field of a settings class.
+
+    help_text is its line in --help, value what --help calls its value. lowest is its lowest value,
+    where that is not the one in LIMITS; choices are the only values of one that has a few.
+    """
+    known = {"help": help_text, "value": value, "lowest": lowest, "choices": choices}
+    return dataclasses.field(default=default, metadata=known)
+
+
+def limits_of(one: dataclasses.Field[Any]) -> Limits | None:
+    """Of a flag that counts something."""
+    limits, lowest = LIMITS.get(one.name), one.metadata["lowest"]
+    return limits if lowest is None or limits is None else limits._replace(lowest=lowest)
+
+
+def check_flags(settings: Any) -> None:
+    """Raises UsageError for a value beyond its flag's limits, or that is none of its choices."""
+    for one in dataclasses.fields(settings):
+        value, limits = getattr(settings, one.name), limits_of(one)
+        choices = one.metadata["choices"]
+        if limits and value is not None:
+            check_limits(f"--{one.name}", value, limits)
+        if choices and value is not None and value not in choices:
+            listed = ", ".join(choices)
+            raise UsageError(f"--{one.name} must be one of {listed}, not {brief(repr(value))}")
 
 
 def parse(

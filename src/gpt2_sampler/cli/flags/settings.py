@@ -6,19 +6,14 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from gpt2_sampler.cli.flags.parser import flag, kinds, reader
-from gpt2_sampler.cli.flags.words import brief
-from gpt2_sampler.decoding.request import TOP_SEED
+from gpt2_sampler.cli.flags.parser import check_flags, flag, kinds, reader
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import UsageError, brief
 
 DRAFTS = ("auto", "int8", "off")
-TOP_COUNT = 2**31 - 1
-TOP_THREADS = 1024  # LiteRT does not survive a hundred thousand
 SPECIAL_TOKENS = (
     "read <|endoftext|>, [CLS] and the like in a prompt as those tokens, or as ordinary text with "
     "--nospecial_tokens; by default as tokens for a Hugging Face folder, as text for OpenAI's"
@@ -105,33 +100,18 @@ class ModelSettings:
     )
     checkpoint: str | None = flag(None, CHECKPOINT, "STEP")
     models_dir: str | None = flag(None, MODELS_DIR, "DIR")
-    device: str = flag("auto", "auto, cpu or gpu", "DEVICE")
+    device: str = flag("auto", "auto, cpu or gpu", "DEVICE", choices=DEVICES)
     precision: str = flag(
-        "float32", "float32 (exact) or int8 (faster, in less than half the memory)", "P"
+        "float32",
+        "float32 (exact) or int8 (faster, in less than half the memory)",
+        "P",
+        choices=PRECISIONS,
     )
     threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
     verbose: bool = flag(False, VERBOSE)
 
     def __post_init__(self) -> None:
-        tops = {"seed": TOP_SEED, "threads": TOP_THREADS}
-        for name, low in self.lowest().items():
-            value, top = getattr(self, name), tops.get(name, TOP_COUNT)
-            if value is not None and value < low:
-                raise UsageError(f"--{name} must be {low} or more, not {brief(str(value))}")
-            if value is not None and value > top:
-                raise UsageError(f"--{name} must be at most {top}, not {brief(str(value))}")
-        for name, known in self.choices().items():
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise UsageError(f"--{name} must be one of {', '.join(known)}, not {value!r}")
-
-    def choices(self) -> Mapping[str, Sequence[str]]:
-        """The values of each flag that has a few."""
-        return {"device": DEVICES, "precision": PRECISIONS}
-
-    def lowest(self) -> Mapping[str, int]:
-        """The lowest value of each flag that counts something."""
-        return {"threads": 1}
+        check_flags(self)
 
     def cache(self, window: int) -> tuple[int, int]:
         """What the model must have room for: how many texts at the same time, 0 for as many as
@@ -148,6 +128,7 @@ class Settings(ModelSettings, SamplingSettings):
         "int8: the model's int8 copy guesses what float32 checks, several tokens at once; off; "
         "auto: where that is faster; never changes a text",
         "D",
+        choices=DRAFTS,
     )
 
     def __post_init__(self) -> None:
@@ -170,14 +151,6 @@ class Settings(ModelSettings, SamplingSettings):
     def cache(self, window: int) -> tuple[int, int]:
         return self.rows, self.sample_length(window)
 
-    def choices(self) -> Mapping[str, Sequence[str]]:
-        return {**super().choices(), "draft": DRAFTS}
-
-    def lowest(self) -> Mapping[str, int]:
-        at_least_1 = dict.fromkeys(("nsamples", "batch_size", "length"), 1)
-        at_least_0 = dict.fromkeys(("seed", "top_k", "no_repeat_ngram"), 0)
-        return {**super().lowest(), **at_least_1, **at_least_0}
-
 
 @dataclasses.dataclass(frozen=True)
 class WriterSettings(ShowSettings, Settings):
@@ -185,7 +158,18 @@ class WriterSettings(ShowSettings, Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class InteractiveSettings(WriterSettings):
+class PromptSettings(Settings):
+    """Of commands that continue prompts."""
+
+    length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
+    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
+
+    def sample_length(self, window: int) -> int:
+        return self.length or max(1, window // 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class InteractiveSettings(WriterSettings, PromptSettings):
     """Asks for a prompt, continues it, and asks again (type /help at the prompt for more).
 
     In a pipe, each line is a prompt.
@@ -193,15 +177,10 @@ class InteractiveSettings(WriterSettings):
     For text that reads well, try: --top_k 40 --temperature 0.7
     """
 
-    length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
     prompt: str | None = flag(
         None, "continue this text and exit; - takes all of stdin as one prompt", "TEXT"
     )
     prompt_file: str | None = flag(None, "continue the text in this file and exit", "FILE")
-    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
-
-    def sample_length(self, window: int) -> int:
-        return self.length or max(1, window // 2)
 
     def most_tokens(self, window: int) -> float:
         one = self.prompt is not None or self.prompt_file is not None

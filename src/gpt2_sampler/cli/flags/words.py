@@ -6,10 +6,11 @@ import difflib
 import re
 from collections.abc import Mapping
 
+from gpt2_sampler.errors import brief
+
 FLAG = re.compile(r"--([\w-]+)(?:=(.*))?", re.DOTALL)
 ALWAYS = ("help", "version")
 """Flags of every command."""
-BRIEF = 60  # characters of what somebody typed that a message shows
 DASHES = "‐‑‒–—―−﹘﹣－"
 CURLY = frozenset("“”„‘’‚«»")
 
@@ -48,8 +49,3 @@ def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
     if CURLY & set(word):
         return f"{brief(word)!r} has curly quotes, which no shell knows; type straight ones"
     return None
-
-
-def brief(text: str) -> str:
-    """As much of the text as a message has room for."""
-    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"

@@ -15,12 +15,12 @@ from gpt2_sampler.cli.session.bundled import choose_model, explain_bundled, uses
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import aside, notice
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import TOP_SEED
 from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
 from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
+from gpt2_sampler.limits import LIMITS
 from gpt2_sampler.opening import find_vocabulary, open_model, open_vocabulary
 from gpt2_sampler.registry import DEMO, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
@@ -130,7 +130,7 @@ def seeded(settings: AnySettings) -> AnySettings:
     """With a seed. If none is set, one is chosen and shown, so that it can be used again."""
     if settings.seed is not None:
         return settings
-    seed = secrets.randbelow(TOP_SEED + 1)
+    seed = secrets.randbelow(LIMITS["seed"].highest + 1)
     notice(f"seed {seed}")
     return dataclasses.replace(settings, seed=seed)
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from gpt2_sampler.cli.flags.help import described, filled
 from gpt2_sampler.cli.flags.settings import changed, shown
-from gpt2_sampler.cli.flags.words import DASHES, brief
+from gpt2_sampler.cli.flags.words import DASHES
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.loading import seeded
 from gpt2_sampler.cli.session.session import Session
 from gpt2_sampler.cli.session.terminal import interruptible, notice
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import UsageError, brief
 from gpt2_sampler.files import require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.why import explained

@@ -1,0 +1,49 @@
+"""The lowest and the highest value of every setting that counts something, wherever it is given:
+as a flag, in a line of prompts, or from Python."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gpt2_sampler.errors import UsageError, brief
+
+BITS = 200  # of the longest number whose digits a message shows
+
+
+class Limits(NamedTuple):
+    lowest: int
+    highest: int = 2**31 - 1
+
+    def __str__(self) -> str:
+        return f"{self.lowest} or more" if self.highest == 2**31 - 1 else f"{self[0]} to {self[1]}"
+
+
+LIMITS = {
+    "batch_size": Limits(1),
+    "first": Limits(0),
+    "length": Limits(1),  # tokens
+    "no_repeat_ngram": Limits(0),  # tokens
+    "nsamples": Limits(1),
+    "seed": Limits(0, 2**32 - 1),
+    "stride": Limits(1),  # tokens
+    "threads": Limits(1, 1024),  # LiteRT does not survive a hundred thousand
+    "top_k": Limits(0),  # tokens
+}
+
+
+def check_limits(name: str, value: Any, limits: Limits | None = None) -> None:
+    """Raises UsageError, which begins with the name, unless the value is a whole number within the
+    limits, by default those of LIMITS."""
+    limits = limits or LIMITS[name]
+    if not hasattr(value, "__index__") or isinstance(value, bool):
+        raise UsageError(f"{name} must be a whole number, not {brief(repr(value))}")
+    if value < limits.lowest:
+        raise UsageError(f"{name} must be {limits.lowest} or more, not {shorten(value)}")
+    if value > limits.highest:
+        raise UsageError(f"{name} must be at most {limits.highest}, not {shorten(value)}")
+
+
+def shorten(number: int) -> str:
+    """Python refuses to write the digits of a very long number."""
+    bits = int(number).bit_length()
+    return str(number) if bits < BITS else f"a whole number of {bits} bits"
