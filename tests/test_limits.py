@@ -22,11 +22,11 @@ def test_the_lowest_and_the_highest_are_taken_and_no_others(name: str) -> None:
 
 @pytest.mark.parametrize("value", [1.0, "1", True, None, [1], float("nan"), "x" * 5000])
 def test_what_is_no_whole_number_is_named(value: object) -> None:
-    with pytest.raises(UsageError, match="^seed must be a whole number, not ") as caught:
+    with pytest.raises(UsageError, match=r"^seed must be a whole number, not ") as caught:
         check_limits("seed", value)
     assert len(str(caught.value)) < 120
 
 
 def test_a_number_that_is_too_long_to_write_is_told_by_its_size() -> None:
-    with pytest.raises(UsageError, match="not a whole number of 33220 bits$"):
+    with pytest.raises(UsageError, match=r"not a whole number of 33220 bits$"):
         check_limits("top_k", 10**10000)
