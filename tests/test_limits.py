@@ -28,5 +28,5 @@ def test_what_is_no_whole_number_is_named(value: object) -> None:
 
 
 def test_a_number_that_is_too_long_to_write_is_told_by_its_size() -> None:
-    with pytest.raises(UsageError, match=r"not a whole number of 33220 bits$"):
+    with pytest.raises(UsageError, match=r"not a number of 33220 bits$"):
         check_limits("top_k", 10**10000)

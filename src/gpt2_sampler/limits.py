@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from gpt2_sampler.errors import UsageError, brief
 
-BITS = 200  # of the longest number whose digits a message shows
-
 
 class Limits(NamedTuple):
     lowest: int
@@ -36,14 +34,8 @@ def check_limits(name: str, value: Any, limits: Limits | None = None) -> None:
     limits, by default those of LIMITS."""
     limits = limits or LIMITS[name]
     if not hasattr(value, "__index__") or isinstance(value, bool):
-        raise UsageError(f"{name} must be a whole number, not {brief(repr(value))}")
+        raise UsageError(f"{name} must be a whole number, not {brief(value)}")
     if value < limits.lowest:
-        raise UsageError(f"{name} must be {limits.lowest} or more, not {shorten(value)}")
+        raise UsageError(f"{name} must be {limits.lowest} or more, not {brief(int(value))}")
     if value > limits.highest:
-        raise UsageError(f"{name} must be at most {limits.highest}, not {shorten(value)}")
-
-
-def shorten(number: int) -> str:
-    """Python refuses to write the digits of a very long number."""
-    bits = int(number).bit_length()
-    return str(number) if bits < BITS else f"a whole number of {bits} bits"
+        raise UsageError(f"{name} must be at most {limits.highest}, not {brief(int(value))}")

@@ -62,7 +62,7 @@ def check_flags(settings: Any) -> None:
             check_limits(f"--{one.name}", value, limits)
         if choices and value is not None and value not in choices:
             listed = ", ".join(choices)
-            raise UsageError(f"--{one.name} must be one of {listed}, not {brief(repr(value))}")
+            raise UsageError(f"--{one.name} must be one of {listed}, not {brief(value)}")
 
 
 def parse(
@@ -182,6 +182,6 @@ def reader(name: str, kind: type, optional: bool = False) -> Callable[[str], Any
         try:
             return TRUTH[word.lower()] if kind is bool else kind(word)
         except (KeyError, ValueError):
-            raise UsageError(f"--{name} takes {KINDS[kind]}, not {brief(word)!r}") from None
+            raise UsageError(f"--{name} takes {KINDS[kind]}, not {brief(word)}") from None
 
     return read

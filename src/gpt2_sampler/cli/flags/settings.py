@@ -203,7 +203,7 @@ def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise UsageError(f"{brief(name)!r} cannot be set here; {hint}")
+        raise UsageError(f"{brief(name)} cannot be set here; {hint}")
     value: Any = reader(name, kinds(type(settings))[name])(word) if word else fields[name].default
     return dataclasses.replace(settings, **{name: value})
 

@@ -27,11 +27,11 @@ def unknown(word: str, kind_of: Mapping[str, type]) -> str:
     if hint := typography(word, kind_of):
         return hint
     if not word.startswith("-"):
-        return f"{brief(word)!r} is not a flag; flags are written --name value (--help lists them)"
+        return f"{brief(word)} is not a flag; flags are written --name value (--help lists them)"
     name = word.lstrip("-").split("=")[0].replace("-", "_")
     near = difflib.get_close_matches(name.lower(), kind_of, n=1, cutoff=0.5)
     hint = f"did you mean --{near[0]}?" if near else "--help lists them"
-    return f"there is no flag {brief(word.partition('=')[0])}; {hint}"
+    return f"there is no flag {word.partition('=')[0]:.60}; {hint}"
 
 
 def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
@@ -41,11 +41,11 @@ def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
     known = is_flag(f"--{name}", kind_of)
     if known and word[: len(word) - len(bare)].strip("-"):
         return (
-            f"{brief(word)!r} begins with a dash as web pages print it; "
+            f"{brief(word)} begins with a dash as web pages print it; "
             f"with two hyphens it is --{name}"
         )
     if known and word.startswith("-") and re.search(r"\s", word):
-        return f"{brief(word)!r} contains a space that separates no words; type: --{name} VALUE"
+        return f"{brief(word)} contains a space that separates no words; type: --{name} VALUE"
     if CURLY & set(word):
-        return f"{brief(word)!r} has curly quotes, which no shell knows; type straight ones"
+        return f"{brief(word)} has curly quotes, which no shell knows; type straight ones"
     return None

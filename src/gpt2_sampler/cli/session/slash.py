@@ -47,8 +47,7 @@ def obey(session: Session, line: str) -> None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean /{near[0]}?" if near else "/help lists them"
         raise UsageError(
-            f"there is no command /{brief(name)}; {hint} "
-            "(a prompt that starts with a slash needs two)"
+            f"there is no command /{name:.60}; {hint} (a prompt that starts with a slash needs two)"
         )
     COMMANDS[name].obey(session, words.strip())
 
@@ -92,7 +91,7 @@ def take(session: Session, words: str) -> None:
 def number_of(word: str, takes: str) -> int:
     """The number in a word. Raises UsageError, which begins with what the command takes."""
     if not (word.isascii() and word.isdecimal() and len(word) <= DIGITS):
-        raise UsageError(f"{takes}, from 1 on, not {brief(word)!r}")
+        raise UsageError(f"{takes}, from 1 on, not {brief(word)}")
     return int(word)
 
 
