@@ -72,7 +72,7 @@ def demo() -> tuple[Engine, Tokenizer]:
 
 
 def run(script: str, *flags: str) -> str:
-    command = [sys.executable, ROOT / "src" / script, "--model_name", "demo", *flags]
+    command = [sys.executable, str(ROOT / "src" / script), "--model_name", "demo", *flags]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
 
 

@@ -118,7 +118,8 @@ class Page:
         field.send_keys(value, Keys.TAB)
 
     LOCATE = """
-        let [rest] = arguments, node, walker = document.createTreeWalker(editor, NodeFilter.SHOW_TEXT);
+        let [rest] = arguments, node;
+        const walker = document.createTreeWalker(editor, NodeFilter.SHOW_TEXT);
         while ((node = walker.nextNode()) && rest > node.length) rest -= node.length;
     """
 
