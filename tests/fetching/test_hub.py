@@ -37,6 +37,7 @@ from tests.misbehaving_server import (
 SAVED = DATA / "huggingface"
 QUICK = Network(piece=4_009, timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
 COMMIT = "0123abc"
+MANY = [f"{number}.model" for number in range(200)]
 
 
 @pytest.fixture(autouse=True)
@@ -254,6 +255,10 @@ def test_a_hub_that_does_not_answer_is_one_line(
         ({"config": {"model_type": "llama"}}, "is a 'llama', not a gpt2"),
         ({"siblings": []}, "has no weights, none of model.safetensors, pytorch_model.bin"),
         ({"siblings": [{"rfilename": "a.gguf"}]}, "has only a.gguf, none of model.safetensors"),
+        (
+            {"siblings": [{"rfilename": n} for n in ("model.safetensors", *MANY)]},
+            "has 202 files to fetch",
+        ),
         ({"siblings": None}, "does not answer as a hub does"),
         ({"siblings": [{"rfilename": "../model.safetensors"}, 7, {}]}, "no weights"),
     ],

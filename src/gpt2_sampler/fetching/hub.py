@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
-from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.errors import DownloadError, UsageError, brief
 from gpt2_sampler.fetching.address import below, origin, shown
 from gpt2_sampler.fetching.body import read_body
 from gpt2_sampler.fetching.client import Client, Network
@@ -29,6 +29,7 @@ ENDPOINT_VARIABLE = "HF_ENDPOINT"
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 LONGEST = 200  # characters of a name, which becomes a folder's; a hub allows 96 for each part
 MOST = 16 << 20  # bytes of an answer, which would be one about thousands of files
+MOST_FILES = 200
 SLOW = 120  # seconds for an answer, which a server may send byte by byte
 USEFUL = (*VOCABULARY_FILES, GENERATION_NAME)
 REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
@@ -155,7 +156,7 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
     config = answer.get("config")
     kind = config.get("model_type", "gpt2") if isinstance(config, dict) else "gpt2"
     if kind != "gpt2":
-        raise DownloadError(f"{model} is a {kind!r:.40}, not a gpt2, and cannot be sampled from")
+        raise DownloadError(f"{model} is a {brief(kind)}, not a gpt2, and cannot be sampled from")
     entries = [entry for entry in answer["siblings"] if isinstance(entry, dict)]
     there = {
         entry["rfilename"]: entry for entry in entries if isinstance(entry.get("rfilename"), str)
@@ -167,6 +168,8 @@ def files_of(answer: Mapping[str, Any], model: str) -> list[FileSpec]:
             if name in USEFUL or (fnmatch(name, SENTENCEPIECE) and re.fullmatch(r"\w[\w.-]*", name))
         ]
         wanted = [CONFIG_NAME, *vocabulary, *weights]
+        if len(wanted) > MOST_FILES:
+            raise DownloadError(f"{model} has {len(wanted)} files to fetch; no gpt2 has so many")
         return [
             FileSpec(name, versions(there.get(name, {})), large=name in weights) for name in wanted
         ]
