@@ -1,42 +1,63 @@
-"""Metadata and what a wheel holds; the settings of the tools are in pyproject.toml."""
+"""What a wheel holds and what it needs; the rest of its metadata is in pyproject.toml."""
 
-import re
+import atexit
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 
 HERE = Path(__file__).parent
-PACKAGE = HERE / "src" / "gpt2_sampler"
-VERSION = re.search(r'__version__ = "(.+)"', (PACKAGE / "__init__.py").read_text("utf-8"))[1]
-BUNDLED = {"gpt2_sampler.demo": "models/demo", "gpt2_sampler.demo_zh": "models/demo-zh"}
-"""Models that lie in the checkout where people look for them, and in a wheel inside the package."""
+TENSORFLOW, *NEEDED = (HERE / "requirements.txt").read_text("utf-8").splitlines()
+EXTRAS = {
+    "gguf": ["gguf>=0.17"],
+    "gpu": [
+        TENSORFLOW.replace("tensorflow", "tensorflow[and-cuda]", 1)
+        + ' and sys_platform == "linux" and platform_machine == "x86_64"'
+    ],
+    "h5": ["h5py>=3.10"],
+    "hf": ["tokenizers>=0.20"],
+    "parquet": ["pyarrow>=14"],
+    "plot": ["matplotlib>=3.8"],
+    "ray": ["ray>=2.9"],
+    "serve": ["starlette>=0.37", "uvicorn>=0.30"],
+    "tensorflow": [TENSORFLOW],
+    "zh": ["gpt2-sampler-demo-zh"],
+}
+BUNDLED = {"gpt2_sampler.demo": "models/demo"}
+"""The model that lies in the checkout where people look for it, and in a wheel inside the package.
+models/demo-zh is a wheel of its own: weights are random bits that nothing makes smaller, and what
+everybody downloads stays below 25 MB."""
+
+# Nothing is left in the checkout, and nothing that an earlier build left there gets into a wheel.
+BUILD = tempfile.mkdtemp(prefix="gpt2-sampler-build-")
+atexit.register(shutil.rmtree, BUILD, ignore_errors=True)
+OPTIONS = {"build": {"build_base": BUILD}}
+if not os.access(HERE, os.W_OK):
+    OPTIONS["egg_info"] = {"egg_base": BUILD}
+
+
+class Wheel(bdist_wheel):
+    """For every Python of a platform: what is compiled is loaded with ctypes."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
 
 setup(
-    name="gpt2-sampler",
-    version=VERSION,
-    description="Sample from GPT-2 on the command line: fast on a CPU, streaming, offline",
-    long_description=(HERE / "README.md").read_text("utf-8"),
-    long_description_content_type="text/markdown",
-    license="MIT",
-    python_requires=">=3.10",
-    install_requires=(HERE / "requirements.txt").read_text("utf-8").split(),
-    extras_require={
-        "gguf": ["gguf>=0.17"],
-        "hdf5": ["h5py>=3.10"],
-        "hf": ["tokenizers>=0.20"],
-        "parquet": ["pyarrow>=14"],
-        "plot": ["matplotlib>=3.8"],
-        "ray": ["ray>=2.9"],
-    },
+    install_requires=NEEDED,
+    extras_require=EXTRAS,
     packages=[*find_packages("src"), *BUNDLED],
     package_dir={"": "src", **BUNDLED},
     package_data={
+        "": ["*.html", "*.css", "*.js", "py.typed"],
         **{package: ["*"] for package in BUNDLED},
-        "gpt2_sampler": ["py.typed"],
-        "gpt2_sampler.seeing": ["*.html", "*.css", "*.js"],
-        "gpt2_sampler.serving.page": ["*.html", "*.css", "*.js"],
     },
     include_package_data=False,
+    cmdclass={"bdist_wheel": Wheel},
+    options=OPTIONS,
     # Loaded with ctypes: they need a C compiler and no Python headers. Without a compiler the
     # installation goes on; attention then runs in NumPy, and bus errors end the process silently.
     ext_modules=[
@@ -57,14 +78,4 @@ setup(
             optional=True,
         ),
     ],
-    entry_points={
-        "console_scripts": [
-            "gpt2-generate = gpt2_sampler.cli.commands.start:generate",
-            "gpt2-conditional = gpt2_sampler.cli.commands.start:conditional",
-            "gpt2-interactive = gpt2_sampler.cli.commands.start:interactive",
-            "gpt2-download = gpt2_sampler.cli.commands.start:download",
-            "gpt2-convert = gpt2_sampler.cli.commands.start:convert",
-            "gpt2-score = gpt2_sampler.cli.commands.start:score",
-        ]
-    },
 )
