@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_sampler.registry import BUNDLED
+from gpt2_sampler.registry import DEMO, DEMO_ZH
 from tests.checkpoints import ROOT
 
 PACKAGE = ROOT / "src" / "gpt2_sampler"
@@ -209,46 +209,85 @@ def test_the_model_knows_tensors_only_and_the_loop_engines_only() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of the package and of its Chinese model."""
+    folder = tmp_path_factory.mktemp("wheels")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", str(folder), str(ROOT)], check=True)
-    return next(folder.glob("*.whl"))
+    sources = [str(ROOT), str(ROOT / "models" / DEMO_ZH)]
+    subprocess.run([*build, "--wheel-dir", str(folder), *sources], check=True)
+    return next(folder.glob("gpt2_sampler-*.whl")), next(folder.glob("gpt2_sampler_demo_zh-*.whl"))
 
 
-def test_a_wheel_holds_one_package_and_the_bundled_models(wheel: Path) -> None:
-    names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
+def names_in(wheel: Path) -> list[str]:
+    return [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
+
+
+def test_a_wheel_holds_one_package_for_every_python_of_a_platform(
+    wheels: tuple[Path, Path],
+) -> None:
+    names = names_in(wheels[0])
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
+    assert "-py3-none-" in wheels[0].name
     for compiled in ("engines/litert/_attention.", "cli/session/_bus_error."):
         assert any(name.startswith(f"gpt2_sampler/{compiled}") for name in names)
-    modules = {name for name in names if name.endswith(".py")}
-    assert modules == {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for p in PACKAGE.rglob("*.py")}
-    for bundled in BUNDLED:
+    kinds = {"*.py", "*.html", "*.css", "*.js", "py.typed"}
+    ours = {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for kind in kinds for p in PACKAGE.rglob(kind)}
+    assert ours <= set(names)
+    assert {name for name in names if name.endswith(".py")} <= ours
+
+
+def test_a_wheel_of_at_most_30_mb_holds_the_english_model_and_another_the_chinese(
+    wheels: tuple[Path, Path],
+) -> None:
+    for wheel, bundled in zip(wheels, (DEMO, DEMO_ZH), strict=True):
+        assert wheel.stat().st_size < 30e6
         folder = f"gpt2_sampler/{bundled.replace('-', '_')}/"
-        files = {name.split("/")[-1] for name in names if name.startswith(folder)}
-        here = ROOT / "models" / bundled
-        assert files == {path.name for path in here.iterdir() if path.is_file()}
+        files = {name.split("/")[-1] for name in names_in(wheel) if name.startswith(folder)}
+        here = {path.name for path in (ROOT / "models" / bundled).iterdir() if path.is_file()}
+        assert files == here - {"pyproject.toml"}
+    assert not set(names_in(wheels[0])) & set(names_in(wheels[1]))
 
 
-def test_installed_it_samples_from_any_folder(wheel: Path, tmp_path: Path) -> None:
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    program = (
-        "import sys; from gpt2_sampler.cli.commands.unconditional import main;"
-        "sys.argv = ['gpt2-generate', '--nsamples', '1', '--length', '20', '--seed', '1'];"
-        "sys.exit(main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(tmp_path / "site"),
-            "XDG_DATA_HOME": str(tmp_path / "data"),
-            "XDG_STATE_HOME": str(tmp_path / "state"),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith(f"{'=' * 40} SAMPLE 1 {'=' * 40}\n")
-    assert "gpt2-download 117M" in done.stderr
+def test_a_build_leaves_nothing_in_the_checkout(wheels: tuple[Path, Path]) -> None:
+    assert not [*ROOT.glob("build"), *(ROOT / "models" / DEMO_ZH).glob("build")]
+
+
+INSTALLED = """
+import sys
+from gpt2_sampler.cli.commands.conditional import main
+sys.argv = ["gpt2-conditional", "--length", "9", "--seed", "1"]
+sys.exit(main())
+"""
+
+
+def test_installed_it_samples_from_any_folder_and_names_the_package_of_the_chinese_model(
+    wheels: tuple[Path, Path], tmp_path: Path
+) -> None:
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path / "site"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+    }
+
+    def sample(prompt: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", INSTALLED],
+            cwd=tmp_path,
+            env=environment,
+            input=prompt,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+    zipfile.ZipFile(wheels[0]).extractall(tmp_path / "site")
+    english = sample("Once upon a time")
+    assert english.returncode == 0
+    assert english.stdout.startswith(f"{'=' * 40} SAMPLE 1 {'=' * 40}\n")
+    assert "gpt2-download 117M" in english.stderr
+    without = sample("話說")
+    assert without.returncode == 2
+    assert without.stdout == ""
+    assert without.stderr.splitlines()[-1].endswith("install gpt2-sampler-demo-zh")
+    zipfile.ZipFile(wheels[1]).extractall(tmp_path / "site")
+    assert sample("話說").returncode == 0

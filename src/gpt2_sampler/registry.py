@@ -17,7 +17,8 @@ from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import own_folder, user_path
 
 DEMO, DEMO_ZH = BUNDLED = "demo", "demo-zh"
-"""The models that come with the package, for English and for Chinese."""
+"""The models that come with a checkout, for English and for Chinese. A wheel has the first, the
+second is in a wheel of its own, which puts it into the installed package."""
 DEFAULT = "117M"
 DEEPEST = 8  # folders in folders in the models folder
 HUB = "hf:"
@@ -119,8 +120,11 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
         folder = models / candidate.removeprefix(HUB)
         if name and folder.is_dir():
             return folder
-    if name in BUNDLED:
+    if name in BUNDLED and bundled_folder(name).is_dir():
         return bundled_folder(name)
+    if name in BUNDLED:
+        package = f"gpt2-sampler-{name}"
+        raise UsageError(f"{name} is in a package of its own, {package}", package=package)
     if path and (os.path.exists(path) or os.path.exists(f"{path}.index")):  # noqa: PTH110, may raise
         return path
     missing = f"there is no model {name!r} in {models}"

@@ -37,8 +37,8 @@ def show_list(models_dir: str | None) -> None:
         download = size(download_size(found.model.names[0]))
         show_model(" = ".join(found.model.names), HParams(**found.model.shape), download, state)
     for name in BUNDLED:
-        folder = bundled_folder(name)
-        show_model(name, load_hparams(folder), "-", f"{folder}, bundled")
+        if (folder := bundled_folder(name)).is_dir():
+            show_model(name, load_hparams(folder), "-", f"{folder}, bundled")
 
 
 def show_model(name: str, hparams: HParams, download: str, state: str) -> None:
