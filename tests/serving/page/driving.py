@@ -64,6 +64,11 @@ class Page:
         return int(self.driver.execute_script("return editor.textContent.length"))
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """The last request for a text, not for the next token alone."""
+        return [asked for asked in self.fake.requests if asked.get("stream")][-1]
+
+    @property
     def shown(self) -> str:
         """What is laid out."""
         return self.editor.text

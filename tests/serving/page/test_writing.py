@@ -24,7 +24,7 @@ def test_control_and_enter_continue_at_the_cursor(page: Page) -> None:
     page.press(Keys.CONTROL, Keys.ENTER)
     page.written(120)
     assert page.text.startswith("Once upon") and page.text.endswith(end[len("Once upon") :])
-    assert page.fake.requests[-1]["prompt"] == "Once upon"
+    assert page.asked["prompt"] == "Once upon"
 
 
 def test_without_a_cursor_it_continues_at_the_end(page: Page) -> None:
@@ -42,7 +42,7 @@ def test_a_space_before_the_cursor_is_left_to_the_model(page: Page) -> None:
     page.press(Keys.CONTROL, Keys.ENTER)
     page.written(2)
     assert page.text == "Once there was"
-    assert page.fake.requests[-1]["prompt"] == "Once"
+    assert page.asked["prompt"] == "Once"
 
 
 def test_escape_stops_and_what_came_stays(page: Page) -> None:
@@ -211,7 +211,7 @@ def test_choosing_another_token_goes_on_from_there(page: Page) -> None:
     page.driver.switch_to.active_element.send_keys(Keys.ENTER)
     page.written(120)
     assert page.text.startswith(f"Once upon a{chosen}") and page.text != before
-    assert page.fake.requests[-1]["prompt"] == f"Once upon a{chosen}"
+    assert page.asked["prompt"] == f"Once upon a{chosen}"
     assert page.among == "2/2"
     page.press(Keys.CONTROL, "z")
     assert page.text == before
@@ -305,8 +305,8 @@ def test_again_writes_the_next_sample_beside_the_first(page: Page) -> None:
         page.press(Keys.CONTROL, Keys.SHIFT, Keys.ENTER)
         page.wait(lambda n=n: page.among == f"{n + 1}/{n + 1}")  # type: ignore[misc]
         page.written(120)
-        assert page.fake.requests[-1]["first"] == n
-        assert page.fake.requests[-1]["prompt"] == "Once upon a"
+        assert page.asked["first"] == n
+        assert page.asked["prompt"] == "Once upon a"
         texts.append(page.text)
     assert len(set(texts)) == 3
     for expected in (1, 0, 1, 2):

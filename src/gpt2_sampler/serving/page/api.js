@@ -20,7 +20,8 @@ export class ServerError extends Error {
 const KINDS = /** @type {const} */ ({ 401: "key", 403: "forbidden", 429: "busy", 503: "busy" });
 
 let key = "";
-export const setKey = (/** @type {string} */ given) => { key = given; };
+/** Characters that no header can have are left out. */
+export const setKey = (/** @type {string} */ given) => { key = given.replace(/[^\x21-\x7e]/g, ""); };
 
 /** @returns {Promise<Response>} */
 async function call(/** @type {string} */ address, /** @type {any} */ body, /** @type {AbortSignal} [signal] */ signal) {

@@ -49,7 +49,8 @@ export class Suggestions {
     this.#fill();
     const { width, height } = this.box.getBoundingClientRect();
     const below = bottom + 6 + height < innerHeight;
-    this.box.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+    const right = this.editor.getBoundingClientRect().right;
+    this.box.style.left = `${Math.max(8, Math.min(left, right - width))}px`;
     this.box.style.top = `${below ? bottom + 6 : Math.max(8, top - height - 6)}px`;
   }
 

@@ -1,6 +1,6 @@
 /** What the page says, in English and in Chinese. Knows nothing else. */
 
-const ENGLISH = {
+export const ENGLISH = {
   model: "Model", actions: "Actions", undo: "Undo", redo: "Redo", branches: "Branches", texts: "Texts",
   share: "Share", help: "Help", writing: "Writing", text: "Text", close: "Close",
   hint: "Ctrl+Enter continues at the cursor, Escape stops, Tab suggests. Escape and then Tab leaves the text.",
@@ -49,7 +49,7 @@ const ENGLISH = {
 };
 
 /** @type {typeof ENGLISH} */
-const CHINESE = {
+export const CHINESE = {
   model: "模型", actions: "操作", undo: "撤销", redo: "重做", branches: "分支", texts: "文稿",
   share: "分享", help: "帮助", writing: "写作", text: "正文", close: "关闭",
   hint: "Ctrl+Enter 从光标处续写，Esc 停止，Tab 给出建议。先按 Esc 再按 Tab 可离开正文。",
