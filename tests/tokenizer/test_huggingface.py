@@ -54,6 +54,27 @@ def test_tokens_beside_those_of_the_older_files_are_added(tmp_path: Path) -> Non
     assert load_tokenizer(folder).encode("<personb><new>") == [301, 302]
 
 
+def test_of_the_older_files_tokens_those_with_a_role_are_special(tmp_path: Path) -> None:
+    folder = changed("persona", tmp_path, "added_tokens.json", **{"<plain>": 302})
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.encode("<personb><plain>") == [301, 302]
+    as_text = tokenizer.encode("<personb><plain>", special_tokens=False)
+    assert 301 not in as_text
+    assert as_text[-1] == 302
+
+
+def test_a_text_begins_after_the_number_that_is_said_or_the_name(tmp_path: Path) -> None:
+    folder = changed("distilgpt2", tmp_path, "config.json", bos_token_id=7)
+    assert load_tokenizer(folder).start_of_text == 7
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["bos_token_id"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    name = next(text for text in load_tokenizer(folder).vocabulary if len(text) == 2)  # type: ignore[attr-defined]
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": name}))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.start_of_text == tokenizer.vocabulary[name]  # type: ignore[attr-defined]
+
+
 def test_a_token_without_a_name_is_none(tmp_path: Path) -> None:
     folder = changed("cerebras", tmp_path, "tokenizer_config.json", additional_special_tokens=[""])
     plain = load_tokenizer(PUBLISHED / "cerebras")
