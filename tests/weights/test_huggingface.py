@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,6 +160,17 @@ def test_transformers_other_names_of_the_shape_will_do(tmp_path: Path) -> None:
     assert config["architectures"] == ["GPT2LMHeadModel"]
     (folder / "config.json").write_text(json.dumps(config))
     assert open_checkpoint(folder).hparams == open_checkpoint(SAVED / "plain").hparams
+
+
+def test_settings_of_2019_say_only_the_shape(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    names = ("vocab_size", "n_positions", "n_ctx", "n_embd", "n_head", "n_layer")
+    kept = {name: config[name] for name in names if name in config}
+    (folder / "config.json").write_text(json.dumps({**kept, "layer_norm_epsilon": 1e-05}))
+    assert open_checkpoint(folder).hparams == open_checkpoint(SAVED / "plain").hparams
+    (folder / "config.json").write_text(json.dumps({**kept, "afn": "gelu"}))
+    refused(folder, "model_type must be 'gpt2', not None")  # a GPT-1
 
 
 def test_the_usual_head_and_its_size_may_be_said_in_other_words(tmp_path: Path) -> None:
@@ -325,3 +337,13 @@ def change_weights(folder: Path, change: Change) -> None:
     weights = load_file(path)
     change(weights)
     save_file(weights, path)
+
+
+def test_a_head_of_another_shape_is_refused_before_it_is_compared(tmp_path: Path) -> None:
+    folder = copy_of("plain", tmp_path)
+    head = {"dtype": "F32", "shape": [1 << 40, 0], "data_offsets": [0, 0]}
+    text = json.dumps({"lm_head.weight": head}).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    began = time.process_time()
+    refused(folder, "is F32 [1099511627776, 0], config.json calls for")
+    assert time.process_time() - began < 2  # seconds

@@ -11,6 +11,7 @@ import pytest
 
 from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
+from gpt2_sampler.weights.tensor_bundle import write_bundle
 from tests.checkpoints import PRIMES, byte_vocabulary, random_checkpoint, random_weights, write_step
 
 
@@ -105,3 +106,52 @@ def test_a_step_within_one_checkpoint_is_a_mistake(run: Path) -> None:
 def test_an_empty_folder_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no model"):
         open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("scope", ["model/", "", "tower/model/"])
+@pytest.mark.parametrize("widened", [True, False])
+def test_forks_with_another_scope_or_without_the_leading_1_are_read(
+    scope: str, widened: bool, run: Path
+) -> None:
+    weights = random_weights(PRIMES)
+    stored = {
+        scope + name: array[None] if widened and name.endswith("/w") else array
+        for name, array in weights.items()
+    }
+    write_bundle(run / "model-2000", stored, stored.__getitem__)
+    checkpoint = open_model(run, "2000")
+    for name, array in weights.items():
+        np.testing.assert_array_equal(checkpoint[name], array)
+
+
+@pytest.mark.parametrize("end", ["", ":0"])
+def test_steps_that_are_hdf5_files_are_read(end: str, run: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    for step in (90, 2000):
+        with h5py.File(run / f"model-{step}.hdf5", "w") as file:
+            for name, array in random_weights(PRIMES, seed=step).items():
+                file[f"model/{name}{end}"] = array[None] if name.endswith("/w") else array
+    state('model_checkpoint_path: "model-2000.hdf5"\n', run)
+    checkpoint = open_model(run)
+    np.testing.assert_array_equal(checkpoint["wte"], random_weights(PRIMES, seed=2000)["wte"])
+    checkpoint.verify()
+    one = open_model(run / "model-90.hdf5")
+    assert one.fingerprint not in (checkpoint.fingerprint, open_model(run, "90").fingerprint)
+    assert step_of(run, "90") == 90  # TensorFlow's own comes first
+
+
+def test_a_model_of_another_kind_is_called_by_its_name(run: Path) -> None:
+    for name, says in (
+        ("newslm/embeddings/word_embed", "a Grover, as"),
+        ("dense/kernel", "no GPT"),
+    ):
+        arrays = {name: np.ones((3, 5), np.float32)}
+        write_bundle(run / "model-2000", arrays, arrays.__getitem__)
+        with pytest.raises(CheckpointError, match=says):
+            open_model(run, "2000")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "hparams.json"])
+def test_what_lies_beside_the_weights_means_its_folder(name: str, tmp_path: Path) -> None:
+    folder = random_checkpoint(tmp_path / "model")
+    assert open_checkpoint(folder / name).fingerprint == open_checkpoint(folder).fingerprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import shutil
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.named import stored_names
 from gpt2_sampler.weights.pytorch import MAX_PICKLE, Tensor, read_pytorch
 from tests.checkpoints import DATA, ROOT
 
@@ -44,6 +49,10 @@ class Global:
         self.name = name
 
 
+class Raw(bytes):
+    """Operations that are pickled as they are."""
+
+
 class Call:
     def __init__(self, name: str, *arguments: object) -> None:
         self.name, self.arguments = name, arguments
@@ -52,10 +61,12 @@ class Call:
 def program(value: object) -> bytes:
     """The pickle of values in which names stand that this machine does not have."""
 
-    def write(value: object) -> bytes:
+    def write(value: object) -> bytes:  # noqa: PLR0911 (one for each kind)
         if isinstance(value, Storage):
             kind = Global(f"torch.{value.kind}")
             return write(("storage", kind, value.key, "cpu", value.size)) + pickle.BINPERSID
+        if isinstance(value, Raw):
+            return value
         if isinstance(value, Global):
             module, _, name = value.name.rpartition(".")
             return pickle.GLOBAL + f"{module}\n{name}\n".encode()
@@ -177,7 +188,22 @@ def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
     assert found["w"].checksum()[0] != 0
 
 
+def twice(content: bytes) -> bytes:
+    file = io.BytesIO(content)
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("x/data/0", b"\0" * 24)
+    return file.getvalue()
+
+
 S = numbers(6)
+NESTED = Raw(
+    b"]q\0"
+    + b"".join(b"]q" + bytes([n]) + b"(h" + bytes([n - 1]) + b"h" + bytes([n - 1]) + b"e0"
+               for n in range(1, 27))
+    + b"0h\x1a"
+)  # fmt: skip
+"""A list of twice a list of twice a list ..., which is one value on the stack at its end."""
 HOSTILE = {
     "empty": b"",
     "no file of PyTorch's": b"hello" * 100,
@@ -207,6 +233,10 @@ HOSTILE = {
     "compressed": zipped({"a": rebuilt(S, 0, (6,), (1,))}, S, compression=zipfile.ZIP_DEFLATED),
     "other byte order": zipped({"a": rebuilt(S, 0, (6,), (1,))}, S, byteorder=b"big"),
     "huge pickle": zipped(b"N0" * (MAX_PICKLE // 2) + b"N."),
+    "an offset that holds itself 2^26 times": zipped({"a": rebuilt(S, NESTED, (1,), (1,))}, S),
+    "a zero and an axis without end": zipped({"a": rebuilt(S, 0, (0, 2**60), (1, 1))}, S),
+    "one flipped bit in its pickle": zipped({"a": 7}).replace(b"K\x07", b"K\x06"),
+    "a storage in it twice": twice(zipped({"a": rebuilt(S, 0, (6,), (1,))}, S)),
     "cut short": zipped({"a": rebuilt(S, 0, (6,), (1,))}, S)[:-30],
     "legacy cut short": LEGACY.read_bytes()[:-9],
     "legacy without storages": LEGACY.read_bytes()[:900],
@@ -296,3 +326,19 @@ print("torch" in sys.modules)
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_weights_that_all_lie_in_one_place_are_refused(tmp_path: Path) -> None:
+    """Else reading them would take as long as there are layers, however small the file is."""
+    config = {"vocab_size": 7, "n_positions": 5, "n_embd": 32, "n_head": 2, "n_layer": 50}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", **config}))
+    hparams = HParams(7, 5, 32, 2, 50)
+    storage = numbers(32 * 128)
+    names = stored_names(hparams)
+    tensors = {
+        names[name]: rebuilt(storage, 0, shape, (shape[1], 1) if len(shape) == 2 else (1,))
+        for name, shape in hparams.variable_shapes().items()
+    }
+    (tmp_path / "pytorch_model.bin").write_bytes(zipped(tensors, storage))
+    with pytest.raises(CheckpointError, match=r"its weights would have 2,542,592 bytes, and"):
+        open_checkpoint(tmp_path)

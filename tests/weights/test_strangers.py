@@ -82,6 +82,10 @@ def test_a_file_is_called_by_its_name(name: str, content: bytes, says: str, tmp_
         ({"train.jsonl": "{}", "test.jsonl": "{}"}, "a dataset and no model"),
         ({"optimizer.pt": "x", "trainer_state.json": "{}"}, "what is left of a training without"),
         ({"gpt2/config.json": "{}"}, "a folder around a model; give .*gpt2"),
+        (
+            {"run1/checkpoint": "", "run1/model-90.index": "", "run1/model-90.meta": ""},
+            "a folder around a model; give .*run1$",
+        ),
         ({"a.gguf": "x", "b.gguf": "x"}, "has several models, a.gguf, b.gguf; give one"),
         ({"a/config.json": "{}", "b/config.json": "{}"}, r"a folder of 2 models \(a, b, ...\)"),
         ({"snapshots/0a1b/config.json": "{}", "refs/main": "0a1b"}, "give .*snapshots/0a1b"),

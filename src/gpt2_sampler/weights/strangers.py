@@ -54,6 +54,8 @@ TELLING = (
 """Ends of names that say what a folder with them is."""
 BESIDE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|adapter_)")
 """How files begin that training leaves beside the weights."""
+MARKS = ("*/config.json", "snapshots/*/config.json", "*/checkpoint", "*/*.index", "*/*.hdf5")
+"""Files of a model, seen from the folder around it."""
 FLAX = (
     "import transformers as t; t.GPT2LMHeadModel.from_pretrained({folder}, from_flax=True)"
     ".save_pretrained({folder})"
@@ -130,11 +132,7 @@ def folder_of(path: Path) -> str | None:  # noqa: PLR0911
         return "a dataset and no model"
     if "trainer_state.json" in names or any(map(BESIDE.match, names)):
         return "what is left of a training without its model; give the folder of the model"
-    inner = sorted(
-        config.parent
-        for pattern in ("*/config.json", "snapshots/*/config.json")
-        for config in path.glob(pattern)
-    )
+    inner = sorted({file.parent for mark in MARKS for file in path.glob(mark) if file.is_file()})
     if len(inner) == 1:
         return f"a folder around a model; give {inner[0]}"
     if inner:
