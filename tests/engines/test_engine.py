@@ -201,6 +201,7 @@ def test_a_closed_engine_reads_no_more(name: str, tmp_path: Path) -> None:
 def load(name: str, folder: Path) -> Engine:
     if name != "tensorflow":
         return load_engine(folder, "cpu")
+    pytest.importorskip("tensorflow")
     from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
 
     return TensorFlowEngine(folder, "cpu")

@@ -49,12 +49,14 @@ def test_what_runs_it_is_known_before_it_is_loaded(
     leads_to: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pytest.importorskip("tensorflow")
     monkeypatch.setattr(load, "has_driver", lambda: driver)
     monkeypatch.setattr("gpt2_sampler.engines.tensorflow.engine.sees_gpu", lambda: seen)
     assert find_device(device, precision) == leads_to
 
 
 def test_a_gpu_that_is_not_there_is_said_in_one_line(model: Path) -> None:
+    pytest.importorskip("tensorflow")
     with pytest.raises(EngineError, match="no GPU on this machine"):
         load_engine(model, "gpu")
 
@@ -93,6 +95,7 @@ def test_a_gpu_without_tensorflow(
 def test_where_there_is_no_litert_tensorflow_runs_the_model(
     model: Path, without: Callable[..., None]
 ) -> None:
+    pytest.importorskip("tensorflow")
     expected = load_engine(model).logits([1, 2, 3])
     without("ai_edge_litert")
     engine = load_engine(model)

@@ -39,6 +39,7 @@ def copy_of(kind: str, folder: Path) -> Path:
 def engine_of(folder: Path, name: str) -> Engine:
     if name == "litert":
         return load_engine(folder, "cpu")
+    pytest.importorskip("tensorflow")
     from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
 
     return TensorFlowEngine(folder, "cpu")

@@ -47,6 +47,13 @@ def test_a_missing_package_is_installed_for_the_python_that_runs(
     assert said.endswith("type: '/an environment/bin/python' -m pip install 'tensorflow[and-cuda]'")
 
 
+def test_an_environment_of_uv_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/an environment/bin/python")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = described(SamplerError("no", package="h5py"))
+    assert said.endswith("type: uv pip install -p '/an environment/bin/python' h5py")
+
+
 def test_a_model_that_can_be_fetched_has_its_command() -> None:
     assert described(SamplerError("no", fetch=("117M", None))).endswith("with: gpt2-download 117M")
     elsewhere = described(SamplerError("no", fetch=("117M", "my models")))

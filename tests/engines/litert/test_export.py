@@ -183,6 +183,7 @@ def test_each_matrix_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_other_weights_make_it_stale(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
     load_engine(folder, "cpu")
     other = random_checkpoint(tmp_path / "other", seed=1)
     for path in other.iterdir():

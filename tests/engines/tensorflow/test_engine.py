@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("tensorflow")
 import tensorflow as tf
 
 from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine

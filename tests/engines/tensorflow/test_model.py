@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
+pytest.importorskip("tensorflow")
 import tensorflow as tf
 
 from gpt2_sampler.engines.litert import graph

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -86,8 +87,10 @@ def download(name: str, models_dir: str | None) -> str:
 
 
 def install(package: str) -> str:
-    """For the Python that runs, whichever pip the shell would find."""
-    return " ".join(map(quote, [interpreter(), "-m", "pip", "install", package]))
+    """For the Python that runs, whichever pip the shell would find; uv's environments have none."""
+    python, has_pip = interpreter(), importlib.util.find_spec("pip")
+    pip = [python, "-m", "pip", "install"] if has_pip else ["uv", "pip", "install", "-p", python]
+    return " ".join(map(quote, [*pip, package]))
 
 
 def refetched(file: Path) -> str:
