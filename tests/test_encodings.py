@@ -8,7 +8,7 @@ import io
 import pytest
 
 from gpt2_sampler import encodings
-from gpt2_sampler.encodings import decoded, read_all, read_lines
+from gpt2_sampler.encodings import decoded, raw_lines, read_all, read_lines
 from gpt2_sampler.errors import UsageError
 
 MARKED = [
@@ -45,6 +45,17 @@ def test_nothing_is_converted_from_an_encoding_that_was_guessed() -> None:
         decoded("从前".encode("gb18030"), "it")
     with pytest.raises(UsageError, match=r"UTF-16-LE \(byte 2\)$"):
         decoded(codecs.BOM_UTF16_LE + b"odd", "it")
+
+
+@pytest.mark.parametrize("encoding", ["no such encoding", "ascii"])
+def test_what_is_no_text_in_another_encoding_gets_no_hint_of_utf_8(encoding: str) -> None:
+    with pytest.raises(UsageError, match=f"it is not text in {encoding.upper()}$"):
+        decoded("é".encode(), "it", encoding)
+
+
+def test_raw_lines_have_their_breaks_in_any_encoding() -> None:
+    for data in (b"one\ntwo\n", codecs.BOM_UTF16_LE + "one\ntwo\n".encode("utf-16-le")):
+        assert list(raw_lines(io.BytesIO(data), "it")) == [b"one\n", b"two\n"]
 
 
 def test_lines_come_one_by_one() -> None:
@@ -98,3 +109,19 @@ def test_on_windows_the_hint_is_in_its_own_code_page(monkeypatch: pytest.MonkeyP
     with pytest.raises(UsageError, match=says):
         encodings.decoded("你好".encode("gbk"), "it")
     codecs.unregister(find)
+
+
+def test_a_text_may_have_as_many_bytes_as_the_limit_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encodings, "LIMIT", 5)
+    monkeypatch.setattr(encodings, "FILE_LIMIT", 7)
+    assert read_all(io.BytesIO(b"12345"), "it") == "12345"
+    with pytest.raises(UsageError, match="it has more than the 5 bytes"):
+        read_all(io.BytesIO(b"123456"), "it")
+    assert read_all(io.BytesIO(b"1234567"), "it", several=True) == "1234567"
+    with pytest.raises(UsageError, match="it has more than the 7 bytes"):
+        read_all(io.BytesIO(b"12345678"), "it", several=True)
+    assert list(read_lines(io.BytesIO(b"1234\n2\n1234\n"), "it")) == ["1234", "2", "1234"]
+    with pytest.raises(UsageError, match="line 3 of it has more than 5 bytes"):
+        list(read_lines(io.BytesIO(b"1\n2\n12345\n"), "it"))

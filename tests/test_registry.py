@@ -9,7 +9,13 @@ import pytest
 
 from gpt2_sampler import registry
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.registry import find_default, find_model, model_folders, models_folder
+from gpt2_sampler.registry import (
+    base_folders,
+    find_default,
+    find_model,
+    model_folders,
+    models_folder,
+)
 from tests.checkpoints import ROOT
 
 
@@ -136,3 +142,16 @@ def test_a_revision_with_slashes_is_among_the_models(models: Path) -> None:
     assert {"mine", "mine/deep", "o", "o/n@v2", "o/n@refs/pr/1"} <= set(found)
     assert "mine/deep/er" not in found
     assert len(found) < 100
+
+
+def test_base_models_are_where_models_are_kept_and_near_the_run_released_ones_first(
+    models: Path,
+) -> None:
+    run = models.parent / "work" / "checkpoint" / "run1"
+    near = models.parent / "work" / "models"
+    for folder in (run, near / "b", near / "345M", models / "a", models / "117M"):
+        folder.mkdir(parents=True)
+    (run / "model-7.index").touch()
+    expected = [Path("models/117M"), Path("models/a"), near / "345M", near / "b"]
+    for path in (run, run / "model-7.index"):
+        assert [base for base in base_folders(path) if base in expected] == expected

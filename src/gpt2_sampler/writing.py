@@ -77,7 +77,7 @@ def sweep(folder: Path) -> None:
             is_left = WORKPLACE.fullmatch(place.name) and is_own_lock(lock) and is_own_place(place)
             if is_left:
                 with locked(lock):
-                    shutil.rmtree(place, ignore_errors=True)
+                    shutil.rmtree(place)
 
 
 def is_own_lock(path: Path) -> bool:

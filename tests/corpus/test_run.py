@@ -207,3 +207,14 @@ def test_a_table_has_the_same_records(tmp_path: Path) -> None:
         assert {**record, "settings": json.dumps(record["settings"])} == {
             name: value for name, value in row.items() if value is not None
         }
+
+
+def test_a_damaged_table_costs_nothing_that_is_beside_it(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = tmp_path / NAMES[2]
+    complete(table)
+    growing(table).write_text("all there is")
+    table.write_bytes(table.read_bytes()[:-9])
+    with pytest.raises(SamplerError, match="cannot be read"):
+        begin(table, jobs())
+    assert growing(table).read_text() == "all there is"

@@ -28,10 +28,15 @@ def check_name(path: Path) -> None:
     """Raises UsageError for a name of an unknown kind, SamplerError if its library is missing."""
     if not path.name.endswith(KINDS):
         raise UsageError(f"the name of {path} must end in one of {', '.join(KINDS)}")
-    for one in (path, meta_path(path), unfinished(path)):
+    for one in written_by(path):
         require_place(one)
     if path.suffix == ".parquet":
         require_pyarrow()
+
+
+def written_by(path: Path) -> list[Path]:
+    """All files that a run writes."""
+    return list(dict.fromkeys((path, meta_path(path), unfinished(path))))
 
 
 def meta_path(path: Path) -> Path:
@@ -80,8 +85,8 @@ class Run:
         """How many records are in the file, and how many of them have no text but an error."""
         if whole:
             self._lines = None
+            self._pass(read_table(path))  # if it is damaged, the other may be all there is
             self._growing.unlink(missing_ok=True)  # left by a run that was killed at its very end
-            self._pass(read_table(path))
         else:
             self._lines = (GzipLines if path.suffix == ".gz" else PlainLines)(self._growing)
             self._pass(self._lines.read())

@@ -274,6 +274,36 @@ def test_a_mistake_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("prompts", "output"),
+    [
+        ("a.jsonl", "a.jsonl"),
+        ("a.jsonl.meta.json", "a.jsonl"),
+        ("a.parquet.unfinished.jsonl", "a.parquet"),
+    ],
+)
+@pytest.mark.parametrize("piped", [False, True])
+def test_no_file_of_prompts_is_written_to(
+    models: Path, tmp_path: Path, prompts: str, output: str, piped: bool
+) -> None:
+    path = tmp_path / prompts
+    path.write_text('{"prompt": "x"}\n')
+    words = ["-" if piped else prompts, "--output", output]
+    with path.open() as stdin:
+        done = subprocess.run(
+            command(CONDITIONAL, models, *words),
+            cwd=tmp_path,
+            env=environment(),
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {prompts} would be read and replaced; choose another")
+    assert path.read_text() == '{"prompt": "x"}\n'
+
+
 def test_a_terminal_sees_how_far_it_is(models: Path, tmp_path: Path) -> None:
     def seen(*flags: str, name: str = "gpt2-generate") -> str:
         program, *words = command(name, models, "--nsamples", "4", "--length", "5")

@@ -8,19 +8,23 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from gpt2_sampler.cli.commands.sample_sets import write_records
-from gpt2_sampler.cli.commands.texts import STDIN
+from gpt2_sampler.cli.commands.texts import STDIN, STDIN_NUMBER
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.session.loading import Files
 from gpt2_sampler.cli.session.terminal import run
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
 from gpt2_sampler.corpus.prompts import JSON_LINES, Prompt, open_prompts, read_prompts
-from gpt2_sampler.files import user_path
+from gpt2_sampler.corpus.run import written_by
+from gpt2_sampler.files import require_apart, user_path
 
 
 def continue_prompts(argv: Sequence[str], program: str) -> None:
     settings = parse(ConditionalSettings, argv, program, positional="prompts")
     from_stdin = settings.prompts == "-"
+    if settings.output is not None:
+        inputs = [STDIN_NUMBER if from_stdin else user_path(settings.prompts)]
+        require_apart(written_by(user_path(settings.output)), inputs)
     file = sys.stdin.buffer if from_stdin else open_prompts(user_path(settings.prompts))
     with file:
         prompts = prompts_of(settings, file)
