@@ -19,6 +19,7 @@ from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.checkpoints import DATA, byte_vocabulary, random_checkpoint
 
 SAVED = DATA / "huggingface"
+MAPS = Path("/proc/self/maps")
 TEXT = [3, 1, 4, 1, 5, 9, 2, 6]
 
 
@@ -144,3 +145,21 @@ def test_the_command_chooses_the_other_kind(openai: Path, tmp_path: Path) -> Non
 def test_a_mistake_is_said_before_anything_is_read(words: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         run_convert(words, "gpt2-convert")
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="what is mapped is not to be seen")
+@pytest.mark.parametrize("kind", ["openai", "huggingface"])
+def test_nothing_is_mapped_when_the_folder_gets_its_name(
+    openai: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Windows would not rename it."""
+    mapped: list[bool] = []
+    replace = Path.replace
+
+    def watched(path: Path, target: Path) -> Path:
+        mapped.append(f"/{path.parent.name}/{path.name}/" in MAPS.read_text())
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    convert(open_checkpoint(openai), tmp_path / "target", kind)
+    assert mapped and not any(mapped)

@@ -5,6 +5,7 @@ Knows folders and files, but not how weights are stored in them.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,7 @@ def compare(source: Checkpoint, converted: Path) -> None:
     tokens = np.random.default_rng(0).integers(h.n_vocab, size=min(COMPARED, h.n_ctx)).tolist()
     new = open_checkpoint(converted)
     logits = [load_engine(model, "cpu").logits(tokens) for model in (source, new)]
+    gc.collect()  # Windows neither renames nor removes what an engine has mapped
     discard(new)  # its folder is about to have another name
     worst = float(np.abs(logits[0] - logits[1]).max())
     if not worst <= CLOSE:  # also where it is not a number
