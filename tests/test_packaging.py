@@ -136,6 +136,7 @@ WINGS = {
     "serving": "",
     "cli": "errors limits files writing encodings compiled registry tokenizer weights opening "
     "engines fetching decoding seeing convert corpus",
+    "__main__": "cli",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""
 

@@ -133,7 +133,7 @@ def test_every_flag_of_the_help_is_in_the_readme() -> None:
         "generate_conditional_samples",
         "score_text",
     ):
-        shown = run(f"python3 src/{script}.py --help", ROOT).stdout
+        shown = run(f"python3 src/{script}.py --help all", ROOT).stdout
         for flag in re.findall(r"^  --(\w+)", shown, re.MULTILINE):
             assert f"`--{flag}" in README, flag
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from gpt2_sampler.cli.flags.parser import check_flags, flag, parse
+from gpt2_sampler.cli.flags.fields import check_flags, flag
+from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import CHECKPOINT, MODELS_DIR, VERBOSE
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import notice, run

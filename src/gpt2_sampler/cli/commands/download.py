@@ -12,7 +12,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gpt2_sampler.cli.commands.inventory import show_list, show_verified
-from gpt2_sampler.cli.flags.parser import flag, parse
+from gpt2_sampler.cli.flags.fields import flag
+from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.remedies import command
 from gpt2_sampler.cli.flags.settings import MODELS_DIR
 from gpt2_sampler.cli.session import terminal
@@ -48,7 +49,7 @@ class DownloadSettings:
         "URL",
     )
     from_dir: str | None = flag(
-        None, "or --from: fetch nothing, but take files downloaded by hand from DIR", "DIR"
+        None, "or --from: take files downloaded by hand from DIR; nothing is fetched", "DIR"
     )
     quiet: bool = flag(False, "no progress bar and no messages")
     no_export: bool = flag(False, "do not prepare the model for this machine afterwards")

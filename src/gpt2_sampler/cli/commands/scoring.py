@@ -21,7 +21,8 @@ from gpt2_sampler.cli.commands.figures import (
     token_lines,
 )
 from gpt2_sampler.cli.commands.texts import sources, texts
-from gpt2_sampler.cli.flags.parser import flag, parse
+from gpt2_sampler.cli.flags.fields import flag
+from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.loading import Model, Models
 from gpt2_sampler.cli.session.quiet import quiet, quiet_at_first
@@ -52,12 +53,15 @@ class ScoreSettings(ModelSettings):
     of a text is not part of it.
     """
 
+    group = "texts:"
+
     files: tuple[str, ...] = flag((), "files to score, also without --files; - for stdin", "FILE")
     text: str | None = flag(None, "score this text", "TEXT")
     lines: bool = flag(False, "score each line as a text of its own")
     sort: str | None = flag(
         None,
-        f"sort several texts by {', '.join(COLUMNS)}; a - before it puts the highest first",
+        "sort several texts by a column, the highest first after a -; columns are "
+        f"{', '.join(COLUMNS)}",
         "COLUMN",
     )
     stride: int | None = flag(
@@ -65,6 +69,7 @@ class ScoreSettings(ModelSettings):
         "how far the window slides through a text that is longer than it, by default half the "
         "window; each token is scored after at least the rest of a window",
         "TOKENS",
+        rare=True,
     )
     tokens: bool = flag(False, "a line for each token: log-probability, rank, token")
     show: bool = flag(False, "the text, colored by rank and probability at a terminal")
@@ -72,9 +77,11 @@ class ScoreSettings(ModelSettings):
     html: str | None = flag(None, "write a page to explore and share, in one file", "FILE")
     png: str | None = flag(None, "draw the curve of surprise (needs matplotlib)", "FILE")
     compare_settings: bool = flag(
-        False, "show what temperature, top_k and top_p do to the choice of the next token"
+        False,
+        "compare what settings do to the choice of the next token; "
+        "the settings are temperature, top_k and top_p",
     )
-    nowrap: bool = flag(False, "with --show: do not wrap lines at words")
+    nowrap: bool = flag(False, "with --show: do not wrap lines at words", rare=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -75,3 +75,26 @@ def convert() -> int:
 
 def score() -> int:
     return start("scoring")
+
+
+def overview() -> int:
+    """Lists the commands, or prints the version."""
+    if "--version" in sys.argv:
+        from gpt2_sampler.cli.flags.version import version_text
+
+        sys.stdout.write(f"{version_text(details=False)}\n")
+        return 0
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"{name:{width}}{what}" for name, what in COMMANDS.items()]
+    sys.stdout.write("\n".join([*lines, "", "each of them: --help, --version", ""]))
+    return 0
+
+
+COMMANDS = {
+    "gpt2-generate": "write samples without a prompt",
+    "gpt2-conditional": "continue the prompts of a file",
+    "gpt2-interactive": "continue a prompt, and ask for the next one",
+    "gpt2-score": "say how likely a model finds a text",
+    "gpt2-download": "fetch a model, list and verify those that are here",
+    "gpt2-convert": "turn a model into OpenAI's or Hugging Face's layout",
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from gpt2_sampler.cli.flags.parser import flag
+from gpt2_sampler.cli.flags.fields import flag
 from gpt2_sampler.cli.flags.settings import PromptSettings, Settings, WriterSettings
 from gpt2_sampler.corpus.jobs import LONG
 from gpt2_sampler.errors import UsageError
@@ -14,6 +14,8 @@ from gpt2_sampler.errors import UsageError
 @dataclasses.dataclass(frozen=True)
 class CorpusSettings(Settings):
     """Of commands that write many samples."""
+
+    group = "sets of samples:"
 
     batch_size: int | None = flag(
         None,
@@ -27,15 +29,18 @@ class CorpusSettings(Settings):
         "resumes where the file ends",
         "FILE",
     )
-    first: int = flag(0, "the number of the first sample", "K")
-    tokens: bool = flag(False, "add each sample's tokens to its record")
-    logprobs: bool = flag(False, "add the log-probability of each token")
+    first: int = flag(0, "the number of the first sample", "K", rare=True)
+    tokens: bool = flag(False, "add each sample's tokens to its record", rare=True)
+    logprobs: bool = flag(False, "add the log-probability of each token", rare=True)
     ray: str | None = flag(
         None,
         "run on a Ray cluster: its HOST:PORT, or local to start one on this machine",
         "ADDRESS",
+        rare=True,
     )
-    quiet: bool = flag(False, "no progress bar, and no message about resuming or completion")
+    quiet: bool = flag(
+        False, "no progress bar, and no message about resuming or completion", rare=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,13 +69,11 @@ class CorpusSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class GenerateSettings(CorpusSettings, WriterSettings):
-    """Writes samples without a prompt, one after another, to stdout or a file.
-
-    For text that reads well, try: --top_k 40 --temperature 0.7
+    """Writes samples without a prompt, one after another, to stdout or a file. For text that reads
+    well, try: --top_k 40 --temperature 0.7
     """
 
     nsamples: int = flag(0, "samples to write, 0 for no end", "N", lowest=0)
-    length: int | None = flag(None, "tokens in a sample, by default the model's window", "N")
 
     @property
     def rows(self) -> int:
@@ -87,17 +90,20 @@ class ConditionalSettings(CorpusSettings, PromptSettings):
     seed, length, temperature, top_k, top_p, repetition_penalty or no_repeat_ngram.
     """
 
+    group = "prompts:"
+
     prompts: str = flag("-", "the file of prompts, also without --prompts; - for stdin", "FILE")
     separator: str | None = flag(
-        None, "prompts span several lines; a line that is just this text separates them", "TEXT"
+        None, "several lines make a prompt; a line that is just TEXT ends it", "TEXT"
     )
-    jsonl: bool = flag(False, "read JSON objects, whatever the file's name ends in")
+    jsonl: bool = flag(False, "read JSON objects, whatever the file's name ends in", rare=True)
     on_long: str = flag(
         "tail",
         "of a prompt longer than the window, tail keeps the end, error writes a record "
         "that says so",
         "tail|error",
         choices=LONG,
+        rare=True,
     )
 
     def __post_init__(self) -> None:

@@ -7,62 +7,25 @@ something that is cheap and has no side effects: a frozen dataclass, each field 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
-import types
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import fire
 import fire.decorators
 
+from gpt2_sampler.cli.flags.completion import completion
+from gpt2_sampler.cli.flags.fields import kinds
 from gpt2_sampler.cli.flags.help import help_text
 from gpt2_sampler.cli.flags.version import version_text
 from gpt2_sampler.cli.flags.words import ALWAYS, FLAG, is_flag, typography, unknown
 from gpt2_sampler.cli.session.terminal import show
 from gpt2_sampler.errors import UsageError, brief
-from gpt2_sampler.limits import LIMITS, Limits, check_limits
 
 Settings = TypeVar("Settings")
 TRUTH = {"true": True, "false": False}
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a value"}
 BETWEEN = "\x1f"  # separates the values of a repeated flag on their way through fire
-
-
-def flag(
-    default: Any,
-    help_text: str,
-    value: str = "",
-    *,
-    lowest: int | None = None,
-    choices: Sequence[str] = (),
-) -> Any:
-    """A field of a settings class.
-
-    help_text is its line in --help, value what --help calls its value. lowest is its lowest value,
-    where that is not the one in LIMITS; choices are the only values of one that has a few.
-    """
-    known = {"help": help_text, "value": value, "lowest": lowest, "choices": choices}
-    return dataclasses.field(default=default, metadata=known)
-
-
-def limits_of(one: dataclasses.Field[Any]) -> Limits | None:
-    """Of a flag that counts something."""
-    limits, lowest = LIMITS.get(one.name), one.metadata["lowest"]
-    return limits if lowest is None or limits is None else limits._replace(lowest=lowest)
-
-
-def check_flags(settings: Any) -> None:
-    """Raises UsageError for a value beyond its flag's limits, or that is none of its choices."""
-    for one in dataclasses.fields(settings):
-        value, limits = getattr(settings, one.name), limits_of(one)
-        choices = one.metadata["choices"]
-        if limits and value is not None:
-            check_limits(f"--{one.name}", value, limits)
-        if choices and value is not None and value not in choices:
-            listed = ", ".join(choices)
-            raise UsageError(f"--{one.name} must be one of {listed}, not {brief(value)}")
 
 
 def parse(
@@ -77,12 +40,9 @@ def parse(
     """
     kind_of = kinds(settings)
     pairs = list(paired(argv, kind_of))
-    names = {name for name, _ in pairs}
-    if {"--help", "-h"} & names:
-        show(f"{help_text(settings, program, positional)}\n")
-        raise SystemExit(0)
-    if "--version" in names:
-        show(f"{version_text(details='--verbose' in names)}\n")
+    asked = dict(pairs)
+    if answer := about(settings, asked, program, positional):
+        show(f"{answer}\n")
         raise SystemExit(0)
     readers = {n: reader(n, k, getattr(settings, n, "") is None) for n, k in kind_of.items()}
     fire.decorators.SetParseFns(**readers)(settings)
@@ -95,13 +55,20 @@ def parse(
     raise UsageError(unknown(word, kind_of))
 
 
-def kinds(settings: type) -> dict[str, type]:
-    """Each flag's type: int, float, bool, str, or tuple for a str that may be repeated."""
-    found = {}
-    for name, hint in typing.get_type_hints(settings).items():
-        plain = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
-        found[name] = tuple if typing.get_origin(hint) is tuple else (plain or [hint])[0]
-    return found
+def about(
+    settings: type, asked: Mapping[str, str | None], program: str, positional: str | None
+) -> str:
+    """What the words ask to be told instead of running the command, "" if nothing."""
+    if {"--help", "-h"} & {*asked}:
+        return help_text(settings, program, positional, full=asked.get("--help") == "all")
+    if "--version" in asked:
+        return version_text(details="--verbose" in asked)
+    if "--completion" in asked:
+        shell = asked["--completion"]
+        if shell not in ALWAYS["completion"]:
+            raise UsageError(f"--completion takes a shell: {', '.join(ALWAYS['completion'])}")
+        return completion(settings, program, positional, shell)
+    return ""
 
 
 def paired(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[str, str | None]]:
@@ -122,13 +89,15 @@ def paired(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[s
         kind = kind_of.get(name)
         if value is None and words:
             follows = words[0]
-            if kind is bool:
+            if name in ALWAYS:
+                taken = follows in ALWAYS[name]
+            elif kind is bool:
                 taken = follows.lower() in TRUTH
             elif kind in (str, tuple):
                 taken = not is_flag(follows, kind_of)
             else:
                 taken = not follows.startswith("--" if kind else "-")
-            value = words.pop(0) if taken and name not in ALWAYS else None
+            value = words.pop(0) if taken else None
         yield f"--{name}", value
 
 

@@ -8,7 +8,8 @@ import math
 import re
 from typing import Any, TypeVar
 
-from gpt2_sampler.cli.flags.parser import check_flags, flag, kinds, reader
+from gpt2_sampler.cli.flags.fields import check_flags, flag, kinds
+from gpt2_sampler.cli.flags.parser import reader
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.engines.load import DEVICES, PRECISIONS
 from gpt2_sampler.errors import UsageError, brief
@@ -28,6 +29,8 @@ ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 class SamplingSettings:
     """The flags that say how samples are drawn; a session can change them."""
 
+    group = "samples:"
+
     seed: int | None = flag(
         None, "the same seed gives the same samples; without it one is chosen and shown", "N"
     )
@@ -35,24 +38,29 @@ class SamplingSettings:
     batch_size: int | None = flag(
         1, "samples drawn at the same time; changes the speed, never the text", "N"
     )
-    length: int | None = flag(None, "tokens in a sample", "N")
+    length: int | None = flag(
+        None,
+        "tokens in a sample; by default the model's window, or half of it after a prompt",
+        "N",
+    )
     temperature: float = flag(
         1.0, "below 1 more predictable, above 1 wilder, 0 always the likeliest token", "T"
     )
     top_k: int = flag(0, "draw from the K likeliest tokens; 0 for all; 40 is good", "K")
-    top_p: float = flag(
-        1.0, "draw from the fewest tokens whose probability reaches P; 1 for all", "P"
-    )
+    top_p: float = flag(1.0, "draw from the fewest tokens that make up P; 1 for all", "P")
     repetition_penalty: float = flag(
-        1.0, "above 1 makes tokens that are in the text already less likely; try 1.1", "R"
+        1.0,
+        "above 1 makes tokens that are in the text already less likely; try 1.1",
+        "R",
+        rare=True,
     )
     no_repeat_ngram: int = flag(
-        0, "never repeat N tokens in a row; 0 allows it; 4 ends most loops", "N"
+        0, "never repeat N tokens in a row; 0 allows it; 4 ends most loops", "N", rare=True
     )
     stop: tuple[str, ...] = flag(
         (), r"end a sample before this text (\n is a line break); can be repeated", "TEXT"
     )
-    ignore_eot: bool = flag(False, "go on past the end of a text, into another one")
+    ignore_eot: bool = flag(False, "go on past the end of a text, into another one", rare=True)
 
     @property
     def sampling(self) -> Sampling:
@@ -83,32 +91,38 @@ class SamplingSettings:
 class ShowSettings:
     """The flags that say how samples look at a terminal; a session can change them."""
 
-    color: bool = flag(False, "at a terminal, color each token by its rank and probability")
-    nowrap: bool = flag(False, "at a terminal, do not wrap lines at words")
+    group = "at a terminal:"
+
+    color: bool = flag(False, "color each token by its rank and probability")
+    nowrap: bool = flag(False, "do not wrap lines at words", rare=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
     """The flags that say what to load and how to run it."""
 
+    group = "the model:"
+
     model_name: str | None = flag(
         None,
-        "the model's name or path: a folder of OpenAI's, of a fine-tuning run or of Hugging "
-        "Face's, nanoGPT's ckpt.pt or a GGUF file; by default 117M if it is here, else a bundled "
-        "model",
+        "name or path, by default 117M or else a bundled model; a path is that of a "
+        "folder of OpenAI's, of a fine-tuning run or of Hugging Face's, of nanoGPT's ckpt.pt or "
+        "of a GGUF file",
         "NAME",
     )
-    checkpoint: str | None = flag(None, CHECKPOINT, "STEP")
-    models_dir: str | None = flag(None, MODELS_DIR, "DIR")
+    checkpoint: str | None = flag(None, CHECKPOINT, "STEP", rare=True)
+    models_dir: str | None = flag(None, MODELS_DIR, "DIR", rare=True)
     device: str = flag("auto", "auto, cpu or gpu", "DEVICE", choices=DEVICES)
     precision: str = flag(
         "float32",
-        "float32 (exact) or int8 (faster, in less than half the memory)",
+        "float32 (exact) or int8; int8 is faster, in less than half the memory",
         "P",
         choices=PRECISIONS,
     )
-    threads: int | None = flag(None, "CPU threads, by default one for each physical core", "N")
-    verbose: bool = flag(False, VERBOSE)
+    threads: int | None = flag(
+        None, "CPU threads, by default one for each physical core", "N", rare=True
+    )
+    verbose: bool = flag(False, VERBOSE, rare=True)
 
     def __post_init__(self) -> None:
         check_flags(self)
@@ -129,6 +143,7 @@ class Settings(ModelSettings, SamplingSettings):
         "auto: where that is faster; never changes a text",
         "D",
         choices=DRAFTS,
+        rare=True,
     )
 
     def __post_init__(self) -> None:
@@ -161,8 +176,9 @@ class WriterSettings(ShowSettings, Settings):
 class PromptSettings(Settings):
     """Of commands that continue prompts."""
 
-    length: int | None = flag(None, "tokens in a sample, by default half the model's window", "N")
-    special_tokens: bool | None = flag(None, SPECIAL_TOKENS)
+    group = "prompts:"
+
+    special_tokens: bool | None = flag(None, SPECIAL_TOKENS, rare=True)
 
     def sample_length(self, window: int) -> int:
         return self.length or max(1, window // 2)
@@ -170,12 +186,13 @@ class PromptSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class InteractiveSettings(WriterSettings, PromptSettings):
-    """Asks for a prompt, continues it, and asks again (type /help at the prompt for more).
+    """Asks for a prompt, continues it, and asks again; in a pipe, each line is a prompt. For text
+    that reads well, try: --top_k 40 --temperature 0.7
 
-    In a pipe, each line is a prompt.
-
-    For text that reads well, try: --top_k 40 --temperature 0.7
+    At the prompt, /help shows what else can be typed.
     """
+
+    group = "prompts:"
 
     prompt: str | None = flag(
         None, "continue this text and exit; - takes all of stdin as one prompt", "TEXT"

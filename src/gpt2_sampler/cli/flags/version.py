@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib import metadata
 
 from gpt2_sampler import __version__
@@ -14,7 +15,8 @@ PACKAGES = (
 
 
 def version_text(details: bool) -> str:
-    lines = [f"gpt2-sampler {__version__}"]
+    here = extras()
+    lines = [f"gpt2-sampler {__version__}" + f", with {', '.join(here)}" * bool(here)]
     if details:
         from gpt2_sampler.engines.litert.attention import implementation
 
@@ -25,6 +27,22 @@ def version_text(details: bool) -> str:
             *(f"{package} {version_of(package) or 'is not installed'}" for package in PACKAGES),
         ]
     return "\n".join(lines)
+
+
+def extras() -> list[str]:
+    """The extras of the package, all of whose packages are installed."""
+    wanted: dict[str, list[str]] = {}
+    for requirement in requirements():
+        if found := re.match(r"([\w.-]+).*\bextra == ['\"]([\w-]+)", requirement):
+            wanted.setdefault(found[2], []).append(found[1])
+    return [extra for extra, packages in wanted.items() if all(map(version_of, packages))]
+
+
+def requirements() -> list[str]:
+    try:
+        return metadata.requires("gpt2-sampler") or []
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return []
 
 
 def version_of(package: str) -> str | None:

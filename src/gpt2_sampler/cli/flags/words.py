@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from gpt2_sampler.errors import brief
 
 FLAG = re.compile(r"--([\w-]+)(?:=(.*))?", re.DOTALL)
-ALWAYS = ("help", "version")
-"""Flags of every command."""
+ALWAYS = {"help": ("all",), "version": (), "completion": ("bash", "zsh", "fish")}
+"""Flags of every command, and the values that they take."""
 DASHES = "‐‑‒–—―−﹘﹣－"
 CURLY = frozenset("“”„‘’‚«»")
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gpt2_sampler.cli.flags.help import described, filled
+from gpt2_sampler.cli.flags.help import described, fill
 from gpt2_sampler.cli.flags.settings import changed, shown
 from gpt2_sampler.cli.flags.words import DASHES
 from gpt2_sampler.cli.session.display import explain_colours
@@ -136,7 +136,7 @@ def unquoted(typed: str) -> str:
 
 def help_text() -> str:
     rows = ((command.usage, command.help) for command in COMMANDS.values())
-    return f"{described(rows)}\n\n{filled(KEYS)}"
+    return f"{described(rows)}\n\n{fill(KEYS)}"
 
 
 KEYS = '''\
