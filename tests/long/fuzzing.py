@@ -4,7 +4,8 @@
     PYTHONPATH=src python3 -m tests.long.fuzzing 2000 gguf
 
 A mutation changes, cuts, repeats or removes bytes in one section of a file, of which there are
-sixteen; in JSON it sometimes puts another value in place of one. All is drawn from a seed.
+sixteen; in JSON it sometimes puts another value in place of one. Half of the files of weights get
+another structure instead, with right lengths and checksums. All is drawn from a seed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
 from tests.checkpoints import DATA, byte_vocabulary, random_checkpoint, random_weights
 from tests.gguf_files import write_gguf
+from tests.long.structures import CHANGES
 
 SMALL = HParams(n_vocab=263, n_ctx=5, n_embd=32, n_head=4, n_layer=1)
 SECTIONS = 16
@@ -116,6 +118,9 @@ MODELS: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
 
 
 def mutated(content: bytes, name: str, draw: random.Random) -> bytes:
+    structured = CHANGES.get(Path(name).suffix)
+    if structured and draw.random() < 0.5:
+        return structured(content, draw)
     if name.endswith(".json") and draw.random() < 0.5:
         return json.dumps(changed(json.loads(content), draw)).encode()
     size = max(1, len(content) // SECTIONS)

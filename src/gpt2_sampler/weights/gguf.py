@@ -269,7 +269,7 @@ def shape_of(path: Path, file: GGUF) -> HParams:
     given = {field: file.metadata[field] for field in FIELDS.values() if field in file.metadata}
     epsilon = FIELDS["layer_norm_epsilon"]
     if isinstance(given.get(epsilon), float):  # stored as float32: 1e-05, as it was before
-        given[epsilon] = float(str(np.float32(given[epsilon])))
+        given[epsilon] = float(f"{given[epsilon]:.7g}")
     embedding = file.tensors.get("token_embd.weight")
     given["n_vocab"] = embedding.shape[0] if embedding is not None and embedding.shape else 0
     return hparams_from(path, given, FIELDS)
