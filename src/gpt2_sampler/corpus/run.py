@@ -28,13 +28,13 @@ def check_name(path: Path) -> None:
     """Raises UsageError for a name of an unknown kind, SamplerError if its library is missing."""
     if not path.name.endswith(KINDS):
         raise UsageError(f"the name of {path} must end in one of {', '.join(KINDS)}")
-    for one in written_by(path):
+    for one in files_of_run(path):
         require_place(one)
     if path.suffix == ".parquet":
         require_pyarrow()
 
 
-def written_by(path: Path) -> list[Path]:
+def files_of_run(path: Path) -> list[Path]:
     """All files that a run writes."""
     return list(dict.fromkeys((path, meta_path(path), unfinished(path))))
 

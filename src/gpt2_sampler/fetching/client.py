@@ -25,8 +25,8 @@ from gpt2_sampler.fetching.failure import (
     REASON,
     TRANSIENT,
     Passing,
-    lasting,
-    passing,
+    explain,
+    explain_lasting,
     proxy_answer,
     proxy_of,
 )
@@ -96,7 +96,7 @@ class Client:
         def ask() -> Remote:
             with self.request("HEAD", url) as response:
                 if response.status_code not in NO_HEAD:
-                    return remote_of(url, self.accepted(response))
+                    return remote_of(url, self.accept(response))
             with self.get(url) as response:
                 return remote_of(url, response)
 
@@ -107,7 +107,7 @@ class Client:
 
         Raises SourceError, Changed, or one of TRANSIENT.
         """
-        return self.accepted(self.request("GET", url, headers))
+        return self.accept(self.request("GET", url, headers))
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None
@@ -169,12 +169,12 @@ class Client:
                         "where anybody on the way could change it"
                     )
         except (OSError, ValueError, *TRANSIENT) as error:
-            if why := lasting(error, address):
+            if why := explain_lasting(error, address):
                 raise Unreachable(f"{shown(address)}: {why}", Trouble.SETUP) from None
             raise
         raise SourceError(f"{shown(url)}: there is no end to its redirects")
 
-    def accepted(self, response: requests.Response) -> requests.Response:
+    def accept(self, response: requests.Response) -> requests.Response:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
         where, says = shown(response.url), f"{response.status_code} {response.reason:.{REASON}}"
         try:
@@ -212,7 +212,7 @@ class Client:
 
         Returns what is left of retry; raises Unreachable when it is used up.
         """
-        why, where = passing(error, url), shown(url)
+        why, where = explain(error, url), shown(url)
         try:
             left = retry.increment("GET", url, error=error)
         except MaxRetryError:

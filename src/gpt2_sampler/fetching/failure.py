@@ -42,10 +42,10 @@ class Passing(Exception):
 TRANSIENT = (exceptions.RequestException, HTTPError, Passing)
 
 
-def lasting(error: BaseException, address: str) -> str | None:
+def explain_lasting(error: BaseException, address: str) -> str | None:
     """Why the request would fail again, and what helps; None if a retry may succeed."""
     found = list(causes(error))
-    why = refused_by_proxy(found, proxy_of(address)) or untrusted(found)
+    why = find_refusal(found, proxy_of(address)) or find_distrust(found)
     if why or isinstance(error, exceptions.InvalidHeader):
         return why
     if isinstance(error, OSError) and not isinstance(error, exceptions.RequestException):
@@ -55,7 +55,7 @@ def lasting(error: BaseException, address: str) -> str | None:
     return None
 
 
-def refused_by_proxy(found: Sequence[BaseException], proxy: str) -> str | None:
+def find_refusal(found: Sequence[BaseException], proxy: str) -> str | None:
     tunnel = answer_of_proxy(found)
     if tunnel and int(tunnel[1]) not in PASSING_STATUS:
         return f"{proxy} answers {proxy_answer(int(tunnel[1]), tunnel[2])}"
@@ -66,7 +66,7 @@ def refused_by_proxy(found: Sequence[BaseException], proxy: str) -> str | None:
     return None
 
 
-def untrusted(found: Sequence[BaseException]) -> str | None:
+def find_distrust(found: Sequence[BaseException]) -> str | None:
     if error := one(found, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not trusted ({error.verify_message}); where a proxy answers "
@@ -87,7 +87,7 @@ def unreadable_certificates() -> str:
     return f"the certificates in {path} cannot be read; {name} names another file of them"
 
 
-def passing(error: BaseException, address: str) -> str:
+def explain(error: BaseException, address: str) -> str:
     """Why the request failed, in plain words."""
     if isinstance(error, Passing):
         return str(error)

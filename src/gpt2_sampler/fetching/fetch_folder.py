@@ -17,7 +17,7 @@ from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_file import Check, fetch
 from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.trouble import DiskError, SourceError, Unreachable
-from gpt2_sampler.writing import locked, writing
+from gpt2_sampler.writing import TEMPORARY, locked, writing
 
 
 class Watch:
@@ -58,7 +58,7 @@ def fetch_folder(
     fetched: set[str] = set()
     with only_run(folder, watch):
         # Looked at again after each round: a new index can reveal that the weights are wrong.
-        while wanted := lacking(folder, [f for f in files if f.name not in fetched], checks):
+        while wanted := find_lacking(folder, [f for f in files if f.name not in fetched], checks):
             fetch_all(client, folder, wanted, sources, checks=checks, watch=watch)
             fetched |= {spec.name for spec in wanted}
     return bool(fetched)
@@ -75,7 +75,9 @@ def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None
     return wrong
 
 
-def lacking(folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]) -> list[FileSpec]:
+def find_lacking(
+    folder: Path, files: Sequence[FileSpec], checks: Mapping[str, Check]
+) -> list[FileSpec]:
     """The files that are missing or wrong; none if only optional ones are missing."""
     faults = [(spec, fault(folder / spec.name, spec, checks)) for spec in files]
     if not any(spec.matters(wrong) for spec, wrong in faults):
@@ -92,7 +94,7 @@ def only_run(folder: Path, watch: Watch) -> Iterator[None]:
     def wait() -> None:
         watch.say(f"another run is filling {folder}; waiting for it (Ctrl-C to give up)")
 
-    with locked(folder.parent / f".{folder.name}.lock", wait):
+    with locked(folder.parent / f"{TEMPORARY}{folder.name}.lock", wait):
         try:
             yield
         finally:

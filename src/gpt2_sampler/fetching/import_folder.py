@@ -9,7 +9,7 @@ from pathlib import Path
 from gpt2_sampler.errors import DownloadError
 from gpt2_sampler.fetching import partfile
 from gpt2_sampler.fetching.fetch_file import Check
-from gpt2_sampler.fetching.fetch_folder import Watch, fault, lacking, only_run, require_space
+from gpt2_sampler.fetching.fetch_folder import Watch, fault, find_lacking, only_run, require_space
 from gpt2_sampler.fetching.filespec import CHUNK, FileSpec, problem
 from gpt2_sampler.fetching.trouble import DiskError
 from gpt2_sampler.writing import writing
@@ -24,7 +24,7 @@ def import_folder(
 ) -> None:
     """Copies what the folder lacks from another folder. Raises DownloadError, or OSError."""
     with only_run(folder, watch):
-        wanted = lacking(folder, files, checks)
+        wanted = find_lacking(folder, files, checks)
         for spec in wanted:  # remains of a download, or of an import that was killed
             partfile.discard(folder / spec.name)
         found = {spec: problem(origin / spec.name, spec, contents=False) for spec in wanted}

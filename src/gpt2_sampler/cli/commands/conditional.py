@@ -15,7 +15,7 @@ from gpt2_sampler.cli.session.loading import Files
 from gpt2_sampler.cli.session.terminal import run
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
 from gpt2_sampler.corpus.prompts import JSON_LINES, Prompt, open_prompts, read_prompts
-from gpt2_sampler.corpus.run import written_by
+from gpt2_sampler.corpus.run import files_of_run
 from gpt2_sampler.files import require_apart, user_path
 
 
@@ -24,7 +24,7 @@ def continue_prompts(argv: Sequence[str], program: str) -> None:
     from_stdin = settings.prompts == "-"
     if settings.output is not None:
         inputs = [STDIN_NUMBER if from_stdin else user_path(settings.prompts)]
-        require_apart(written_by(user_path(settings.output)), inputs)
+        require_apart(files_of_run(user_path(settings.output)), inputs)
     file = sys.stdin.buffer if from_stdin else open_prompts(user_path(settings.prompts))
     with file:
         prompts = prompts_of(settings, file)
