@@ -94,6 +94,7 @@ def test_a_name_without_a_folder_says_which_there_are(models: Path, name: str, s
         ("GPT2-medium", "345M"),
         ("gpt2-large", "774M"),
         ("openai-community/gpt2-xl", "1558M"),
+        ("hf:gpt2", "117M"),
         ("distilgpt2", "hf:distilbert/distilgpt2"),
     ],
 )
@@ -106,9 +107,9 @@ def test_the_names_that_transformers_has_are_known(
     folder = Path("models") / downloaded.removeprefix("hf:")
     folder.mkdir(parents=True)
     assert find_model(name) == folder
-    own = models / name
+    own = Path("models") / name.removeprefix("hf:")
     own.mkdir(parents=True)
-    assert find_model(name) == Path("models") / name
+    assert find_model(name) == own
 
 
 def test_what_may_be_a_model_of_a_hub_is_said_to_be_one_where_it_is_no_path(models: Path) -> None:

@@ -58,13 +58,16 @@ KNOWN_AS: Mapping[str, str] = {
     "distilgpt2": f"{HUB}distilbert/distilgpt2",
 }
 """The names that transformers has for models, of which OpenAI's are also openai-community's."""
+OPENAI = "openai-community/"
 OF_A_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 """OWNER/NAME, which may also be a path."""
 
 
 def known_as(name: str) -> str:
     """The name that a model is downloaded by; the same one unless transformers has another."""
-    return KNOWN_AS.get(name.lower().removeprefix("openai-community/"), name)
+    plain = name.lower()
+    found = KNOWN_AS.get(plain.removeprefix(HUB)) or KNOWN_AS.get(plain.removeprefix(OPENAI))
+    return found or name
 
 
 def canonical(name: str) -> str | None:
