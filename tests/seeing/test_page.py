@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from gpt2_sampler.decoding.score import Place
 from gpt2_sampler.seeing.page import entropy, page
 from gpt2_sampler.seeing.score import Scored
 from tests.seeing import browser
+from tests.seeing.axe import AXE, NEEDS_AXE
 
 PIECES = ["Once", " upon", "\n", " <b>", "</script>", "<F0 9F>", "<98 80>😀", ' "king" & co']
 RANKS = [1, 5, 30, 300, 7000, 2, 101]
@@ -45,28 +49,21 @@ class Outline(HTMLParser):
         self.open: list[str] = []
         self.addresses: list[str] = []
         self.text = ""
-        self.rows: list[list[str]] = []
         self.feed(html)
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "action")]
         if tag not in ("meta", "polygon", "polyline", "line"):
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag == "td":
-            self.rows[-1].append("")
+            self.open.append("text" if ("dir", "auto") in attrs else tag)
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in ("polygon", "polyline", "line"):
-            assert self.open.pop() == tag
+            assert self.open.pop() in (tag, "text")
 
     def handle_data(self, data: str) -> None:
-        if "p" in self.open and "section" in self.open and "aside" not in self.open:
+        if self.open and self.open[-1] == "text":
             self.text += data
-        if self.open and self.open[-1] == "td":
-            self.rows[-1][-1] += data
 
 
 @pytest.mark.parametrize("html", [PAGE, BOTH])
@@ -76,11 +73,7 @@ def test_it_is_one_file_that_fetches_nothing(html: str) -> None:
 
 
 def test_text_and_figures_are_there_without_javascript() -> None:
-    outline = Outline(PAGE)
-    assert outline.text == "".join(PIECES).replace("\n", "↵\n")
-    rows = [row for row in outline.rows if row]
-    assert [row[1] for row in rows] == [piece.replace("\n", "↵") for piece in PIECES[1:]]
-    assert [row[3] for row in rows] == [f"{rank:,}" for rank in RANKS]
+    assert Outline(PAGE).text == "".join(PIECES)
     for said in ("3 (42.9%)", "1 (14.3%)", "2 (28.6%)", f"{scored().perplexity:.2f}"):
         assert said in PAGE
     assert re.search(r'role="img" aria-label="Surprise along the text: .*token 6 with 12.8', PAGE)
@@ -97,14 +90,40 @@ def test_the_histogram_is_of_the_entropy_of_the_likeliest_tokens() -> None:
 
 
 def test_no_text_can_end_the_script_that_holds_it() -> None:
-    [data] = re.findall(r'<script type="application/json" id="places">(.*?)</script>', PAGE, re.S)
-    assert [place and place[0] for place in json.loads(data)[0]] == [None, *PIECES[1:]]
+    hostile = scored()
+    hostile.top[0][3] = "</script><b>"
+    html = page([hostile], "m")
+    [data] = re.findall(r'<script type="application/json" id="places">(.*?)</script>', html, re.S)
+    assert "</script><b>" in json.loads(data)["looks"]
     assert "<text>" not in PAGE and "<model>" not in PAGE
 
 
-def test_a_text_of_one_token_has_a_page() -> None:
+def test_texts_of_one_and_of_two_tokens_have_a_page() -> None:
     alone = Scored("x", [1], ["a"], [], [], 0)
-    assert Outline(page([alone], "m")).text == "a"
+    html = page([alone], "m")
+    assert Outline(html).text == "a"
+    assert "Nothing is scored" in html and "<svg" not in html
+    two = Scored("x", [1, 2], ["a", "b"], [Place(2, -1.0, 1, ())], [[]], 1)
+    assert len(re.findall(r'<polyline class="curve" points="(.*?) (.*?)"', page([two], "m"))) == 1
+
+
+def test_names_and_texts_steer_nothing_around_them() -> None:
+    turned = page([scored("safe\u202efdp.exe")], "m\u2066")
+    assert "\u202e" not in turned and "\u2066" not in turned
+    assert "<bdi>safe&lt;U+202E&gt;fdp.exe</bdi>" in turned
+
+
+def test_a_long_text_takes_less_than_a_hundred_bytes_a_token() -> None:
+    rows = 5_000
+    one = scored()
+    places = [one.places[n % 7] for n in range(rows)]
+    pieces = ["Once", *(f" w{n % 700}" for n in range(rows))]
+    tops = [[f" t{(n * 7 + k) % 3000}" for k in range(10)] for n in range(rows)]
+    html = page([Scored("long", range(rows + 1), pieces, places, tops, 5 * rows)], "m")
+    assert len(html.encode()) < 100 * rows
+    assert Outline(html).text == "".join(pieces)
+    [points] = re.findall(r'<polyline class="curve" points="(.*?)"', html)
+    assert len(points.split()) == 1000
 
 
 # In a browser.
@@ -128,11 +147,11 @@ def opened(chromium: browser.Chrome, tmp_path: Path) -> browser.Chrome:
 
 
 def said(driver: browser.Chrome) -> str:
-    return driver.find_element("css selector", ".choices p").text
+    return driver.find_element("css selector", ".panel p").text
 
 
 def choices(driver: browser.Chrome) -> list[str]:
-    rows = driver.find_elements("css selector", ".choices td:first-child")
+    rows = driver.find_elements("css selector", ".panel tbody bdi")
     return [row.get_attribute("title") or "" for row in rows]
 
 
@@ -148,14 +167,12 @@ def test_a_token_that_is_pointed_at_shows_its_alternatives(opened: browser.Chrom
     tokens[4].click()
     assert said(opened) == "“<F0 9F>”, token 6: 0.01%, rank 7,000"
     assert choices(opened)[-1] == "<F0 9F>" and len(choices(opened)) == 11
-    written = opened.find_elements("css selector", ".choices tr.written")
+    written = opened.find_elements("css selector", ".panel tr.here")
     assert [row.text.split()[-1] for row in written] == ["0.01%"]
 
 
 @needs_browser
 def test_keys_go_from_token_to_token(opened: browser.Chrome) -> None:
-    from selenium.webdriver.common.keys import Keys
-
     text = opened.find_element("css selector", ".text")
     for key, expected in [
         (Keys.HOME, "token 2:"),
@@ -170,7 +187,7 @@ def test_keys_go_from_token_to_token(opened: browser.Chrome) -> None:
         text.send_keys(key)
         assert expected in said(opened)
         assert len(opened.find_elements("css selector", ".token.here")) == 1
-    assert opened.find_element("css selector", ".choices p").get_attribute("aria-live") == "polite"
+    assert opened.find_element("css selector", ".panel p").get_attribute("aria-live") == "polite"
 
 
 @needs_browser
@@ -186,8 +203,8 @@ def test_the_curve_leads_to_the_token(opened: browser.Chrome) -> None:
 
 @needs_browser
 def test_the_text_can_be_read_back_and_nothing_is_complained_of(opened: browser.Chrome) -> None:
-    text = opened.find_element("css selector", ".text").get_attribute("textContent")
-    assert text == "".join(PIECES).replace("\n", "↵\n")
+    text = opened.find_element("css selector", ".text > div").get_attribute("textContent")
+    assert text == "".join(PIECES)
     assert opened.get_log("browser") == []
 
 
@@ -197,8 +214,8 @@ def test_each_text_of_several_answers_for_itself(chromium: browser.Chrome, tmp_p
     chromium.get((tmp_path / "both.html").as_uri())
     first, second = chromium.find_elements("css selector", "section")
     second.find_element("css selector", ".token").click()
-    assert "token 2:" in second.find_element("css selector", ".choices p").text
-    assert first.find_element("css selector", ".choices p").text == "Point at a token."
+    assert "token 2:" in second.find_element("css selector", ".panel p").text
+    assert first.find_element("css selector", ".panel p").text == "Point at a token."
 
 
 def luminance(colour: str) -> float:
@@ -213,8 +230,6 @@ def luminance(colour: str) -> float:
 def test_it_can_be_read_light_and_dark_and_on_a_telephone(
     dark: bool, width: int, tmp_path: Path
 ) -> None:
-    from selenium.webdriver.common.keys import Keys
-
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
     with browser.browser(tmp_path / "profile", width, 900, dark=dark) as driver:
         driver.get((tmp_path / "page.html").as_uri())
@@ -226,7 +241,7 @@ def test_it_can_be_read_light_and_dark_and_on_a_telephone(
         driver.find_element("css selector", ".text").send_keys(Keys.END)
         hidden = (
             "const token = document.querySelector('.here').getBoundingClientRect();"
-            "const choices = document.querySelector('.choices').getBoundingClientRect();"
+            "const choices = document.querySelector('.panel').getBoundingClientRect();"
             "return token.bottom > choices.top && token.right > choices.left"
         )
         assert not driver.execute_script(hidden)
@@ -234,3 +249,72 @@ def test_it_can_be_read_light_and_dark_and_on_a_telephone(
         assert driver.execute_script(wide) <= 0
         driver.save_screenshot(str(tmp_path / "page.png"))
         assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+@needs_browser
+def test_the_table_has_every_token(opened: browser.Chrome) -> None:
+    opened.find_element("css selector", "summary").click()
+    find = "return [...document.querySelectorAll('.wide tbody tr')]"
+    WebDriverWait(opened, 5).until(lambda driver: driver.execute_script(find))
+    rows = opened.execute_script(find)
+    cells = [[c.text for c in row.find_elements("css selector", "td")] for row in rows]
+    assert [row[3] for row in cells] == [f"{rank:,}" for rank in RANKS]
+    assert cells[0] == ["2", "␣upon", "50.0%", "1", "1.00", "␣upon"]
+
+
+@needs_browser
+def test_a_megabyte_opens_soon_and_paints_what_is_seen(
+    chromium: browser.Chrome, tmp_path: Path
+) -> None:
+    rows = 200_000
+    one = scored()
+    places = [one.places[n % 7] for n in range(rows)]
+    pieces = ["Once", *(f" w{n % 700}" + ("\n" if n % 90 == 0 else "") for n in range(rows))]
+    top = [f" t{k}" for k in range(10)]
+    html = page([Scored("long", range(rows + 1), pieces, places, [top] * rows, 5 * rows)], "m")
+    path = tmp_path / "long.html"
+    path.write_text(html, encoding="utf-8")
+    assert path.stat().st_size < 25e6
+    began = time.monotonic()
+    chromium.get(path.as_uri())
+    WebDriverWait(chromium, 20).until(lambda d: d.find_elements("css selector", ".token"))
+    assert time.monotonic() - began < 5
+    count = "return document.querySelectorAll('.token').length"
+    assert 100 < chromium.execute_script(count) < 20_000
+    chromium.find_element("css selector", ".text").send_keys(Keys.END)
+    assert f"token {rows + 1:,}".replace(",", "") in said(chromium)
+    assert chromium.execute_script(count) < 20_000
+    chromium.get("about:blank")
+
+
+@needs_browser
+@NEEDS_AXE
+@pytest.mark.parametrize("width", [1200, 390])
+def test_axe_finds_nothing_and_long_names_fit(
+    chromium: browser.Chrome, width: int, tmp_path: Path
+) -> None:
+    name = "a_very_long_name_without_a_single_space_" * 4
+    path = tmp_path / "page.html"
+    path.write_text(page([scored(name), scored("b")], name), encoding="utf-8")
+    chromium.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    try:
+        chromium.get(path.as_uri())
+        wide = "return document.documentElement.scrollWidth - window.innerWidth"
+        assert chromium.execute_script(wide) <= 0
+        for text in chromium.find_elements("css selector", ".text"):
+            text.send_keys(Keys.END)
+        for summary in chromium.find_elements("css selector", "summary"):
+            chromium.execute_script("arguments[0].click()", summary)
+            assert summary.rect["height"] >= 24
+        chromium.execute_script(AXE.read_text(encoding="utf-8"))
+        violations = chromium.execute_async_script(
+            "const told = arguments[arguments.length - 1];"
+            "axe.run().then(({ violations }) => told(violations), (error) => told(String(error)))"
+        )
+        seen = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in violations]
+        assert seen == []
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,77 +1,93 @@
-"use strict";
+import { depth, fillChoices, percent, rankClass, visible } from "./paint.js";
 
-// A place: [token, probability, rank, [[other token, its probability], ...]], first of each text null.
-const texts = JSON.parse(document.getElementById("places").textContent);
+// What packed.py packed. Of a text's first token nothing is known, so arrays begin with the second.
+const { looks, texts, blocks } = JSON.parse(document.getElementById("places").textContent);
+const STEP = 2048, UNLIKELY = 65535; // as in packed.py
+const ROWS = 500; // of the table, at a time
+const HALF = /^<(?:[0-9A-F]{2} ?)+>$/;
 
-function percent(share) {
-  if (share > 0 && share < 0.0001) return "under 0.01%";
-  return (share * 100).toFixed(share >= 0.1 ? 1 : 2) + "%";
+function numbers(kind, packed) {
+  const bytes = Uint8Array.from(atob(packed), (one) => one.charCodeAt(0));
+  return new kind(bytes.buffer);
 }
 
-function visible(token) {
-  return token.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
-}
-
-function cell(row, text) {
-  const made = row.insertCell();
-  made.textContent = text;
-  return made;
-}
-
-function fillChoices(table, [token, probability, rank, others]) {
-  table.replaceChildren();
-  const head = table.createTHead().insertRow();
-  for (const name of ["token", "probability"]) {
-    const made = document.createElement("th");
-    made.textContent = name;
-    head.append(made);
-  }
-  const shown = others.map(([other, share], n) => [other, share, n + 1 === rank]);
-  if (rank > others.length) shown.push([token, probability, true]);
-  const most = shown[0][1];
-  const body = table.createTBody();
-  for (const [other, share, written] of shown) {
-    const row = body.insertRow();
-    row.classList.toggle("written", written);
-    cell(row, visible(other)).title = other;
-    cell(row, percent(share));
-    const bar = document.createElement("span");
-    bar.className = "bar";
-    bar.style.width = (100 * share) / most + "%";
-    cell(row, "").append(bar);
-  }
-}
+const share = (steps) => (steps === UNLIKELY ? 0 : Math.exp(-steps / STEP));
 
 for (const section of document.querySelectorAll("section")) {
-  const places = texts[Number(section.dataset.text)];
-  const text = section.querySelector(".text");
-  const tokens = [...text.querySelectorAll(".token")]; // of the places from 1 on
-  const said = section.querySelector(".choices p");
-  const table = section.querySelector(".choices table");
-  const plot = section.querySelector("svg");
-  const cursor = plot.querySelector(".cursor");
-  if (!tokens.length) continue;
+  const number = Number(section.dataset.text), packed = texts[number];
+  const lengths = numbers(Uint16Array, packed.lengths), logprobs = numbers(Uint16Array, packed.logprobs);
+  const ranks = numbers(Uint32Array, packed.ranks), shares = numbers(Uint16Array, packed.shares);
+  const tops = numbers(packed.wide ? Uint32Array : Uint16Array, packed.tops), { width } = packed;
+  const text = section.querySelector(".text"), elements = [...text.children], starts = blocks[number];
+  const plain = elements.map(({ textContent }) => textContent);
+  const said = section.querySelector(".panel p"), choices = section.querySelector("table.choices");
+  const plot = section.querySelector("svg"), last = logprobs.length;
+  if (!last) continue;
   let at = 0;
 
-  function select(place, follow) {
-    if (tokens[at - 1]) tokens[at - 1].classList.remove("here");
-    at = Math.max(1, Math.min(tokens.length, place));
-    tokens[at - 1].classList.add("here");
-    if (follow) tokens[at - 1].scrollIntoView({ block: "nearest" });
-    const [token, probability, rank] = places[at];
-    said.textContent =
-      `“${visible(token)}”, token ${at + 1}: ${percent(probability)}, rank ${rank.toLocaleString("en")}`;
-    fillChoices(table, places[at]);
-    const x = tokens.length > 1 ? (1000 * (at - 1)) / (tokens.length - 1) : 500;
+  const blockOf = (token) => starts.findLastIndex((start) => start <= token);
+
+  /** The tokens of a block, and their texts. */
+  function pieces(n) {
+    const end = starts[n + 1] ?? lengths.length, found = [];
+    for (let token = starts[n], from = 0; token < end; from += lengths[token++])
+      found.push([token, plain[n].slice(from, from + lengths[token])]);
+    return found;
+  }
+
+  const pieceOf = (token) => pieces(blockOf(token)).find(([one]) => one === token)[1];
+
+  function paint(n) {
+    if (elements[n].firstElementChild) return;
+    elements[n].replaceChildren(...pieces(n).map(([token, piece]) => {
+      if (!token) return piece;
+      const made = document.createElement("span"), kind = rankClass(ranks[token - 1]);
+      made.className = `token class${kind}${HALF.test(piece) ? " raw" : ""}${/^\n+$/.test(piece) ? " line" : ""}`;
+      made.style.backgroundColor = `var(--paint${kind}${depth(share(logprobs[token - 1]))})`;
+      made.textContent = piece;
+      made.dataset.token = token;
+      if (token === at) made.classList.add("here");
+      return made;
+    }));
+  }
+
+  function wash(n) {
+    if (elements[n].firstElementChild) elements[n].textContent = plain[n];
+  }
+
+  const watch = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) (isIntersecting ? paint : wash)(elements.indexOf(target));
+  }, { rootMargin: "100%" });
+  for (const element of elements) watch.observe(element);
+  addEventListener("beforeprint", () => elements.forEach((_, n) => paint(n)));
+
+  const spanOf = (token) => text.querySelector(`[data-token="${token}"]`);
+
+  function select(token, follow) {
+    spanOf(at)?.classList.remove("here");
+    at = Math.max(1, Math.min(last, token));
+    paint(blockOf(at));
+    spanOf(at).classList.add("here");
+    if (follow) spanOf(at).scrollIntoView({ block: "nearest" });
+    const piece = pieceOf(at), place = at - 1, rank = ranks[place], own = share(logprobs[place]);
+    const name = document.createElement("bdi");
+    name.textContent = visible(piece);
+    said.replaceChildren("“", name, `”, token ${at + 1}: ${percent(own)}, rank ${rank.toLocaleString("en")}`);
+    const rows = Array.from({ length: width }, (_, n) => ({
+      text: looks[tops[place * width + n]], shares: [share(shares[place * width + n])], here: n + 1 === rank }));
+    if (rank > width) rows.push({ text: piece, shares: [own], here: true });
+    fillChoices(choices, ["token", "probability"], rows);
+    const x = last > 1 ? (1000 * place) / (last - 1) : 500;
+    const cursor = plot.querySelector(".cursor");
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
     cursor.removeAttribute("visibility");
   }
 
   function surprise(step) {
-    let place = at + step;
-    while (place > 1 && place < tokens.length && places[place][2] <= 100) place += step;
-    return place;
+    let token = at + step;
+    while (token > 1 && token < last && ranks[token - 1] <= 100) token += step;
+    return token;
   }
 
   const keys = {
@@ -80,12 +96,12 @@ for (const section of document.querySelectorAll("section")) {
     ArrowDown: () => surprise(1),
     ArrowUp: () => surprise(-1),
     Home: () => 1,
-    End: () => tokens.length,
+    End: () => last,
   };
 
   function touched(event) {
     const token = event.target.closest(".token");
-    if (token) select(tokens.indexOf(token) + 1, false);
+    if (token) select(Number(token.dataset.token), false);
   }
 
   text.addEventListener("mouseover", touched);
@@ -99,10 +115,46 @@ for (const section of document.querySelectorAll("section")) {
 
   function pointed(event) {
     const box = plot.getBoundingClientRect();
-    const share = (event.clientX - box.left) / box.width;
-    select(1 + Math.round(share * (tokens.length - 1)), event.type === "click");
+    select(1 + Math.round(((event.clientX - box.left) / box.width) * (last - 1)), event.type === "click");
   }
 
   plot.addEventListener("mousemove", pointed);
   plot.addEventListener("click", pointed);
+
+  const details = section.querySelector("details"), table = details.querySelector("table");
+  const more = details.querySelector("button");
+  const body = table.createTBody();
+  let shown = 0;
+
+  function fillTable() {
+    const end = Math.min(last, shown + ROWS);
+    for (let n = blockOf(shown + 1); shown < end; n++) {
+      for (const [token, piece] of pieces(n)) {
+        if (token <= shown || shown >= end) continue;
+        const row = body.insertRow(), place = token - 1;
+        const cells = [token + 1, visible(piece), percent(share(logprobs[place])), ranks[place].toLocaleString("en"),
+          (logprobs[place] / STEP / Math.LN2).toFixed(2), visible(looks[tops[place * width]] ?? "")];
+        for (const cell of cells) {
+          const made = document.createElement("bdi");
+          made.textContent = cell;
+          row.insertCell().append(made);
+        }
+        shown = token;
+      }
+    }
+    more.hidden = shown >= last;
+  }
+
+  details.addEventListener("toggle", () => {
+    if (shown) return;
+    const head = table.createTHead().insertRow();
+    for (const name of ["number", "token", "probability", "rank", "bits", "likeliest"]) {
+      const made = document.createElement("th");
+      made.scope = "col";
+      made.textContent = name;
+      head.append(made);
+    }
+    fillTable();
+  });
+  more.addEventListener("click", fillTable);
 }

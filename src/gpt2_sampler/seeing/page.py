@@ -1,7 +1,8 @@
 """Scored texts -> one HTML file to keep and share, which needs no network and no build step.
 
-Without JavaScript everything but the alternatives is there: the painted text, the curve of
-surprise, the ranks, and a table of the tokens, which screen readers can read. Knows no engine.
+Without JavaScript the text, its figures and its curve are there. The colours, the alternatives and
+the table of tokens are made from packed numbers where they are looked at, so that a text of a
+megabyte opens at once. Knows no engine.
 """
 
 from __future__ import annotations
@@ -9,32 +10,41 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
+from itertools import pairwise
 
 from gpt2_sampler.seeing.bars import percent
-from gpt2_sampler.seeing.paint import SURPRISE
-from gpt2_sampler.seeing.ranks import NAMES, rank_class
+from gpt2_sampler.seeing.packed import pack
+from gpt2_sampler.seeing.ranks import NAMES
 from gpt2_sampler.seeing.score import Scored, bits
 
-DEPTHS = 6  # of a colour, from 0 to this one, as page.css has them
 BINS = 16  # of the histogram of entropies
 WIDTH, HEIGHT = 1000, 100  # of the curve, in units of its own
-HALF = re.compile("(&lt;(?:[0-9A-F]{2} ?)+&gt;)")
+LONG, LONGEST = 1000, 2500  # characters of a block, which is painted as one
+STEERING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that would reorder the text around them."""
+HAN = re.compile("[\u4e00-\u9fff]")
+IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
 
 
 def page(texts: Sequence[Scored], model: str) -> str:
     """The file's content. model is the model's name."""
     one = texts[0].name if len(texts) == 1 else f"{len(texts)} texts"
+    pieces = [list(map(visible, text.pieces)) for text in texts]
+    cut = list(map(cut_up, pieces))
+    data = {**pack(texts, pieces), "blocks": cut}
     parts = {
-        "title": escape(f"{one}, as {model} reads it"),
-        "model": escape(model),
-        "style": resource("page.css"),
-        "script": resource("page.js"),
+        "title": escape(visible(f"{one}, as {model} reads it")),
+        "heading": f"<bdi>{escape(visible(one))}</bdi>, as <bdi>{escape(visible(model))}</bdi> "
+        "reads it",
+        "model": escape(visible(model)),
+        "style": resource("paint.css") + resource("page.css"),
+        "script": resource("paint.js") + IMPORT.sub("", resource("page.js")),
         "kind": "only" if len(texts) == 1 else "several",
-        "sections": "".join(section(number, text) for number, text in enumerate(texts)),
-        "data": json.dumps(list(map(places, texts)), ensure_ascii=False).replace("<", "\\u003c"),
+        "sections": "".join(map(section, range(len(texts)), texts, pieces, cut)),
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], resource("page.html"))
 
@@ -43,33 +53,26 @@ def resource(name: str) -> str:
     return files("gpt2_sampler.seeing").joinpath(name).read_text(encoding="utf-8")
 
 
-def places(text: Scored) -> list[object]:
-    """The data that page.js reads, in the form that is described there."""
-    return [
-        None,
-        *(
-            [
-                piece,
-                rounded(place.logprob),
-                place.rank,
-                [
-                    [look, rounded(logprob)]
-                    for look, (_, logprob) in zip(looks, place.top, strict=True)
-                ],
-            ]
-            for place, piece, looks in zip(text.places, text.pieces[1:], text.top, strict=True)
-        ),
-    ]
+def visible(text: str) -> str:
+    """Text in which nothing steers the order of what is around it."""
+    return STEERING.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
-def rounded(logprob: float) -> float:
-    """The probability, to four significant digits."""
-    return float(f"{math.exp(logprob):.4g}")
+def cut_up(pieces: Sequence[str]) -> list[int]:
+    """The first token of each block: blocks end after a line where they can."""
+    starts, length = [0], 0
+    for n, piece in enumerate(pieces):
+        length += len(piece)
+        if (length > LONG and piece.endswith("\n")) or length > LONGEST:
+            starts.append(n + 1)
+            length = 0
+    return starts if starts[-1] < len(pieces) or len(starts) == 1 else starts[:-1]
 
 
-def section(number: int, text: Scored) -> str:
+def section(number: int, text: Scored, pieces: Sequence[str], starts: Sequence[int]) -> str:
+    name = f'<h2 id="name{number}"><bdi>{escape(visible(text.name))}</bdi></h2>'
     return f"""<section data-text="{number}" aria-labelledby="name{number}">
-<h2 id="name{number}">{escape(text.name)}</h2>
+{name}
 <div class="overview">
 <div class="card"><h3>How likely</h3>
 {figures(text)}</div>
@@ -79,16 +82,31 @@ def section(number: int, text: Scored) -> str:
 {entropies(text)}</div>
 </div>
 {curve(text)}<div class="reading">
-<p class="text card" role="group" tabindex="0" aria-labelledby="name{number}">{painted(text)}</p>
-<aside class="choices card" aria-labelledby="choices{number}">
+<div class="text card" role="group" tabindex="0" aria-labelledby="name{number}"{lang(pieces)}>
+{"".join(blocks(pieces, starts))}</div>
+<aside class="panel card" tabindex="0" aria-labelledby="choices{number} name{number}">
 <h3 id="choices{number}">What else it could have been</h3>
 <p aria-live="polite">Point at a token.</p>
-<table aria-labelledby="choices{number}"></table></aside>
+<table class="choices" aria-labelledby="choices{number} name{number}"></table></aside>
 </div>
-<details><summary>All tokens in a table</summary>
-{table(text)}</details>
+<details><summary>All tokens in a table</summary><div class="wide" tabindex="0" role="region"
+aria-label="Tokens of text {number + 1}"><table></table></div>
+<button type="button">More</button></details>
 </section>
 """
+
+
+def lang(pieces: Sequence[str]) -> str:
+    """So that a Chinese text has Chinese forms of its characters, and a Chinese voice."""
+    sample = "".join(pieces[:1000])
+    return ' lang="zh"' if len(HAN.findall(sample)) > len(sample) / 4 else ""
+
+
+def blocks(pieces: Sequence[str], starts: Sequence[int]) -> Iterator[str]:
+    """The text, in the direction of its own letters."""
+    for start, end in zip(starts, [*starts[1:], len(pieces)], strict=True):
+        text = escape("".join(pieces[start:end])).replace("\r", "&#13;").replace("\0", "\ufffd")
+        yield f'<div dir="auto">{text}</div>'
 
 
 def figures(text: Scored) -> str:
@@ -145,18 +163,20 @@ def entropy(logprobs: Sequence[float]) -> float:
 
 
 def curve(text: Scored) -> str:
-    """The surprise of each token, in bits, from left to right."""
+    """The surprise of each token, in bits, from left to right; of long texts the mean of as many
+    tokens as lie in one unit of width."""
     surprises = [min(bits(place.logprob), 1e3) for place in text.places]
     if not surprises:
-        surprises = [0]
-    top = max(4, math.ceil(max(surprises) / 4) * 4)
+        return "<p>Nothing is scored: the only token has nothing before it.</p>\n"
+    drawn = thinned(surprises)
+    top = max(4, math.ceil(max(drawn) / 4) * 4)
     mean = math.fsum(surprises) / len(surprises)
 
     def height(value: float) -> str:
         return f"{HEIGHT * (1 - value / top):.2f}"
 
-    step = WIDTH / max(1, len(surprises) - 1)
-    line = " ".join(f"{n * step:.2f},{height(value)}" for n, value in enumerate(surprises))
+    step = WIDTH / (len(drawn) - 1)
+    line = " ".join(f"{n * step:.2f},{height(value)}" for n, value in enumerate(drawn))
     most = surprises.index(max(surprises)) + 1
     label = (
         f"Surprise along the text: {mean:.1f} bits a token on average, "
@@ -174,35 +194,9 @@ def curve(text: Scored) -> str:
 """
 
 
-def painted(text: Scored) -> str:
-    """The first token as it is, the others in their colours."""
-    parts = [marked(text.pieces[0])]
-    for place, piece in zip(text.places, text.pieces[1:], strict=True):
-        depth = round(DEPTHS * min(bits(place.logprob), SURPRISE) / SURPRISE)
-        kind = f"token class{rank_class(place.rank)} depth{depth}"
-        parts.append(f'<span class="{kind}">{marked(piece)}</span>')
-    return "".join(parts)
-
-
-def marked(piece: str) -> str:
-    """Makes line breaks and halves of characters visible."""
-    return HALF.sub(r'<span class="raw">\1</span>', escape(piece)).replace("\n", "↵\n")
-
-
-def table(text: Scored) -> str:
-    heads = ("number", "token", "probability", "rank", "bits", "likeliest")
-    rows = [cells(map(escape, heads), "th")]
-    triples = zip(text.places, text.pieces[1:], text.top, strict=True)
-    for number, (place, piece, looks) in enumerate(triples, 2):
-        shown = [piece, percent(math.exp(place.logprob)), f"{place.rank:,}"]
-        shown += [f"{bits(place.logprob):.2f}", *looks[:1]]
-        rows.append(cells([f"{number:,}", *map(escape, map(one_line, shown))], "td"))
-    return f"<table>\n{''.join(rows)}</table>\n"
-
-
-def one_line(text: str) -> str:
-    return text.replace("\n", "↵")
-
-
-def cells(texts: Iterable[str], kind: str) -> str:
-    return f"<tr>{''.join(f'<{kind}>{text}</{kind}>' for text in texts)}</tr>\n"
+def thinned(values: Sequence[float]) -> list[float]:
+    """2 to WIDTH points of a line: means of neighbours, or the only value twice."""
+    n = min(len(values), WIDTH)
+    edges = [len(values) * k // n for k in range(n + 1)]
+    means = [math.fsum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    return means if n > 1 else means * 2

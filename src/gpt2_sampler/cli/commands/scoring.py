@@ -39,6 +39,7 @@ from gpt2_sampler.seeing.score import Scored
 from gpt2_sampler.writing import written
 
 TOP = 10  # alternatives to each token
+LARGE = 5_000_000  # bytes of a file, of which it is said how many before it is written
 PATIENCE = 1  # seconds, before a bar is shown
 COLUMNS = "name", "tokens", "logprob", "perplexity", "bits_per_byte"
 
@@ -239,6 +240,8 @@ def in_order(scored: list[Scored], by: str) -> list[Scored]:
 def save(file: str, content: bytes) -> None:
     """Raises SamplerError."""
     path = user_path(file)
+    if len(content) >= LARGE:
+        notice(f"writing {len(content) / 1e6:.0f} MB to {path}")
     with written(path) as new:
         new.write_bytes(content)
     notice(f"written to {path}")
