@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -90,9 +91,8 @@ def test_the_histogram_is_of_the_entropy_of_the_likeliest_tokens() -> None:
 
 
 def test_no_text_can_end_the_script_that_holds_it() -> None:
-    hostile = scored()
-    hostile.top[0][3] = "</script><b>"
-    html = page([hostile], "m")
+    top = [["</script><b>", *looks[1:]] for looks in scored().top]
+    html = page([dataclasses.replace(scored(), top=top)], "m")
     [data] = re.findall(r'<script type="application/json" id="places">(.*?)</script>', html, re.S)
     assert "</script><b>" in json.loads(data)["looks"]
     assert "<text>" not in PAGE and "<model>" not in PAGE

@@ -82,8 +82,8 @@ def section(number: int, text: Scored, pieces: Sequence[str], starts: Sequence[i
 {entropies(text)}</div>
 </div>
 {curve(text)}<div class="reading">
-<div class="text card" role="group" tabindex="0" aria-labelledby="name{number}"{lang(pieces)}>
-{"".join(blocks(pieces, starts))}</div>
+<div class="text card" role="group" tabindex="0" aria-labelledby="name{number}"{lang(pieces)}
+>{"".join(blocks(pieces, starts))}</div>
 <aside class="panel card" tabindex="0" aria-labelledby="choices{number} name{number}">
 <h3 id="choices{number}">What else it could have been</h3>
 <p aria-live="polite">Point at a token.</p>
