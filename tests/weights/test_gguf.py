@@ -9,23 +9,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGUFReader, GGUFWriter
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, GGUFWriter
 from gguf.quants import dequantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpt2_sampler import load_engine
 from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.gguf import GGUF, GGUFTensors
 from gpt2_sampler.weights.hparams import HParams
+from gpt2_sampler.weights.openai import save_checkpoint
 from tests.checkpoints import random_weights
 from tests.gguf_files import write_gguf
 
 SHAPE = HParams(n_vocab=263, n_ctx=23, n_embd=64, n_head=4, n_layer=2)
 """Q8_0 takes rows of whole blocks of 32."""
-KINDS = ("F32", "F16", "BF16", "Q8_0")
+ERRORS = {
+    "F32": 0, "F16": 1e-3, "BF16": 1e-2, "Q8_0": 2e-2, "Q4_0": 0.3, "Q4_1": 0.2, "Q5_0": 0.2,
+    "Q5_1": 0.1,
+}  # fmt: skip
+"""Types that the library can make -> how far a number is from what it was made of, at most."""
+BLOCKS = (
+    "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ1_S",
+    "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS",
+)  # fmt: skip
+"""Types in blocks that models are published in."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ERRORS)
 def test_every_weight_is_what_the_library_reads(kind: str, tmp_path: Path) -> None:
     weights = random_weights(SHAPE)
     path = write_gguf(tmp_path / "x.gguf", SHAPE, weights, kind)
@@ -37,9 +49,43 @@ def test_every_weight_is_what_the_library_reads(kind: str, tmp_path: Path) -> No
         read = tensors.read(name)
         assert read.dtype == np.float32
         np.testing.assert_array_equal(read.T if name != "wte" else read, expected)
-    error = {"F32": 0, "F16": 1e-3, "BF16": 1e-2, "Q8_0": 2e-2}[kind]
     for name, array in weights.items():
-        np.testing.assert_allclose(tensors.read(name), array, rtol=0, atol=error)
+        np.testing.assert_allclose(tensors.read(name), array, rtol=0, atol=ERRORS[kind])
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_blocks_of_every_type_are_what_the_library_reads(kind: str, tmp_path: Path) -> None:
+    known = GGMLQuantizationType[kind]
+    n_numbers, n_bytes = GGML_QUANT_SIZES[known]
+    blocks = np.random.default_rng(1).integers(256, size=(7, 3 * n_bytes), dtype=np.uint8)
+    writer = GGUFWriter(tmp_path / "x.gguf", "gpt2")
+    writer.add_tensor("a", blocks, raw_dtype=known)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    tensor = GGUF(tmp_path / "x.gguf").tensors["a"]
+    assert (tensor.dtype, tensor.shape, tensor.n_bytes) == (kind, (7, 3 * n_numbers), blocks.size)
+    with np.errstate(all="ignore"):  # a scale may be any number, or none
+        expected = dequantize(blocks, known)
+    np.testing.assert_array_equal(tensor[...], expected)
+    np.testing.assert_array_equal(tensor[2:5], expected[2:5])
+    path = tmp_path / "x.gguf"
+    path.write_bytes(path.read_bytes()[: -n_bytes - 32])
+    with pytest.raises(CheckpointError, match="is cut short"):
+        GGUF(path)
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1"])
+def test_a_quantised_model_writes_what_the_same_numbers_in_float32_write(
+    kind: str, tmp_path: Path
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf", SHAPE, random_weights(SHAPE), kind)
+    checkpoint = open_checkpoint(path)
+    save_checkpoint(tmp_path / "plain", SHAPE, dict(checkpoint))
+    tokens = [3, 1, 4, 1, 5, 9, 2, 6]
+    logits = [load_engine(model, "cpu").logits(tokens) for model in (path, tmp_path / "plain")]
+    np.testing.assert_allclose(logits[0], logits[1], rtol=0, atol=1e-5)
 
 
 def test_the_digest_follows_the_content(tmp_path: Path) -> None:
