@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import select
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,6 +14,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
@@ -21,13 +24,82 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
-from gpt2_sampler.cli.session.terminal import aside, let_samples_arrive
+from gpt2_sampler.cli.session.terminal import aside, let_samples_arrive, notice
 from gpt2_sampler.cli.session.typeahead import TypeAhead, pasted
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import own_folder
 
 # Otherwise prompt_toolkit prints a warning on terminals that do not report the cursor's position.
 os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
+
+
+AT_ONCE = 64  # characters: fewer may be the keys of somebody who types fast
+PAUSE = 0.02  # seconds without a key after which a paste is over
+CHUNK, LONGEST = 1 << 16, 1 << 24  # bytes to read in one go, characters of one paste
+MOST = 100_000
+"""Characters of one paste that go into the editor, which looks at all of them at each key. No
+model's window holds as many."""
+NOT_PLAIN = re.compile(r"(\x1b.{0,16}|[\x00-\x1f\x7f-\x9f])", re.DOTALL)
+
+
+if sys.platform == "win32":
+
+    def keyboard() -> Input:
+        return create_input(sys.stdin)
+
+else:
+    from prompt_toolkit.input.vt100 import Vt100Input
+
+    class Keyboard(Vt100Input):
+        """Takes text that comes at once as one paste, also where the terminal does not mark it as
+        such: key by key, each would be kept for undo, with all of the text before it."""
+
+        left_out = 0
+        """Characters of pastes that were too long."""
+
+        def read_keys(self) -> list[KeyPress]:
+            text = self._read()
+            if len(text) < AT_ONCE:
+                self.vt100_parser.feed(text)
+            else:
+                self._take(text)
+            presses, self._buffer = self._buffer, []
+            return [self._shortened(press) for press in presses]
+
+        def _read(self) -> str:
+            """What has been typed or pasted, and what comes with it without a pause."""
+            text = self.stdin_reader.read(CHUNK)
+            parts, length = [text], len(text)
+            while AT_ONCE <= length < LONGEST and select.select([self], [], [], PAUSE)[0]:
+                text = self.stdin_reader.read(CHUNK)
+                if not text:
+                    break
+                parts.append(text)
+                length += len(text)
+            return "".join(parts)
+
+        def _take(self, text: str) -> None:
+            """Keys go through the parser, as does what may end an escape sequence; the plain text
+            between them is one paste each."""
+            parser, rest = self.vt100_parser, len(text)
+            for n, part in enumerate(("", text[:16], *NOT_PLAIN.split(text[16:]))):
+                rest -= len(part)
+                if n % 2 or len(part) < 2:
+                    parser.feed(part)
+                else:
+                    self._buffer.append(KeyPress(Keys.BracketedPaste, part))
+                if parser._in_bracketed_paste:  # prompt_toolkit has no public name for it
+                    parser.feed(text[len(text) - rest :])
+                    return
+
+        def _shortened(self, press: KeyPress) -> KeyPress:
+            if press.key != Keys.BracketedPaste or len(press.data) <= MOST:
+                return press
+            self.left_out += len(press.data) - MOST
+            return KeyPress(press.key, press.data[-MOST:])
+
+    def keyboard() -> Input:
+        return Keyboard(sys.stdin)
 
 
 class Editor:
@@ -53,7 +125,10 @@ class Editor:
 
         stream = sys.stderr if sys.stderr.isatty() else sys.stdout
         output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
-        with create_app_session(output=output):  # PromptSession(output=...) would ignore TERM=dumb
+        self._keyboard = keyboard()
+        with create_app_session(
+            input=self._keyboard, output=output
+        ):  # PromptSession(output=...) would ignore TERM=dumb
             self._session: PromptSession[str] = PromptSession(
                 history=history(),
                 key_bindings=keys,
@@ -77,7 +152,9 @@ class Editor:
                 with self._before_it() as bursts:
                     let_samples_arrive()
                     store_typeahead(self._session.input, keys_of(bursts))
-                    return self._session.prompt(styled)
+                    text = self._session.prompt(styled)
+                self._tell_what_is_left_out()
+                return text
             except EOFError:
                 return None
             except KeyboardInterrupt:
@@ -85,6 +162,14 @@ class Editor:
                     return None
                 cleared = True
                 aside("Ctrl-C again leaves")
+
+    def _tell_what_is_left_out(self) -> None:
+        if n_characters := getattr(self._keyboard, "left_out", 0):
+            notice(
+                f"the first {n_characters:,} characters of what was pasted are left out; "
+                "--prompt_file FILE continues a text of any length"
+            )
+            self._keyboard.left_out = 0  # type: ignore[attr-defined]
 
 
 def keys_of(bursts: Iterable[str]) -> list[KeyPress]:
