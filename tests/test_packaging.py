@@ -133,9 +133,9 @@ WINGS = {
     "seeing": "errors tokenizer decoding",
     "convert": "errors files writing tokenizer weights opening engines",
     "corpus": "errors limits files writing encodings tokenizer weights opening engines decoding",
-    "serving": "",
+    "serving": "errors files tokenizer engines decoding seeing",
     "cli": "errors limits files writing encodings compiled registry tokenizer weights opening "
-    "engines fetching decoding seeing convert corpus",
+    "engines fetching decoding seeing convert corpus serving",
     "__main__": "cli",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""

@@ -21,7 +21,11 @@ LIMITS = {
     "first": Limits(0),
     "length": Limits(1),  # tokens
     "no_repeat_ngram": Limits(0),  # tokens
+    "max_body": Limits(1),  # bytes
     "nsamples": Limits(1),
+    "port": Limits(0, 2**16 - 1),
+    "queue": Limits(0),
+    "rows": Limits(0, 1024),
     "seed": Limits(0, 2**32 - 1),
     "stride": Limits(1),  # tokens
     "threads": Limits(1, 1024),  # LiteRT does not survive a hundred thousand

@@ -90,7 +90,7 @@ class Text:
         self.first_time = self.first_time or self.last_time
         if token.drawn and token.ended != END_OF_TEXT:
             self._write(token)
-        elif not token.drawn:
+        else:
             self._parts.append((token, 0))
         if token.ended:
             self.end(token.ended)

@@ -77,6 +77,10 @@ def score() -> int:
     return start("scoring")
 
 
+def serve() -> int:
+    return start("serve")
+
+
 def overview() -> int:
     """Lists the commands, or prints the version."""
     if "--version" in sys.argv:
@@ -95,6 +99,7 @@ COMMANDS = {
     "gpt2-conditional": "continue the prompts of a file",
     "gpt2-interactive": "continue a prompt, and ask for the next one",
     "gpt2-score": "say how likely a model finds a text",
+    "gpt2-serve": "serve completions to other programs, and a page to play on",
     "gpt2-download": "fetch a model, list and verify those that are here",
     "gpt2-convert": "turn a model into OpenAI's or Hugging Face's layout",
 }

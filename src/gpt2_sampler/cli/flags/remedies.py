@@ -28,6 +28,7 @@ CHANGES = {
     "from": "take files that are on this machine with --from DIR",
     "length": "try a shorter --length",
     "output": "choose another --output, or the same settings",
+    "port": "choose another --port; 0 takes one that is free",
     "precision": "try --precision int8",
 }
 """How to change a setting, by its name."""

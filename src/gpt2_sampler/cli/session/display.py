@@ -15,7 +15,7 @@ from typing import TextIO
 from gpt2_sampler.cli.flags.settings import ShowSettings
 from gpt2_sampler.cli.session.terminal import harmless
 from gpt2_sampler.cli.session.wrap import Wrapper
-from gpt2_sampler.decoding.request import Choice, Token
+from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Token
 from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, painted
 from gpt2_sampler.seeing.pieces import piece
 from gpt2_sampler.seeing.score import bits
@@ -57,7 +57,7 @@ class Display:
         if not sys.stdout.isatty():
             return text
         choice: Choice | None = token.choice if token else None
-        if not self._colours or choice is None:
+        if not self._colours or token is None or choice is None or token.ended == END_OF_TEXT:
             return harmless(text)
         raw = self._tokenizer.decode_bytes([choice.id])
         shown = harmless(piece(raw, text))

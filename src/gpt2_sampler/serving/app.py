@@ -1,0 +1,340 @@
+"""HTTP -> completions: an ASGI application. Knows no sockets and no flags."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from gpt2_sampler.decoding.text import Piece
+from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.serving.answer import Answer
+from gpt2_sampler.serving.decoder import Job, QueueFull
+from gpt2_sampler.serving.guard import Guard
+from gpt2_sampler.serving.page import INDEX, page_files
+from gpt2_sampler.serving.reply import ClientGone, Reply, Send
+from gpt2_sampler.serving.wire import Refusal, read_completion
+from gpt2_sampler.serving.writing import Served, Writing, check_ids
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+BODY_TIME = 30  # seconds
+MOST_UNREAD = 4096  # pieces that a reader may be behind
+AGAIN = 5  # seconds, after which a client may try a full queue again
+OPEN = ("/health", "/")
+
+
+class Channel:
+    """What the decoder's thread says of a job -> whoever awaits it."""
+
+    def __init__(self) -> None:
+        self._items: deque[list[Piece] | Exception] = deque()
+        self._news = asyncio.Event()
+        self.unread = 0
+        """Pieces."""
+
+    def put(self, item: list[Piece] | Exception) -> None:
+        self._items.append(item)
+        self.unread += len(item) if isinstance(item, list) else 0
+        self._news.set()
+
+    async def get(self) -> list[Piece]:
+        """All that there is. Raises what ended the job."""
+        while not self._items:
+            self._news.clear()
+            await self._news.wait()
+        pieces = list[Piece]()
+        while self._items:
+            item = self._items.popleft()
+            if isinstance(item, Exception):
+                raise item
+            pieces += item
+        self.unread = 0
+        return pieces
+
+
+class App:
+    """Completions by the models served, as an ASGI application."""
+
+    def __init__(
+        self,
+        models: Sequence[Served],
+        guard: Guard,
+        *,
+        choose: Callable[[str], str] | None = None,
+        length: int = 128,
+        max_body: int = 2 << 20,
+    ) -> None:
+        """choose says which of several models is the one for a prompt, by its name; without it the
+        first. length is how many tokens a text has whose request does not say; max_body is in
+        bytes."""
+        self.models = models
+        self._choose = choose
+        self._guard = guard
+        self._length = length
+        self._max_body = max_body
+        self._pages = page_files()
+        self._calls: Mapping[tuple[str, str], Callable[..., Awaitable[None]]] = {
+            ("POST", "/v1/completions"): self._complete,
+            ("GET", "/v1/models"): self._list_models,
+            ("POST", "/tokenize"): self._tokenize,
+            ("POST", "/detokenize"): self._detokenize,
+            ("GET", "/tokenizer_info"): self._describe_tokenizer,
+            ("GET", "/health"): self._say_health,
+        }
+
+    def close(self) -> None:
+        """Ends the texts that are under way; their clients are told."""
+        for served in self.models:
+            served.decoder.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await follow_lifespan(receive, send)
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]}
+        reply = Reply(send, self._guard.answer_headers(headers))
+        try:
+            await self._route(scope["method"], scope["path"], headers, receive, reply)
+        except Refusal as refusal:
+            await reply.refuse(refusal)
+        except (ClientGone, asyncio.TimeoutError):
+            return
+        except (SamplerError, MemoryError) as problem:
+            await reply.refuse(failure(problem))
+        except ConnectionAbortedError as problem:
+            await reply.refuse(Refusal(str(problem), status=503, kind="server_error"))
+        except Exception:
+            log.exception("a request failed")
+            await reply.refuse(Refusal("the server failed", status=500, kind="server_error"))
+
+    async def _route(
+        self, method: str, path: str, headers: Mapping[str, str], receive: Receive, reply: Reply
+    ) -> None:
+        page = INDEX if path == "/" else path.removeprefix("/page/")
+        is_page = page in self._pages and path in ("/", f"/page/{page}")
+        preflight = method == "OPTIONS" and "origin" in headers
+        self._guard.check(headers, open=is_page or preflight or path in OPEN)
+        if preflight:
+            return await reply.allow()
+        if is_page and method in ("GET", "HEAD"):
+            return await reply.send_page(*self._pages[page])
+        call = self._calls.get((method, path))
+        if call is None and path.startswith("/v1/models/") and method == "GET":
+            return await reply.send_json(describe(self._find(path.removeprefix("/v1/models/"))))
+        if call is None:
+            methods = [m for m, known in self._calls if known == path]
+            if methods:
+                raise Refusal(
+                    f"{path} takes {', '.join(methods)}, not {method}",
+                    status=405,
+                    headers={"Allow": ", ".join(methods)},
+                )
+            raise Refusal(f"there is no {path:.80}", status=404)
+        if method == "GET":
+            return await call(reply)
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refusal("the body must be application/json", status=415)
+        body = await self._read_body(headers, receive)
+        await call(parse(body), receive, reply)
+
+    async def _read_body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        too_large = Refusal(f"the body is larger than {self._max_body} bytes", status=413)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._max_body:
+            raise too_large
+        body = bytearray()
+
+        async def read() -> None:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                body.extend(message.get("body", b""))
+                if len(body) > self._max_body:
+                    raise too_large
+                more = message.get("more_body", False)
+
+        try:
+            await asyncio.wait_for(read(), BODY_TIME)
+        except asyncio.TimeoutError:
+            raise Refusal(f"no whole body came in {BODY_TIME} seconds", status=408) from None
+        return bytes(body)
+
+    # What is answered.
+
+    async def _say_health(self, reply: Reply) -> None:
+        await reply.send_json({"status": "ok"})
+
+    async def _list_models(self, reply: Reply) -> None:
+        await reply.send_json({"object": "list", "data": list(map(describe, self.models))})
+
+    async def _tokenize(self, body: Any, _: Receive, reply: Reply) -> None:
+        text = body.get("prompt", body.get("content"))
+        if not isinstance(text, str):
+            raise Refusal("prompt must be a text", param="prompt")
+        served = self._find(model_of(body), text)
+        tokens = await asyncio.to_thread(served.tokenizer.encode, text)
+        await reply.send_json(
+            {"tokens": tokens, "count": len(tokens), "max_model_len": served.window}
+        )
+
+    async def _detokenize(self, body: Any, _: Receive, reply: Reply) -> None:
+        served, tokens = self._find(model_of(body)), body.get("tokens")
+        if not isinstance(tokens, list):
+            raise Refusal("tokens must be a list of token ids", param="tokens")
+        check_ids(tokens, served, "tokens")
+        text = served.tokenizer.decode(tokens)
+        await reply.send_json({"prompt": text, "content": text})
+
+    async def _describe_tokenizer(self, reply: Reply) -> None:
+        tokenizer = self.models[0].tokenizer
+
+        def name(id: int | None) -> str | None:
+            return None if id is None else tokenizer.decode([id])
+
+        await reply.send_json(
+            {
+                "bos_token": name(tokenizer.start_of_text),
+                "eos_token": name(tokenizer.end_of_text),
+                "pad_token": None,
+                "chat_template": None,
+            }
+        )
+
+    async def _complete(self, body: Any, receive: Receive, reply: Reply) -> None:
+        asked = read_completion(body)
+        served = self._find(asked.model, *(p for p in asked.prompts if isinstance(p, str)))
+        seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
+        answer = Answer(asked, secrets.token_hex(12), served.name, seed)
+        writing = await asyncio.to_thread(Writing, asked, served, answer, self._length)
+        channel, loop = Channel(), asyncio.get_running_loop()
+
+        def hear(item: list[Piece] | Exception) -> None:
+            if channel.unread > MOST_UNREAD:
+                served.decoder.cancel(job)
+                item = ClientGone()
+            loop.call_soon_threadsafe(channel.put, item)
+
+        job = Job(writing.texts, hear)
+        try:
+            served.decoder.submit(job)
+        except QueueFull:
+            raise Refusal(
+                "too many texts are waiting; try again later",
+                status=429,
+                kind="rate_limit_error",
+                code="rate_limit_exceeded",
+                headers={"Retry-After": str(AGAIN)},
+            ) from None
+        gone = asyncio.create_task(watch(receive, channel))
+        try:
+            if asked.stream:
+                await stream(writing, channel, reply)
+            else:
+                while not writing.is_over:
+                    for _ in writing.add(await channel.get()):
+                        pass
+                await reply.send_json(writing.whole())
+        finally:
+            gone.cancel()
+            if not writing.is_over:
+                served.decoder.cancel(job)
+
+    def _find(self, name: str | None, *texts: str) -> Served:
+        """The model of that name or, without one, that for the texts."""
+        if name is None:
+            name = self._choose("".join(texts)) if self._choose else self.models[0].name
+        for served in self.models:
+            if name == served.name:
+                return served
+        names = ", ".join(served.name for served in self.models)
+        raise Refusal(
+            f"there is no model {name!r:.80} here; there is {names}",
+            status=404,
+            param="model",
+            code="model_not_found",
+        )
+
+
+async def stream(writing: Writing, channel: Channel, reply: Reply) -> None:
+    """Events as they come. The first of them, or an error, is there before the answer begins."""
+    pieces = await channel.get()
+    await reply.begin_events()
+    while True:
+        try:
+            for choice in writing.add(pieces):
+                await reply.send_event(writing.answer.event([choice]))
+            if writing.is_over:
+                break
+            pieces = await reply.ping_until(channel.get())
+        except (SamplerError, MemoryError, ConnectionAbortedError) as problem:
+            await reply.end_events(failure(problem).body)
+            return
+    if writing.asked.include_usage:
+        await reply.send_event(writing.answer.event([], usage=True))
+    await reply.end_events()
+
+
+async def watch(receive: Receive, channel: Channel) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    channel.put(ClientGone())
+
+
+async def follow_lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        kind = (await receive())["type"].rpartition(".")[2]
+        await send({"type": f"lifespan.{kind}.complete"})
+        if kind == "shutdown":
+            return
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Raises Refusal for what is no JSON object, NaN and Infinity included."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        found = json.loads(body.decode("utf-8"), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"the body is not JSON ({str(error)[:100]})") from None
+    if not isinstance(found, dict):
+        raise Refusal("the body must be a JSON object")
+    return found
+
+
+def describe(served: Served) -> dict[str, Any]:
+    return {
+        "id": served.name,
+        "object": "model",
+        "created": served.created,
+        "owned_by": "gpt2-sampler",
+        "max_model_len": served.window,
+    }
+
+
+def model_of(body: Mapping[str, Any]) -> str | None:
+    model = body.get("model")
+    if not isinstance(model, str | None):
+        raise Refusal("model must be a text", param="model")
+    return model or None
+
+
+def failure(problem: Exception) -> Refusal:
+    """An error while a text was written, as the client is told it."""
+    if isinstance(problem, UsageError):
+        return Refusal(str(problem))
+    said = str(problem) or "there is no memory for it"
+    return Refusal(said, status=500, kind="server_error")
