@@ -8,7 +8,8 @@ import time
 import webbrowser
 from collections.abc import Sequence
 
-from gpt2_sampler.cli.flags.parser import flag, parse
+from gpt2_sampler.cli.flags.fields import flag
+from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.bundled import choose_model, uses_bundled
 from gpt2_sampler.cli.session.loading import Model, load
