@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpt2_sampler.pickles import MAX_OPERATIONS, Function, Pickle, UnknownName
+from gpt2_sampler.pickles import MAX_OPERATIONS, Pickle, StandIn, UnknownName
 
-KNOWN = {"collections.OrderedDict": Function(lambda: {}), "torch.FloatStorage": "F32"}
+KNOWN = {"collections.OrderedDict": StandIn(lambda: {}), "torch.FloatStorage": "F32"}
 LEAVES = (
     st.none()
     | st.booleans()

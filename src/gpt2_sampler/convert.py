@@ -57,10 +57,10 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
         new.mkdir()
         if kind == "openai":
             save_checkpoint(new, source.hparams, source)
-            files = openai_files(folder, tokenizer)
+            files = make_openai_files(folder, tokenizer)
         else:
-            save_huggingface(new, source.hparams, source, marks(tokenizer))
-            files = huggingface_files(folder, tokenizer, source.hparams.n_ctx)
+            save_huggingface(new, source.hparams, source, describe_ends(tokenizer))
+            files = make_huggingface_files(folder, tokenizer, source.hparams.n_ctx)
         for name, content in files.items():
             (new / name).write_bytes(content)
         compare(source, new)
@@ -88,7 +88,7 @@ def compare(source: Checkpoint, converted: Path) -> None:
         )
 
 
-def marks(tokenizer: Tokenizer | None) -> dict[str, Any]:
+def describe_ends(tokenizer: Tokenizer | None) -> dict[str, Any]:
     """The tokens that a text begins after and ends with, as Hugging Face's settings name them."""
     if tokenizer is None:
         return {"bos_token_id": None, "eos_token_id": None}
@@ -97,24 +97,24 @@ def marks(tokenizer: Tokenizer | None) -> dict[str, Any]:
     return {"bos_token_id": tokenizer.start_of_text, "eos_token_id": end}
 
 
-def openai_files(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, bytes]:
+def make_openai_files(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, bytes]:
     """encoder.json and vocab.bpe if these can express the whole tokenizer; else the folder's own
     files, completed with what config.json said about them."""
-    if found := present(folder, OPENAI_NAMES):
+    if found := read_present(folder, OPENAI_NAMES):
         return found
     if isinstance(tokenizer, Encoder):
         plain = Encoder(tokenizer.vocabulary, tokenizer.merges)
         added = set(tokenizer.added) <= {END_OF_TEXT_NAME}
         if added and all(getattr(plain, name) == getattr(tokenizer, name) for name in SAME):
-            return pair(tokenizer, ENCODER_NAME, MERGES_NAME)
-    return theirs(folder, tokenizer)
+            return encode_pair(tokenizer, ENCODER_NAME, MERGES_NAME)
+    return read_vocabulary(folder, tokenizer)
 
 
-def huggingface_files(
+def make_huggingface_files(
     folder: Path | None, tokenizer: Tokenizer | None, n_ctx: int
 ) -> dict[str, bytes]:
-    found = present(folder, OPENAI_NAMES)
-    if not found and (copied := theirs(folder, tokenizer)):
+    found = read_present(folder, OPENAI_NAMES)
+    if not found and (copied := read_vocabulary(folder, tokenizer)):
         return copied
     if not isinstance(tokenizer, Encoder):
         return {}
@@ -125,38 +125,38 @@ def huggingface_files(
     added = {text: tokenizer.vocabulary[text] for text in tokenizer.added}
     names_of_files = (VOCABULARY_NAME, VOCABULARY_MERGES_NAME)
     return {
-        **pair(tokenizer, *names_of_files),
+        **encode_pair(tokenizer, *names_of_files),
         **dict(zip(names_of_files, found.values(), strict=False)),
-        SETTINGS_NAME: as_json(config),
-        **({ADDED_NAME: as_json(added)} if set(added) > {END_OF_TEXT_NAME} else {}),
+        SETTINGS_NAME: encode_json(config),
+        **({ADDED_NAME: encode_json(added)} if set(added) > {END_OF_TEXT_NAME} else {}),
     }
 
 
-def pair(tokenizer: Encoder, vocabulary: str, merges: str) -> dict[str, bytes]:
+def encode_pair(tokenizer: Encoder, vocabulary: str, merges: str) -> dict[str, bytes]:
     """The two files of a byte-level vocabulary, by these names."""
     lines = "\n".join(["#version: 0.2", *tokenizer.merges, ""])
     return {vocabulary: json.dumps(tokenizer.vocabulary).encode(), merges: lines.encode()}
 
 
-def theirs(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, bytes]:
+def read_vocabulary(folder: Path | None, tokenizer: Tokenizer | None) -> dict[str, bytes]:
     """The tokenizer files of a Hugging Face folder, made independent of its config.json; or
     nanoGPT's characters."""
-    found = present(folder, VOCABULARY_FILES)
+    found = read_present(folder, VOCABULARY_FILES)
     if folder is None or tokenizer is None or not found:
-        return found or present(folder, [META_NAME])
+        return found or read_present(folder, [META_NAME])
     kind = {"tokenizer_class": Folder(folder).kind}
     settings = optional_object(folder / SETTINGS_NAME)
     generation = optional_object(folder / GENERATION_NAME)
-    found[SETTINGS_NAME] = as_json({**settings, **kind})
-    found[GENERATION_NAME] = as_json({**generation, **marks(tokenizer)})
+    found[SETTINGS_NAME] = encode_json({**settings, **kind})
+    found[GENERATION_NAME] = encode_json({**generation, **describe_ends(tokenizer)})
     return found
 
 
-def as_json(content: Mapping[str, Any]) -> bytes:
+def encode_json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=2).encode() + b"\n"
 
 
-def present(folder: Path | None, names: Sequence[str]) -> dict[str, bytes]:
+def read_present(folder: Path | None, names: Sequence[str]) -> dict[str, bytes]:
     """The content of those files that exist, by name; None is no folder at all."""
     if folder is None:
         return {}

@@ -32,7 +32,7 @@ class UnknownName(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Function:
+class StandIn:
     """What a name stands for if the pickle may call it."""
 
     call: Callable[..., object]
@@ -91,7 +91,7 @@ class Pickle:
             raise ValueError("an operation lacks what it works on")
         return self.stack.pop()
 
-    def popped(self) -> list[Any]:
+    def pop_marked(self) -> list[Any]:
         """Everything above the last mark."""
         height = self.marks.pop()
         values = self.stack[height:]
@@ -128,7 +128,7 @@ def latin(kind: str) -> Callable[[Pickle], str]:
     return lambda p: p.take(p.number(kind)).decode("latin-1")
 
 
-def whole(kind: str) -> Callable[[Pickle], int]:
+def signed(kind: str) -> Callable[[Pickle], int]:
     return lambda p: int.from_bytes(p.take(p.number(kind)), "little", signed=True)
 
 
@@ -168,7 +168,7 @@ def stacked_name(p: Pickle) -> object:
 
 def call(p: Pickle) -> object:
     arguments, function = p.pop(), p.pop()
-    if not isinstance(function, Function) or type(arguments) is not tuple:
+    if not isinstance(function, StandIn) or type(arguments) is not tuple:
         raise ValueError("it calls what is not a function")
     return function.call(*arguments)
 
@@ -212,7 +212,7 @@ DO: Mapping[bytes, Callable[[Pickle], object]] = {
     pickle.BININT: push(lambda p: p.number("<i")),
     pickle.BININT1: push(lambda p: p.number("B")),
     pickle.BININT2: push(lambda p: p.number("<H")),
-    pickle.LONG1: push(whole("B")),
+    pickle.LONG1: push(signed("B")),
     pickle.BINFLOAT: push(lambda p: p.number(">d")),
     pickle.BINUNICODE: push(text("<I")),
     pickle.SHORT_BINUNICODE: push(text("B")),
@@ -223,17 +223,17 @@ DO: Mapping[bytes, Callable[[Pickle], object]] = {
     pickle.EMPTY_DICT: push(lambda p: {}),
     pickle.EMPTY_LIST: push(lambda p: []),
     pickle.EMPTY_TUPLE: push(lambda p: ()),
-    pickle.TUPLE: push(lambda p: tuple(p.popped())),
+    pickle.TUPLE: push(lambda p: tuple(p.pop_marked())),
     pickle.TUPLE1: push(several(1)),
     pickle.TUPLE2: push(several(2)),
     pickle.TUPLE3: push(several(3)),
     pickle.MARK: lambda p: p.marks.append(len(p.stack)),
     pickle.POP: lambda p: p.pop(),
-    pickle.POP_MARK: lambda p: p.popped(),
+    pickle.POP_MARK: lambda p: p.pop_marked(),
     pickle.APPEND: lambda p: fill_list(p, several(1)(p)),
-    pickle.APPENDS: lambda p: fill_list(p, p.popped()),
+    pickle.APPENDS: lambda p: fill_list(p, p.pop_marked()),
     pickle.SETITEM: lambda p: fill_dict(p, several(2)(p)),
-    pickle.SETITEMS: lambda p: fill_dict(p, p.popped()),
+    pickle.SETITEMS: lambda p: fill_dict(p, p.pop_marked()),
     pickle.BINPUT: put(lambda p: p.number("B")),
     pickle.LONG_BINPUT: put(lambda p: p.number("<I")),
     pickle.MEMOIZE: put(lambda p: len(p.memo)),

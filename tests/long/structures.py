@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpt2_sampler.weights.table import as_table, read_table
+from gpt2_sampler.weights.table import encode_table, read_table
 from gpt2_sampler.weights.tensor_bundle import encode_bytes, encode_number, read_fields
 
 NUMBERS = (0, 1, 2, 5, 255, 2**16, 2**31, 2**40, 2**48, 2**62, 2**63, 2**64 - 1)
@@ -45,7 +45,7 @@ def change_index(content: bytes, draw: random.Random) -> bytes:
         (key + draw.randbytes(draw.randrange(2000)), value),
         (draw.choice(records)[0], value),
     ))  # fmt: skip
-    return as_table(records if records[-1][0] else sorted(records))
+    return encode_table(records if records[-1][0] else sorted(records))
 
 
 def change_safetensors(content: bytes, draw: random.Random) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
-from gpt2_sampler.weights.strangers import stranger
+from gpt2_sampler.weights.strangers import name_stranger
 from tests.checkpoints import DATA
 
 SAVED = DATA / "huggingface" / "plain"
@@ -161,7 +161,7 @@ def test_zips_that_are_no_archives_to_unpack_are_called_by_their_names(tmp_path:
     ):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr(inner, "x")
-        assert says in str(stranger(tmp_path / name))
+        assert says in str(name_stranger(tmp_path / name))
 
 
 def test_what_is_no_model_at_all_is_named(tmp_path: Path) -> None:

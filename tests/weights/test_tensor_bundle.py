@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.weights.table import as_block, as_table, block_trailer, read_table, varint
+from gpt2_sampler.weights.table import (
+    encode_block,
+    encode_table,
+    encode_trailer,
+    encode_varints,
+    read_table,
+)
 from gpt2_sampler.weights.tensor_bundle import (
     Bundle,
     encode_bytes,
@@ -74,22 +80,24 @@ def test_several_data_files_are_read(tmp_path: Path) -> None:
 def test_a_table_of_several_blocks_is_read() -> None:
     blocks = [[(b"a", b"1"), (b"ab", b"2")], [(b"b", b"3")]]
     table, handles = b"", []
-    for block in map(as_block, blocks):
-        handles.append(varint(len(table)) + varint(len(block)))
-        table += block + block_trailer(block)
+    for block in map(encode_block, blocks):
+        handles.append(encode_varints(len(table), len(block)))
+        table += block + encode_trailer(block)
     assert dict(read_table(closed(table, handles))) == {b"a": b"1", b"ab": b"2", b"b": b"3"}
 
 
 def closed(table: bytes, handles: list[bytes]) -> bytes:
     """Blocks and the index of them -> a table."""
-    index = as_block([(number.to_bytes(2, "big"), handle) for number, handle in enumerate(handles)])
-    footer = varint(0) + varint(0) + varint(len(table)) + varint(len(index))
+    index = encode_block(
+        [(number.to_bytes(2, "big"), handle) for number, handle in enumerate(handles)]
+    )
+    footer = encode_varints(0, 0, len(table), len(index))
     magic = (0xDB4775248B80FB57).to_bytes(8, "little")
-    return table + index + block_trailer(index) + footer.ljust(40, b"\0") + magic
+    return table + index + encode_trailer(index) + footer.ljust(40, b"\0") + magic
 
 
 def one_block(content: bytes, times: int = 1) -> bytes:
-    return closed(content + block_trailer(content), [varint(0) + varint(len(content))] * times)
+    return closed(content + encode_trailer(content), [encode_varints(0, len(content))] * times)
 
 
 def entry(**fields: bytes) -> bytes:
@@ -105,15 +113,17 @@ def entry(**fields: bytes) -> bytes:
 
 
 def table_of(message: bytes, header: bytes = b"") -> bytes:
-    return as_table([(b"", header), (b"wte", message)])
+    return encode_table([(b"", header), (b"wte", message)])
 
 
 RESTARTS = struct.pack("<II", 0, 1)
-GROWING = b"".join(varint(min(n, 1 << 14)) + b"\x01\x00a" for n in range(100_000)) + RESTARTS
+GROWING = (
+    b"".join(encode_varints(min(n, 1 << 14)) + b"\x01\x00a" for n in range(100_000)) + RESTARTS
+)
 HOSTILE = {
     "a number of 4 MB": one_block(b"\xff" * (4 << 20) + RESTARTS),
     "names that share ever longer beginnings": one_block(GROWING),
-    "the same block a thousand times": one_block(as_block([(b"k", b"v" * 50_000)]), 1000),
+    "the same block a thousand times": one_block(encode_block([(b"k", b"v" * 50_000)]), 1000),
     "an offset that is a message": table_of(entry(offset=encode_bytes(4, b"x" * 3))),
     "a size that is a message": table_of(entry(size=encode_bytes(5, b"x" * 3))),
     "a type that is a message": table_of(entry(dtype=encode_bytes(1, b"x"))),
@@ -133,8 +143,8 @@ HOSTILE = {
     "no data files": table_of(entry(), encode_number(1, 1 << 40)),
     "a header that is none": table_of(entry(), b"\x0f"),
     "a data file that there is not": table_of(entry(shard=encode_number(3, 5))),
-    "two tensors in one place": as_table([(b"", b""), (b"a", entry()), (b"b", entry())]),
-    "a name that is no text": as_table([(b"", b""), (b"\xc3", entry())]),
+    "two tensors in one place": encode_table([(b"", b""), (b"a", entry()), (b"b", entry())]),
+    "a name that is no text": encode_table([(b"", b""), (b"\xc3", entry())]),
 }
 
 

@@ -21,7 +21,7 @@ from gpt2_sampler.weights.huggingface import HuggingFaceTensors
 from gpt2_sampler.weights.nanogpt import NanoGPTTensors
 from gpt2_sampler.weights.openai import OpenAITensors
 from gpt2_sampler.weights.storage import Floats
-from gpt2_sampler.weights.strangers import stranger
+from gpt2_sampler.weights.strangers import name_stranger
 
 FORMATS: tuple[type[Tensors], ...] = (
     HuggingFaceTensors, NanoGPTTensors, GGUFTensors, OpenAITensors,
@@ -102,7 +102,7 @@ def find_format(path: Path) -> tuple[type[Tensors], Path]:
             f"{path} holds no model: neither OpenAI's (checkpoint, {FILE_NAME}, ...) nor Hugging "
             "Face's (config.json, ...)"
         )
-    raise CheckpointError(stranger(path) or other)
+    raise CheckpointError(name_stranger(path) or other)
 
 
 def holds_model(folder: Path) -> bool:

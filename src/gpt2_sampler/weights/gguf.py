@@ -84,7 +84,7 @@ class Quantised:
         taken = self.blocks[index]
         with np.errstate(all="ignore"):  # a damaged scale may be any number, or none
             if self.kind == Q8_0:
-                return dequantized_q8(taken)
+                return dequantize_q8_0(taken)
             from gguf import GGMLQuantizationType, dequantize
 
             numbers: Floats = dequantize(taken, GGMLQuantizationType(self.kind))
@@ -94,7 +94,7 @@ class Quantised:
         return (crc32c(self.blocks.reshape(-1)),)
 
 
-def dequantized_q8(blocks: np.ndarray) -> Floats:  # uint8 [..., 34 B] -> [..., 32 B]
+def dequantize_q8_0(blocks: np.ndarray) -> Floats:  # uint8 [..., 34 B] -> [..., 32 B]
     """Each block is a scale, in half precision, and 32 whole numbers."""
     taken = np.ascontiguousarray(blocks).reshape(*blocks.shape[:-1], -1, Q8_0_BYTES)
     scales = np.ascontiguousarray(taken[..., :2]).view("<f2").astype(np.float32)
@@ -127,8 +127,8 @@ class GGUF:
         n_tensors, n_fields = self._number("<Q"), self._number("<Q")
         if max(n_tensors, n_fields) > MAX_COUNT:
             raise ValueError(f"it would have {n_tensors:,} tensors and {n_fields:,} fields")
-        metadata = unique((self._text(), self._value(self._number("<I"))) for _ in range(n_fields))
-        described = unique(self._described() for _ in range(n_tensors))
+        metadata = collect((self._text(), self._value(self._number("<I"))) for _ in range(n_fields))
+        described = collect(self._tensor_info() for _ in range(n_tensors))
         alignment = metadata.get("general.alignment", 32)
         if type(alignment) is not int or not 0 < alignment < 1 << 20:
             raise ValueError(f"its alignment is {brief(alignment)}")
@@ -160,11 +160,11 @@ class GGUF:
                 self._take(min(8 * size, 1 << 40))  # the lengths alone: no more than there are
                 self._at -= 8 * size
                 return [self._text() for _ in range(size)]
-            dtype = np.dtype(scalar(kind))
+            dtype = np.dtype(scalar_format(kind))
             return np.frombuffer(self._take(min(size, 1 << 40) * dtype.itemsize), dtype)
-        return self._number(scalar(kind))
+        return self._number(scalar_format(kind))
 
-    def _described(self) -> tuple[str, tuple[tuple[int, ...], int, int]]:
+    def _tensor_info(self) -> tuple[str, tuple[tuple[int, ...], int, int]]:
         """A tensor's name, shape, type and place; GGUF gives the last axis first."""
         name, n_axes = self._text(), self._number("<I")
         axes = [self._number("<Q") for _ in range(min(n_axes, MAX_COUNT))]
@@ -211,7 +211,7 @@ class GGUF:
         return known.name, n_numbers, n_bytes
 
 
-def unique(fields: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+def collect(fields: Iterator[tuple[str, Any]]) -> dict[str, Any]:
     """Raises ValueError where a name is given twice."""
     found: dict[str, Any] = {}
     for name, value in fields:
@@ -221,7 +221,7 @@ def unique(fields: Iterator[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def scalar(kind: int) -> str:
+def scalar_format(kind: int) -> str:
     if kind not in SCALARS:
         raise ValueError(f"a field is of type {kind}, which is none")
     return SCALARS[kind]
@@ -240,9 +240,9 @@ class GGUFTensors(NamedTensors):
                 f"{path} is a GGUF file of a {str(kind)!r:.40}, not of a gpt2, and cannot be "
                 "sampled from here; llama.cpp runs it"
             )
-        found = {their_name(name): tensor for name, tensor in file.tensors.items()}
+        found = {translate_name(name): tensor for name, tensor in file.tensors.items()}
         self.dtypes = (*FLOATS, *sorted({t.dtype for t in found.values()} - {*STORED}))
-        super().__init__(path, "its metadata", shape_of(path, file), found)
+        super().__init__(path, "its metadata", read_shape(path, file), found)
 
     @classmethod
     def find(cls, path: Path) -> Path | None:
@@ -257,14 +257,14 @@ class GGUFTensors(NamedTensors):
             raise CheckpointError(f"{self.files[0]}: {error}") from None
 
 
-def their_name(name: str) -> str:
+def translate_name(name: str) -> str:
     """ "blk.3.attn_qkv.weight" -> "h.3.attn.c_attn.weight"."""
     *path, part, kind = name.split(".") if name.count(".") else (name, "")
     layer = re.sub(r"^blk\.", "h.", ".".join(path))
     return ".".join(filter(None, (layer, NAMES.get(part, part), kind)))
 
 
-def shape_of(path: Path, file: GGUF) -> HParams:
+def read_shape(path: Path, file: GGUF) -> HParams:
     """The fields of the file, with the vocabulary's size, which only the embedding tells."""
     given = {field: file.metadata[field] for field in FIELDS.values() if field in file.metadata}
     epsilon = FIELDS["layer_norm_epsilon"]

@@ -85,7 +85,7 @@ def read_keras(path: Path) -> dict[str, Dataset]:
     names without "transformer.". Raises CheckpointError."""
     found: dict[str, Dataset] = {}
     for name, tensor in read_hdf5(path).items():
-        theirs = their_name(name)
+        theirs = translate_name(name)
         if theirs in found:
             raise CheckpointError(f"{path} has {theirs:.80} twice", file=path)
         if theirs.endswith(".bias") and tensor.shape[:-1] == (1,):  # Conv1D's biases are rows
@@ -94,7 +94,7 @@ def read_keras(path: Path) -> dict[str, Dataset]:
     return found
 
 
-def their_name(name: str) -> str:
+def translate_name(name: str) -> str:
     """ "transformer/tfgpt2lm_head_model/transformer/h_._3/ln_1/gamma:0" -> "h.3.ln_1.weight"."""
     within = name.rpartition("transformer/")[2].partition(":")[0]
     *path, part = within.split("/")

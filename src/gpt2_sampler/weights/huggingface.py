@@ -20,7 +20,7 @@ from gpt2_sampler.weights.named import NamedTensors, stored_names
 from gpt2_sampler.weights.pytorch import Tensor, read_pytorch
 from gpt2_sampler.weights.safetensors import read_safetensors, write_safetensors
 from gpt2_sampler.weights.storage import Floats, Stored
-from gpt2_sampler.weights.strangers import BESIDE, stranger
+from gpt2_sampler.weights.strangers import BESIDE, name_stranger
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -60,7 +60,7 @@ class HuggingFaceTensors(NamedTensors):
         folder = path if path.is_dir() else path.parent
         hparams = load_config(folder)
         found: dict[str, Stored] = {}
-        files = weight_files(folder) if path.is_dir() else [path]
+        files = find_weights(folder) if path.is_dir() else [path]
         self.files = [folder / CONFIG_NAME, *files]
         for file in files:
             for stored, tensor in READERS.get(file.suffix, read_safetensors)(file).items():
@@ -99,15 +99,15 @@ READERS: Mapping[str, Callable[[Path], Mapping[str, Stored]]] = {
 """How a file's name ends -> what reads it."""
 
 
-def weight_files(folder: Path) -> list[Path]:
+def find_weights(folder: Path) -> list[Path]:
     """The first there is of the kinds of files, as transformers chooses."""
     for name in WEIGHTS_NAMES:
         if (folder / name).is_file():
             return [folder / name]
         if (folder / f"{name}{INDEX_END}").is_file():
-            return shards(folder / f"{name}{INDEX_END}")
+            return find_shards(folder / f"{name}{INDEX_END}")
     first, *others = WEIGHTS_NAMES
-    if found := other_weights(folder):
+    if found := find_other_weights(folder):
         some = found[0].name
         if SHARD.search(some):
             raise CheckpointError(
@@ -119,14 +119,14 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder} has no {first}, but {some}; if those are the weights, give that file: "
             f"{found[0]}"
         )
-    if what := stranger(folder):
+    if what := name_stranger(folder):
         raise CheckpointError(what)
     raise CheckpointError(
         f"{folder / first} is missing, and so are {' and '.join(others)}", file=folder / first
     )
 
 
-def other_weights(folder: Path) -> list[Path]:
+def find_other_weights(folder: Path) -> list[Path]:
     """Files that may be weights, by names that transformers does not look for."""
     return sorted(
         path
@@ -135,7 +135,7 @@ def other_weights(folder: Path) -> list[Path]:
     )
 
 
-def shards(index: Path) -> list[Path]:
+def find_shards(index: Path) -> list[Path]:
     weight_map = read_object(index).get("weight_map")
     names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not names or not all(isinstance(n, str) and FILE.fullmatch(n) for n in names):
@@ -191,7 +191,7 @@ def save_huggingface(
         **marks,
     }
     (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    ours = {prefixed(theirs): name for name, theirs in stored_names(hparams).items()}
+    ours = {add_prefix(theirs): name for name, theirs in stored_names(hparams).items()}
     shapes = hparams.variable_shapes()
     write_safetensors(
         folder / WEIGHTS_NAME,
@@ -200,5 +200,5 @@ def save_huggingface(
     )
 
 
-def prefixed(name: str) -> str:
+def add_prefix(name: str) -> str:
     return name if name.startswith("lm_head") else f"{PREFIX}{name}"

@@ -58,7 +58,9 @@ class NanoGPTTensors(NamedTensors):
             raise CheckpointError(f"{path}: model or model_args is not what nanoGPT saves")
         given: dict[str, Any] = {n: arguments[n] for n in ARGUMENTS if n in arguments}
         given["activation_function"] = "gelu"  # today's nanoGPT has the exact one
-        super().__init__(path, "model_args", hparams_from(path, given, THEIR_NAMES), weights(model))
+        super().__init__(
+            path, "model_args", hparams_from(path, given, THEIR_NAMES), name_tensors(model)
+        )
 
     @classmethod
     def find(cls, path: Path) -> Path | None:
@@ -91,7 +93,7 @@ class NanoGPTTensors(NamedTensors):
         )
 
 
-def weights(saved: Mapping[object, object]) -> dict[str, Tensor]:
+def name_tensors(saved: Mapping[object, object]) -> dict[str, Tensor]:
     return {
         WRAPPED.sub("", str(name), count=1).removeprefix(PREFIX): tensor
         for name, tensor in saved.items()

@@ -25,7 +25,7 @@ from gpt2_sampler.weights.hparams import (
     require_shapes,
 )
 from gpt2_sampler.weights.storage import FLOATS, Floats, Stored
-from gpt2_sampler.weights.strangers import stranger
+from gpt2_sampler.weights.strangers import name_stranger
 from gpt2_sampler.weights.tensor_bundle import INDEX, SHARD, Bundle, write_bundle
 from gpt2_sampler.writing import workplace
 
@@ -71,7 +71,7 @@ class OpenAITensors(Tensors):
         if not path.is_dir():
             if path.name in (STATE_FILE, FILE_NAME) and path.is_file():
                 return path.parent
-            return path if not path.exists() or is_step(prefix_of(path)) else None
+            return path if not path.exists() or is_step(find_stem(path)) else None
         marks = (FILE_NAME, STATE_FILE, f"*{INDEX}", f"*-*{HDF5}")
         return path if any(file.is_file() for mark in marks for file in path.glob(mark)) else None
 
@@ -80,7 +80,7 @@ class OpenAITensors(Tensors):
         try:
             prefix = find_prefix(path, step)
         except CheckpointError as error:
-            what = stranger(path)
+            what = name_stranger(path)
             raise CheckpointError(what) if what else error from None
         return cls(prefix, bases)
 
@@ -155,7 +155,7 @@ def find_scope(path: Path, names: Iterable[str]) -> str:
     )
 
 
-def prefix_of(path: Path) -> Path:
+def find_stem(path: Path) -> Path:
     """One of a step's files, or its prefix -> what read_step takes."""
     return path.with_name(SHARD.sub("", path.name.removesuffix(INDEX)))
 
@@ -176,7 +176,7 @@ def find_prefix(path: Path, step: str | None = None) -> Path:
                 f"{path} is one checkpoint, not a folder to choose {step} from",
                 change=["checkpoint"],
             )
-        return prefix_of(path)
+        return find_stem(path)
     steps = steps_in(path)
     if step not in (None, LATEST):
         number = str(step) if str(step).isdecimal() and len(str(step)) <= DIGITS else ""
@@ -195,7 +195,7 @@ def find_prefix(path: Path, step: str | None = None) -> Path:
 
 def steps_in(folder: Path) -> dict[int, Path]:
     """The number at the end of a checkpoint's name -> its prefix."""
-    prefixes = [*folder.glob(f"*-*{HDF5}"), *map(prefix_of, folder.glob(f"*-*{INDEX}"))]
+    prefixes = [*folder.glob(f"*-*{HDF5}"), *map(find_stem, folder.glob(f"*-*{INDEX}"))]
     numbered = [(STEP.search(prefix.name), prefix) for prefix in prefixes]
     return {int(match[1]): prefix for match, prefix in numbered if match}
 
@@ -222,7 +222,7 @@ def save_checkpoint(folder: Path, hparams: HParams, weights: Mapping[str, np.nda
     folder.mkdir(parents=True, exist_ok=True)
     with workplace(folder) as new:
         names = {SCOPE + name: name for name in weights}
-        write_bundle(new / PREFIX, names, lambda theirs: widened(names[theirs], weights))
+        write_bundle(new / PREFIX, names, lambda theirs: widen(names[theirs], weights))
         hparams.save(new)
         state = f'model_checkpoint_path: "{PREFIX}"\nall_model_checkpoint_paths: "{PREFIX}"\n'
         (new / STATE_FILE).write_text(state, encoding="utf-8")
@@ -230,6 +230,6 @@ def save_checkpoint(folder: Path, hparams: HParams, weights: Mapping[str, np.nda
             path.replace(folder / path.name)
 
 
-def widened(name: str, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+def widen(name: str, weights: Mapping[str, np.ndarray]) -> np.ndarray:
     """A weight as OpenAI stores it: a matrix [in, out] as a convolution's [1, in, out]."""
     return weights[name][None] if name.endswith("/w") else weights[name]

@@ -22,7 +22,7 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, brief
 from gpt2_sampler.files import map_bytes, quote
-from gpt2_sampler.pickles import Function, Pickle, UnknownName
+from gpt2_sampler.pickles import Pickle, StandIn, UnknownName
 from gpt2_sampler.weights.storage import STORED, Floats, Rows, is_natural, require_shape, size_of
 
 MAX_PICKLE = 1 << 24  # bytes; that of a model of 48 layers and its optimizer has 400,000
@@ -46,7 +46,7 @@ def read_pytorch(path: Path) -> Any:
     file = map_bytes(path)
     try:
         storages = Storages(path, file)
-        return zipped(storages) if zipfile.is_zipfile(path) else legacy(storages)
+        return read_zip(storages) if zipfile.is_zipfile(path) else read_legacy(storages)
     except UnknownName as error:
         plain = path.with_name("plain.pt")
         program = (
@@ -126,7 +126,7 @@ class Tensor:
         return (self.storage.crc32 or self.storage.computed, self.offset, *self.strides)
 
 
-def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> Tensor:
+def rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> Tensor:
     """What torch._utils._rebuild_tensor_v2 makes. Raises ValueError."""
     if not isinstance(storage, Storage):
         raise ValueError("a tensor is not described by a storage, a shape and strides")
@@ -143,19 +143,19 @@ def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> T
     return Tensor(storage, offset if size else 0, shape, strides)
 
 
-def parameter(data: Any, *_: object) -> Tensor:
+def rebuild_parameter(data: Any, *_: object) -> Tensor:
     if not isinstance(data, Tensor):
         raise ValueError("a parameter is no tensor")
     return data
 
 
 KNOWN: dict[str, object] = {
-    "collections.OrderedDict": Function(lambda: {}),
-    "torch._utils._rebuild_tensor": Function(tensor),
-    "torch._utils._rebuild_tensor_v2": Function(tensor),
-    "torch._utils._rebuild_parameter": Function(parameter),
-    "torch.Size": Function(lambda numbers=(): require_shape(numbers)),
-    "torch.device": Function(lambda *_: None),
+    "collections.OrderedDict": StandIn(lambda: {}),
+    "torch._utils._rebuild_tensor": StandIn(rebuild_tensor),
+    "torch._utils._rebuild_tensor_v2": StandIn(rebuild_tensor),
+    "torch._utils._rebuild_parameter": StandIn(rebuild_parameter),
+    "torch.Size": StandIn(lambda numbers=(): require_shape(numbers)),
+    "torch.device": StandIn(lambda *_: None),
 }
 """What PyTorch names in a file of tensors -> what stands for it."""
 KNOWN |= {f"torch.{name}": dtype for name, dtype in STORAGES.items()}
@@ -193,7 +193,7 @@ class Storages(dict[str, Storage]):
         storage.content = content
 
 
-def zipped(storages: Storages) -> Any:
+def read_zip(storages: Storages) -> Any:
     file = storages.file
     with zipfile.ZipFile(storages.path) as archive:
         members = archive.infolist()
@@ -247,7 +247,7 @@ def require_little_endian(little: bool) -> None:
         raise ValueError("its numbers are laid out for another kind of processor")
 
 
-def legacy(storages: Storages) -> Any:
+def read_legacy(storages: Storages) -> Any:
     """Five pickles: a number to know the format by, its version, the machine, the content, and
     the keys of the storages, which follow; each has how many numbers it holds before them."""
     file = storages.file

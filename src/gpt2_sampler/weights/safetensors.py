@@ -31,7 +31,7 @@ def read_safetensors(path: Path) -> dict[str, Rows]:
             raise ValueError(
                 f"its table would have {table_size:,} bytes, the file has {len(file):,}"
             )
-        table = json.loads(file[LENGTH_SIZE:start].tobytes(), object_pairs_hook=without_repeats)
+        table = json.loads(file[LENGTH_SIZE:start].tobytes(), object_pairs_hook=refuse_repeats)
         return dict(read_tensors(table, file[start:]))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
@@ -69,7 +69,7 @@ def read_entry(name: str, entry: object) -> tuple[str, tuple[int, ...], int, int
     return dtype, shape, begin, end
 
 
-def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         raise ValueError("its table has a name twice")

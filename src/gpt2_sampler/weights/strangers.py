@@ -67,9 +67,9 @@ MERGE = (
 )
 
 
-def stranger(path: Path) -> str | None:
+def name_stranger(path: Path) -> str | None:
     """What the file or folder is, with what to do; None where nothing is known of it."""
-    look: Callable[[Path], str | None] = folder_of if path.is_dir() else file_of
+    look: Callable[[Path], str | None] = describe_folder if path.is_dir() else describe_file
     try:
         what = look(path)
     except OSError:
@@ -77,7 +77,7 @@ def stranger(path: Path) -> str | None:
     return what and f"{path} is {what}"
 
 
-def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
+def describe_file(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
     if not path.is_file():
         return None
     with path.open("rb") as file:
@@ -85,13 +85,13 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
     if not begin:
         return "empty; copy or download it again"
     if path.name.startswith("adapter_model") and (path.parent / ADAPTER).is_file():
-        return folder_of(path.parent)
+        return describe_folder(path.parent)
     for start, what in BEGINNINGS:
         if begin.lstrip().lower().startswith(start.lower()):
             return what.format(path=quote(str(path)))
     for ends, what in ENDS:
         if path.name.lower().endswith(ends):
-            return what.format(flax=python(FLAX, folder=path.parent))
+            return what.format(flax=quote_program(FLAX, folder=path.parent))
     if begin.startswith(b"PK\x03\x04") and b"/data.pkl" in begin:
         return (
             "a file of PyTorch's whose name does not say what is in it; give a folder with it as "
@@ -112,11 +112,11 @@ def file_of(path: Path) -> str | None:  # noqa: PLR0911 (one for each kind)
     return None
 
 
-def folder_of(path: Path) -> str | None:  # noqa: PLR0911
+def describe_folder(path: Path) -> str | None:  # noqa: PLR0911
     names = {entry.name for entry in path.iterdir()}
     if ADAPTER in names:
         base = str(read_object(path / ADAPTER).get("base_model_name_or_path"))
-        merge = python(MERGE, folder=path, base=base)
+        merge = quote_program(MERGE, folder=path, base=base)
         return f"a LoRA adapter of {base!r:.80}, not a model; merge the two with: {merge}"
     steps = [name for name in names if re.fullmatch(r"checkpoint-\d+", name)]
     if steps:
@@ -127,7 +127,7 @@ def folder_of(path: Path) -> str | None:  # noqa: PLR0911
         return f"what DeepSpeed saved in parts; join them: cd {here} && python3 zero_to_fp32.py . ."
     for name in sorted(names):
         if name.endswith((".onnx", ".msgpack", ".tflite", ".ot")) or name == "saved_model.pb":
-            return f"a folder with {name}, which is {file_of(path / name)}"
+            return f"a folder with {name}, which is {describe_file(path / name)}"
     if names & {"dataset_info.json", "dataset_dict.json", "state.json"}:
         return "a dataset and no model"
     if "trainer_state.json" in names or any(map(BESIDE.match, names)):
@@ -141,11 +141,11 @@ def folder_of(path: Path) -> str | None:  # noqa: PLR0911
     if names and all(name.endswith((".jsonl", ".parquet", ".arrow", ".csv")) for name in names):
         return "a dataset and no model"
     for name in sorted(name for name in names if name.lower().endswith(TELLING)):
-        if what := file_of(path / name):
+        if what := describe_file(path / name):
             return f"a folder with {name}, which is {what}"
     return None if names else "an empty folder, which holds no model"
 
 
-def python(program: str, **values: object) -> str:
+def quote_program(program: str, **values: object) -> str:
     quoted = {name: json.dumps(str(value)) for name, value in values.items()}
     return f"python3 -c {quote(program.format(**quoted))}"

@@ -53,7 +53,7 @@ def read_block(table: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, b
         raise ValueError("it is cut short")
     if trailer[0] != 0:
         raise ValueError("it is compressed")
-    if trailer != block_trailer(content):
+    if trailer != encode_trailer(content):
         raise ValueError("its checksum is wrong")
     restarts = int.from_bytes(content[-4:], "little")
     end = len(content) - 4 * (restarts + 1)
@@ -70,7 +70,7 @@ def read_block(table: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, b
         at += size
 
 
-def block_trailer(content: bytes) -> bytes:
+def encode_trailer(content: bytes) -> bytes:
     """What follows a block: that it is not compressed, and its checksum."""
     return b"\0" + masked_crc32c(np.frombuffer(content + b"\0", np.uint8)).to_bytes(4, "little")
 
@@ -86,21 +86,21 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number in it does not end")
 
 
-def as_table(records: Iterable[tuple[bytes, bytes]]) -> bytes:
+def encode_table(records: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Keys, in order, and values -> a table of one block."""
     table, handles = b"", []
     records = list(records)
     last = bytes([records[-1][0][0] + 1])  # sorts after every key
-    for block in (as_block(records), as_block([])):
-        handles.append(varint(len(table)) + varint(len(block)))
-        table += block + block_trailer(block)
-    index = as_block([(last, handles[0])])
-    footer = handles[1] + varint(len(table)) + varint(len(index))
-    table += index + block_trailer(index)
+    for block in (encode_block(records), encode_block([])):
+        handles.append(encode_varints(len(table), len(block)))
+        table += block + encode_trailer(block)
+    index = encode_block([(last, handles[0])])
+    footer = handles[1] + encode_varints(len(table), len(index))
+    table += index + encode_trailer(index)
     return table + footer.ljust(FOOTER_SIZE - 8, b"\0") + MAGIC.to_bytes(8, "little")
 
 
-def as_block(records: Iterable[tuple[bytes, bytes]]) -> bytes:
+def encode_block(records: Iterable[tuple[bytes, bytes]]) -> bytes:
     block, before, restarts = b"", b"", [0]
     for number, (key, value) in enumerate(records):
         if number and number % RESTART_INTERVAL == 0:
@@ -108,19 +108,19 @@ def as_block(records: Iterable[tuple[bytes, bytes]]) -> bytes:
             before = b""
         same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(before, key, strict=False))
         shared = len(list(same))
-        block += varint(shared) + varint(len(key) - shared) + varint(len(value))
-        block += key[shared:] + value
+        block += encode_varints(shared, len(key) - shared, len(value)) + key[shared:] + value
         before = key
     ends = [*restarts, len(restarts)]
     return block + b"".join(number.to_bytes(4, "little") for number in ends)
 
 
-def varint(value: int) -> bytes:
-    low = b""
-    while value >= 0x80:
-        low += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return low + bytes([value])
+def encode_varints(*values: int) -> bytes:
+    return b"".join(
+        bytes([value])
+        if value < 0x80
+        else bytes([value & 0x7F | 0x80]) + encode_varints(value >> 7)
+        for value in values
+    )
 
 
 def masked_crc32c(data: np.ndarray) -> int:

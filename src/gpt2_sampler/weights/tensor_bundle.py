@@ -20,7 +20,13 @@ import numpy as np
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import map_bytes, read_bytes
 from gpt2_sampler.weights.storage import Floats, is_natural, require_shape
-from gpt2_sampler.weights.table import as_table, masked_crc32c, read_table, read_varint, varint
+from gpt2_sampler.weights.table import (
+    encode_table,
+    encode_varints,
+    masked_crc32c,
+    read_table,
+    read_varint,
+)
 
 INDEX, DATA = ".index", ".data-00000-of-00001"
 """How the names of a checkpoint's two files go on after its prefix."""
@@ -195,13 +201,13 @@ def write_bundle(prefix: Path, names: Iterable[str], read: Callable[[str], np.nd
             crc = b"\x35" + masked_crc32c(content).to_bytes(4, "little")  # field 6, fixed32
             records.append((name.encode(), entry + crc))
             offset += file.write(content.data)
-    prefix.with_name(prefix.name + INDEX).write_bytes(as_table(records))
+    prefix.with_name(prefix.name + INDEX).write_bytes(encode_table(records))
 
 
 def encode_number(field: int, value: int) -> bytes:
     """Nothing for 0, which is what is read where a field is missing."""
-    return varint(field << 3) + varint(value) if value else b""
+    return encode_varints(field << 3, value) if value else b""
 
 
 def encode_bytes(field: int, value: bytes) -> bytes:
-    return varint(field << 3 | 2) + varint(len(value)) + value
+    return encode_varints(field << 3 | 2, len(value)) + value

@@ -35,7 +35,7 @@ Array = np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ArrayPlace:
     """An array in the file: the number of its buffer, its shape and its type."""
 
     buffer: int
@@ -43,7 +43,7 @@ class Place:
     dtype: str
 
 
-class File:
+class ModelFile:
     """A model that is being built.
 
     places are arrays that readers of the file look up by name; offset says where one is, once the
@@ -59,19 +59,19 @@ class File:
         self.model.buffers = [schema.BufferT()]  # buffer 0 means "no data"
         self.weights: list[tuple[schema.BufferT, Callable[[], Array]]] = []
         self.codes: dict[tuple[int, int], int] = {}
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, ArrayPlace] = {}
 
-    def keep(self, array: Array) -> Place:
+    def keep(self, array: Array) -> ArrayPlace:
         """Reserves a place for an array after the FlatBuffer."""
         return self.keep_later(array.shape, array.dtype.name, lambda: array)
 
-    def keep_later(self, shape: Shape, dtype: str, make: Callable[[], Array]) -> Place:
+    def keep_later(self, shape: Shape, dtype: str, make: Callable[[], Array]) -> ArrayPlace:
         """The same for an array that is made only when the file is written."""
         buffer = schema.BufferT()
         buffer.size = math.prod(shape) * np.dtype(dtype).itemsize
         self.weights.append((buffer, make))
         self.model.buffers.append(buffer)
-        return Place(len(self.model.buffers) - 1, tuple(shape), dtype)
+        return ArrayPlace(len(self.model.buffers) - 1, tuple(shape), dtype)
 
     def place(self, name: str, array: Array) -> None:
         self.places[name] = self.keep(array)
@@ -83,7 +83,7 @@ class File:
         self.model.buffers.append(buffer)
         return len(self.model.buffers) - 1
 
-    def offset(self, place: Place) -> int:
+    def offset(self, place: ArrayPlace) -> int:
         """In bytes from the beginning of the written file."""
         return int(self.model.buffers[place.buffer].offset)
 
@@ -125,7 +125,7 @@ class Graph:
     A method named after an operation adds it and returns the number of the tensor that it makes.
     """
 
-    def __init__(self, file: File, name: str) -> None:
+    def __init__(self, file: ModelFile, name: str) -> None:
         self.file = file
         self.subgraph = schema.SubGraphT()
         self.subgraph.name = name

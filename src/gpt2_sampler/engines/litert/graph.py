@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gpt2_sampler.engines.litert.flatbuffer import DYNAMIC, Array, File, Graph, Place
+from gpt2_sampler.engines.litert.flatbuffer import DYNAMIC, Array, ArrayPlace, Graph, ModelFile
 from gpt2_sampler.weights.hparams import HParams
 
 INT8_TOP, TINY = 127, 1e-30
@@ -38,7 +38,7 @@ ACTIVATIONS: Mapping[str, Callable[[Graph, int], int]] = {
 }
 
 
-def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> File:
+def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> ModelFile:
     """L + 1 functions, "f0" to "fL", for N tokens; x is the residual stream:
 
     f0: x [N, E] -> qkv [N, 3 E] of layer 0;
@@ -48,7 +48,7 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Fil
     The file's places hold what is needed before f0: "wte" [V, E], which in int8 has to be
     multiplied by "wte_scales" [V] and "wte_columns" [E], and "wpe" [C, E].
     """
-    file = File()
+    file = ModelFile()
     matrices: dict[str, Matrix] = {}
     for layer in range(hparams.n_layer + 1):
         Builder(file, weights, hparams, precision, matrices, f"f{layer}").between(layer)
@@ -66,8 +66,8 @@ class Matrix:
     """A matrix [O, I] in the file, and its bias [O]. In int8 its rows have scales [O], and the
     columns of an embedding have been divided by columns [I]."""
 
-    numbers: Place
-    bias: Place
+    numbers: ArrayPlace
+    bias: ArrayPlace
     scales: Array | None = None
     columns: Array | None = None
 
@@ -78,7 +78,7 @@ class Builder:
 
     def __init__(
         self,
-        file: File,
+        file: ModelFile,
         weights: Mapping[str, Array],
         hparams: HParams,
         precision: str,
