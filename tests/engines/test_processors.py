@@ -57,9 +57,10 @@ def test_without_topology_there_are_at_most_as_many_as_are_allowed(
 def test_a_mac_counts_its_fast_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def sysctlbyname(name: bytes, number: object, size: object, *_: object) -> int:
+    def sysctlbyname(name: bytes, value: object, size: object, *_: object) -> int:
         asked.append(name)
-        number._obj.value = 6  # type: ignore[attr-defined]
+        ctypes.memmove(value, (6).to_bytes(4, sys.byteorder), 4)  # type: ignore[arg-type]
+        size._obj.value = 4  # type: ignore[attr-defined]
         return 0
 
     monkeypatch.setattr(sys, "platform", "darwin")

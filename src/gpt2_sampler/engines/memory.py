@@ -29,8 +29,8 @@ def needed(
     """The bytes that a CPU run keeps from other programs, for that many rows of that many tokens
     each, prompts included; with loaded, only those beyond what the loaded model has already.
 
-    Mapped files do not count, since the system can drop their pages whenever something else needs
-    the memory.
+    Weights count although they are mapped from a file: the system could drop their pages, but each
+    step reads all of them. Processes that run one model share them.
     """
     h = hparams
     weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 from pathlib import Path
 
-from gpt2_sampler.engines.cgroups import ROOT, group_processors
+from gpt2_sampler.engines.cgroups import ROOT, group_processors, read
+
+KINDS = ("flags", "vendor_id", "cpu family", "model\t", "Features", "CPU implementer", "CPU part")
 
 
 def physical_cores(root: Path = ROOT) -> int:
@@ -46,10 +49,26 @@ def allowed_processors() -> set[int] | None:
 
 def performance_cores() -> int:
     """Those of a Mac with Apple's processors, 0 for others."""
-    number, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
-    name = b"hw.perflevel0.physicalcpu"
+    return int.from_bytes(sysctl("hw.perflevel0.physicalcpu"), sys.byteorder)
+
+
+def processor_kind(root: Path = ROOT) -> str:
+    """What distinguishes processors that differ in the instructions they have."""
+    lines = read(root / "proc/cpuinfo").splitlines()
+    told = [line for line in lines if line.startswith(KINDS)]
+    if sys.platform == "darwin":
+        told = [sysctl("machdep.cpu.brand_string").decode(errors="replace")]
+    elif sys.platform == "win32":
+        told = [platform.processor()]
+    return "\n".join([platform.machine(), *sorted({*told})])
+
+
+def sysctl(name: str) -> bytes:
+    """What a Mac says of itself, nothing for a name that it does not know."""
+    value, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
     try:
-        ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(number), ctypes.byref(size), None, 0)
-    except (AttributeError, OSError):
-        return 0
-    return number.value
+        call = ctypes.CDLL(None).sysctlbyname
+    except AttributeError:
+        return b""
+    failed = call(name.encode(), value, ctypes.byref(size), None, 0)
+    return b"" if failed else value.raw[: size.value]

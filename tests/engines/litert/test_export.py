@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pytest
 from gpt2_sampler import load_engine
 from gpt2_sampler.engines.litert import export
 from gpt2_sampler.engines.litert.graph import build
-from gpt2_sampler.errors import EngineError
+from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from tests.checkpoints import PRIMES, ROOT, random_checkpoint, random_weights
 
@@ -53,9 +55,9 @@ def test_the_file_lies_in_the_users_cache_and_is_made_once(folder: Path) -> None
     assert path.stat().st_mtime_ns == made
 
 
-def test_nothing_but_the_file_and_its_lock_is_left(folder: Path) -> None:
+def test_nothing_but_the_file_its_lock_and_its_stamp_is_left(folder: Path) -> None:
     path = exported(folder)
-    assert left() == [path.name, f"{path.name}.lock"]
+    assert left() == [path.name, f"{path.name}.lock", f"{path.name}.stamp"]
     assert "litert" not in {path.name for path in folder.iterdir()}
 
 
@@ -225,11 +227,73 @@ def test_a_flipped_bit_anywhere_makes_it_again(folder: Path, at: float) -> None:
     assert path.read_bytes() == whole
 
 
-def test_nowhere_to_write_is_one_line(tmp_path: Path, folder: Path) -> None:
+def test_a_file_that_nobody_has_changed_is_not_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = exported(folder)
+    checked, crc32c = [], export.crc32c
+
+    def counted(data: np.ndarray) -> int:
+        checked.append(len(data))
+        return crc32c(data)
+
+    monkeypatch.setattr(export, "crc32c", counted)
+    exported(folder)
+    assert checked == []
+    os.utime(path)
+    exported(folder)
+    assert checked
+
+
+@pytest.fixture
+def no_cache(folder: Path) -> Path:
     """As root may write everywhere, a plain file stands where the folder would be made."""
-    (tmp_path / "cache").write_text("in the way")
+    Path(os.environ["XDG_CACHE_HOME"]).write_text("in the way")
+    return folder
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_where_nothing_can_be_kept_the_model_runs_and_nothing_is_left(
+    no_cache: Path, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    logits = load_engine(no_cache, "cpu", precision).logits(TEXT)
+    assert np.isfinite(logits).all()
+    assert not any((tmp_path / "temporary").iterdir())
+    [record] = caplog.records
+    assert record.getMessage().startswith("the model is prepared anew at each start: there is no")
+
+
+def test_a_user_without_a_home_can_sample(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(kind: str) -> Path:
+        raise UsageError("this user has no home folder")
+
+    expected = load_engine(folder, "cpu").logits(TEXT)
+    monkeypatch.setattr(export, "own_folder", no_home)
+    np.testing.assert_array_equal(load_engine(folder, "cpu").logits(TEXT), expected)
+
+
+def nothing_can_be_written(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs files in memory")
+def test_on_a_system_that_is_read_only_the_file_is_in_memory(
+    no_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", nothing_can_be_written)
+    assert np.isfinite(load_engine(no_cache, "cpu").logits(TEXT)).all()
+
+
+def test_nowhere_to_write_at_all_is_one_line(
+    no_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", nothing_can_be_written)
+    monkeypatch.delattr(os, "memfd_create", raising=False)
     with pytest.raises(EngineError, match="cannot be prepared for this machine") as error:
-        exported(folder)
+        exported(no_cache)
     assert "\n" not in str(error.value)
 
 

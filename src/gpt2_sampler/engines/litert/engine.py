@@ -13,7 +13,8 @@ import numpy as np
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.engines.litert.attention import Attention, new_attention
 from gpt2_sampler.engines.litert.export import exported
-from gpt2_sampler.engines.litert.functions import load_functions
+from gpt2_sampler.engines.litert.functions import load_functions, load_model
+from gpt2_sampler.engines.litert.packed import packed_weights
 from gpt2_sampler.engines.memory import PIECE
 from gpt2_sampler.errors import OutOfMemory
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
@@ -29,7 +30,11 @@ class LiteRTEngine(Engine):
         self.threads = threads
         file = exported(checkpoint, precision)
         self.arrays = file.arrays
-        *self.layers, self.last = load_functions(file.path, self.hparams.n_layer + 1, threads)
+        packed = None
+        if file.is_kept:
+            packed = packed_weights(file.path, lambda part: load_model(file.path, threads, part))
+        self.layers, self.last = load_functions(file.path, self.hparams.n_layer, threads, packed)
+        file.loaded()
 
     def new_cache(self, rows: int) -> Attention:
         h = self.hparams
@@ -64,26 +69,18 @@ class LiteRTEngine(Engine):
         """given is tokens, rows and positions [3, N], N at most PIECE. The logits are LiteRT's own
         memory, which the next call overwrites."""
         tokens, rows, positions = given
-        n = len(tokens)
-        for function in self.layers:
-            function.resize(n)
+        plan = self.layers.prepare(len(tokens))
         attention.begin(rows, positions)
-        x = self.layers[0].memory["x"]
-        x[...] = self._embed(tokens, positions)
-        attended = np.empty([n, self.hparams.n_embd], np.float32)
-        for number, function in enumerate(self.layers):
-            memory = function.memory
-            if number:
-                memory["x"][...], memory["attended"][...] = x, attended
-            function.run()
-            attention.attend(number, memory["qkv"], attended)
-            x = memory["new_x"] if number else x
+        plan.x[...] = self._embed(tokens, positions)
+        for layer in range(self.hparams.n_layer):
+            self.layers.run(plan, layer)
+            attention.attend(layer, plan.out, plan.attended)
         if not len(wanted):
             return np.empty([0, self.hparams.n_vocab], np.float32)
-        self.last.resize(len(wanted))
-        self.last.memory["x"][...], self.last.memory["attended"][...] = x[wanted], attended[wanted]
-        self.last.run()
-        return self.last.memory["logits"]
+        last = self.last.prepare(len(wanted))
+        last.x[...], last.attended[...] = plan.state[wanted], plan.attended[wanted]
+        self.last.run(last, 0)
+        return last.out
 
     def _embed(self, tokens: np.ndarray, positions: np.ndarray) -> Floats:  # [N] -> [N, E]
         arrays = self.arrays

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import math
 import os
 import stat
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import filelock
 import numpy as np
 
-from gpt2_sampler.errors import EngineError
+from gpt2_sampler.engines.litert.packed import sweep_packed
+from gpt2_sampler.engines.litert.stamps import is_own, is_unchanged, stamp, stamp_of
+from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.files import map_bytes, own_folder
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.storage import crc32c
@@ -44,16 +49,21 @@ class Exported:
 
     path: Path
     arrays: dict[str, np.ndarray]
+    is_kept: bool = True
+    """False for a file that only this process knows."""
+    loaded: Callable[[], None] = lambda: None
+    """To be called once LiteRT has mapped it."""
 
 
 def exported(checkpoint: Checkpoint, precision: str) -> Exported:
-    """The file of a checkpoint, made now unless there is one that is current and complete.
+    """The file of a checkpoint, made now unless there is one that is current and complete. Where it
+    cannot be kept it is made for this process alone.
 
-    Raises EngineError if it cannot be written.
+    Raises EngineError if it cannot be written anywhere, or where others can write.
     """
     key = f"{EXPORT_VERSION} {precision} {checkpoint.fingerprint}"
-    path = cache_folder() / f"{checkpoint.fingerprint[:16]}-{precision}.tflite"
     try:
+        path = cache_folder() / f"{checkpoint.fingerprint[:16]}-{precision}.tflite"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         make_private(path.parent)
         if found := read(path, key):
@@ -63,15 +73,34 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
                 write(path, checkpoint, precision, key)
                 found = read(path, key)
         sweep()
-    except OSError as error:
-        raise EngineError(
-            f"the model cannot be prepared for this machine: {path.parent} cannot be written "
-            f"({error.strerror or error}); make room or permission for it, or set XDG_CACHE_HOME "
-            "to another folder"
-        ) from None
+    except (OSError, UsageError, NotImplementedError) as problem:
+        log.warning("the model is prepared anew at each start: there is no cache (%s)", problem)
+        return export_for_now(checkpoint, precision, key)
     if not found:
         raise EngineError(f"{path} changes while it is read; try again")
     return found
+
+
+def export_for_now(checkpoint: Checkpoint, precision: str, key: str) -> Exported:
+    """A file that is gone once it has been loaded, or at the latest when the process ends: in the
+    system's place for such files or, where that cannot be written either, in memory."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="gpt2-sampler-", ignore_cleanup_errors=True)
+        path, loaded = Path(folder.name) / "model.tflite", folder.cleanup
+        fill(path, checkpoint, precision, key)
+    except OSError as error:
+        if not hasattr(os, "memfd_create"):
+            raise EngineError(
+                f"the model cannot be prepared for this machine: no folder can be written "
+                f"({error.strerror or error}); make room or permission, or set XDG_CACHE_HOME to "
+                "another folder"
+            ) from None
+        memory = os.memfd_create("gpt2-sampler")
+        path, loaded = Path(f"/proc/self/fd/{memory}"), functools.partial(os.close, memory)
+        fill(path, checkpoint, precision, key)
+    found = read(path, key)
+    assert found is not None, "it has just been made"
+    return dataclasses.replace(found, is_kept=False, loaded=loaded)
 
 
 def discard(checkpoint: Checkpoint) -> None:
@@ -98,22 +127,20 @@ def make_private(folder: Path) -> None:
         )
 
 
-def is_own(path: Path) -> bool:
-    """Whether it belongs to this user or to root, who can do everything anyway."""
-    return os.name != "posix" or path.lstat().st_uid in (os.geteuid(), 0)
-
-
 def read(path: Path, key: str) -> Exported | None:
     """The file, if it was made for this key and is undamaged."""
     notes = read_notes(path)
     if notes is None or notes["key"] != key or not is_own(path):
         return None
     data = map_bytes(path, error=EngineError)
-    # The checksum has a map of its own, which gives back the pages that it needs.
-    crc = crc32c(map_bytes(path, error=EngineError)[:-CRC_SIZE])
-    if crc != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
-        log.warning("%s is damaged; it is made again", path)
-        return None
+    if not is_unchanged(path):
+        # The checksum has a map of its own, which gives back the pages that it needs.
+        crc = crc32c(map_bytes(path, error=EngineError)[:-CRC_SIZE])
+        if crc != int.from_bytes(data[-CRC_SIZE:].tobytes(), "little"):
+            log.warning("%s is damaged; it is made again", path)
+            return None
+        with contextlib.suppress(OSError):
+            stamp(path)
     arrays = {
         name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
         .view(dtype)
@@ -146,31 +173,37 @@ def read_notes(path: Path) -> dict[str, Any] | None:
 def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
     """Writes the file, under a temporary name until it is complete. The caller holds the lock.
     Raises OSError."""
-    from gpt2_sampler.engines.litert.graph import build
-
     size = 4 * sum(map(math.prod, checkpoint.hparams.variable_shapes().values()))
     level = logging.INFO if size > NOTICEABLE else logging.DEBUG
     log.log(level, "preparing the model for this machine, once (%s) ...", precision)
     started = time.monotonic()
     temporary = path.with_suffix(".part")
     try:
-        with temporary.open("w+b") as file:
-            graph = build(checkpoint, checkpoint.hparams, precision)
-            graph.write(file)
-            arrays = {
-                name: (graph.offset(place), place.shape, place.dtype)
-                for name, place in graph.places.items()
-            }
-            notes = {"key": key, "folder": str(checkpoint.folder.resolve()), "arrays": arrays}
-            text = json.dumps(notes).encode()
-            file.write(text + len(text).to_bytes(LENGTH_SIZE, "little"))
-            file.flush()
-            crc = crc32c(np.memmap(temporary, np.uint8, mode="r"))
-            file.write(crc.to_bytes(CRC_SIZE, "little"))
+        fill(temporary, checkpoint, precision, key)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     log.log(level, "prepared in %.1f s", time.monotonic() - started)
+
+
+def fill(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
+    from gpt2_sampler.engines.litert.graph import build
+
+    with path.open("w+b") as file:
+        graph = build(checkpoint, checkpoint.hparams, precision)
+        graph.write(file)
+        arrays = {
+            name: (graph.offset(place), place.shape, place.dtype)
+            for name, place in graph.places.items()
+        }
+        notes = {"key": key, "folder": str(checkpoint.folder.resolve()), "arrays": arrays}
+        text = json.dumps(notes).encode()
+        file.write(text + len(text).to_bytes(LENGTH_SIZE, "little"))
+        file.flush()
+        crc = crc32c(np.memmap(path, np.uint8, mode="r"))
+        file.write(crc.to_bytes(CRC_SIZE, "little"))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sweep() -> None:
@@ -182,8 +215,11 @@ def sweep() -> None:
             with lock.acquire(timeout=0):
                 if path.suffix == ".part" or is_orphan(path):
                     path.unlink(missing_ok=True)
+                    stamp_of(path).unlink(missing_ok=True)
         except (filelock.Timeout, OSError):  # in use
             continue
+    with contextlib.suppress(OSError):
+        sweep_packed(cache_folder())
 
 
 def is_orphan(path: Path) -> bool:

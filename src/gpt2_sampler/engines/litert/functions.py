@@ -1,93 +1,205 @@
 """An exported file -> its functions, run on N tokens in place.
 
-Everything that knows LiteRT's interpreter is here. Its signature runners copy every input and
-output, so the calls below go to its private handle; a test fails if a new version moves them.
+Everything that knows LiteRT's compiled models is here. What runs a function is given buffers of
+LiteRT's own, whose memory NumPy shows: one function's output is the next one's input, and nothing
+is copied. A test fails if a new version moves the private calls that this needs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import dataclasses
+import functools
+import logging
+import math
 import mmap
 import os
 import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import ai_edge_litert
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.compiled_model import CompiledModel
+from ai_edge_litert.cpu_options import CpuOptions
+from ai_edge_litert.environment import Environment
+from ai_edge_litert.options import Options
+from ai_edge_litert.tensor_buffer import TensorBuffer
 
 from gpt2_sampler.errors import EngineError, OutOfMemory
 
 Floats = npt.NDArray[np.float32]
-NO_ROOM = "failed to reshape"
-"""What LiteRT says where it finds no memory, and for nothing else once it has taken a model."""
+KEPT = 8
+"""Sizes N whose buffers are kept: a batch goes back and forth between a few."""
+NO_ROOM = ("reshape", "allocate", "memory")
+"""What LiteRT's messages have in them where it finds no memory."""
+
+log = logging.getLogger(__name__)
 
 
-class Function:
-    """One function of the file. memory has its inputs and outputs by name, [N, width], which stay
-    where they are until N changes."""
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A chain's buffers for N tokens."""
 
-    def __init__(self, interpreter: Interpreter, name: str) -> None:
-        runner = interpreter.get_signature_runner(name)
-        self._interpreter = interpreter
-        self._handle = interpreter._interpreter
-        self._number = runner._subgraph_index
-        self._inputs = {d["name"]: d for d in runner.get_input_details().values()}
-        self._tensors = {
-            name: details["index"]
-            for part in (runner.get_input_details(), runner.get_output_details())
-            for name, details in part.items()
-        }
-        self.size = 0  # N
-        self.memory: dict[str, Floats] = {}
-
-    def resize(self, n_tokens: int) -> None:
-        """Sets N. Raises OutOfMemory, or EngineError for what LiteRT does not take; it then has no
-        size."""
-        if n_tokens == self.size:
-            return
-        self.size, self.memory = 0, {}
-        try:
-            for details in self._inputs.values():
-                shape = np.array([n_tokens, *details["shape"][1:]], np.int32)
-                self._handle.ResizeInputTensor(details["index"], shape, False, self._number)
-            self._handle.AllocateTensors(self._number)
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError) or NO_ROOM in str(error):
-                raise OutOfMemory(f"LiteRT has no room for {n_tokens} tokens ({error})") from None
-            raise EngineError(f"LiteRT cannot prepare the model ({error})") from None
-        self.size = n_tokens
-        self.memory = {name: self._map(index) for name, index in self._tensors.items()}
-
-    def run(self) -> None:
-        """Raises EngineError."""
-        try:
-            self._handle.Invoke(self._number)
-        except (MemoryError, RuntimeError) as error:
-            raise EngineError(f"LiteRT fails ({error})") from None
-
-    def _map(self, tensor: int) -> Floats:
-        """LiteRT refuses to run while one of its arrays is in use, so only the memory is kept."""
-        array = self._handle.tensor(self._interpreter, tensor, self._number)
-        return np.asarray(Unowned(array))
+    x: Floats
+    """[N, E], the residual stream before the first function."""
+    attended: Floats
+    """[N, E], what attention has found, before each function that takes it."""
+    out: Floats
+    """After each function: queries, keys and values [N, 3 E], or logits [N, V]."""
+    state: Floats
+    """[N, E], the residual stream after the last function."""
+    calls: Sequence[tuple[int, list[object], list[object]]]
+    """For each function its number and what LiteRT calls its buffers."""
+    buffers: Sequence[TensorBuffer]
+    """What all of them belong to."""
 
 
-class Unowned:
-    """The memory of an array without the array."""
+class Chain:
+    """Functions that run one after another on the same N tokens."""
 
-    def __init__(self, array: npt.NDArray[Any]) -> None:
-        self.__array_interface__ = array.__array_interface__
+    def __init__(self, model: CompiledModel, names: Sequence[str]) -> None:
+        self._model = model
+        self._signatures = [
+            (name, model.get_signature_index(name), *inputs_and_outputs(model, name))
+            for name in names
+        ]
+        self._size = 0  # N
+        self._plans: OrderedDict[int, Plan] = OrderedDict()
+
+    def prepare(self, n_tokens: int) -> Plan:
+        """Sets N. Raises OutOfMemory, or EngineError for what LiteRT does not take."""
+        with explained(f"{n_tokens} tokens"):
+            if n_tokens != self._size:
+                self._size = 0
+                for _, number, inputs, _ in self._signatures:
+                    for place, width in enumerate(inputs.values()):
+                        shape = [n_tokens, width]
+                        self._model.resize_input_tensor(place, shape, number, strict=False)
+                self._size = n_tokens
+            if n_tokens not in self._plans:
+                self._plans[n_tokens] = self._new_plan(n_tokens)
+            self._plans.move_to_end(n_tokens)
+            while len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+            return self._plans[n_tokens]
+
+    def run(self, plan: Plan, number: int) -> None:
+        """Runs one function of the plan that was prepared last. Raises as prepare does."""
+        with explained(f"{self._size} tokens"):
+            self._model._model.RunByIndex(*plan.calls[number])
+
+    def _new_plan(self, n_tokens: int) -> Plan:
+        buffers, memory, calls = dict[str, TensorBuffer](), dict[str, Floats](), []
+        for signature, number, inputs, outputs in self._signatures:
+            for name in {**inputs, **outputs}.keys() - buffers.keys():
+                buffers[name] = self._new_buffer(signature, name, name in inputs)
+                width = {**inputs, **outputs}[name]
+                memory[name] = memory_of(buffers[name], [n_tokens, width])
+            capsules = [[buffers[name].capsule for name in part] for part in (inputs, outputs)]
+            calls.append((number, *capsules))
+            if "new_x" in outputs:  # the next function reads what this one has written
+                buffers["x"], buffers["new_x"] = buffers["new_x"], buffers["x"]
+        x = memory["x"]
+        return Plan(
+            x,
+            memory.get("attended", np.empty_like(x)),  # a model of one layer has it in no function
+            memory["logits" if "logits" in memory else "qkv"],
+            memory_of(buffers["x"], x.shape),
+            calls,
+            tuple(buffers.values()),
+        )
+
+    def _new_buffer(self, signature: str, name: str, is_input: bool) -> TensorBuffer:
+        if is_input:
+            return self._model.create_input_buffer_by_name(signature, name)
+        return self._model.create_output_buffer_by_name(signature, name)
 
 
-def load_functions(path: Path, count: int, threads: int) -> list[Function]:
-    """The functions "f0", "f1", ... of the file."""
-    interpreter = Interpreter(str(path), num_threads=threads)
-    functions = [Function(interpreter, f"f{n}") for n in range(count)]
-    for function in functions:
-        function.resize(1)
-        give_back(path)  # the kernels have copies of the weights now, in an order of their own
-    return functions
+def load_functions(
+    path: Path, n_layer: int, threads: int, packed: Path | None
+) -> tuple[Chain, Chain]:
+    """The file's layers, and what makes logits of the last one's state. Raises as load_model."""
+    model = load_model(path, threads, packed)
+    *layers, last = [f"f{n}" for n in range(n_layer + 1)]
+    chains = Chain(model, layers), Chain(model, [last])
+    with muted():  # the first run of all is remarked on
+        chains[0].run(chains[0].prepare(1), 0)
+    return chains
+
+
+def inputs_and_outputs(model: CompiledModel, name: str) -> tuple[dict[str, int], dict[str, int]]:
+    """A function's inputs and outputs in LiteRT's order: each one's name and width."""
+    inputs, outputs = model.get_input_tensor_details(name), model.get_output_tensor_details(name)
+    order = model.get_signature_list()[name]
+    return (
+        {key: int(inputs[key]["shape"][-1]) for key in order["inputs"]},
+        {key: int(outputs[key]["shape"][-1]) for key in order["outputs"]},
+    )
+
+
+def memory_of(buffer: TensorBuffer, shape: Sequence[int]) -> Floats:
+    """A buffer's own memory. It is valid as long as the buffer is."""
+    library, python = litert(), ctypes.pythonapi
+    python.PyCapsule_GetName.restype = ctypes.c_char_p
+    python.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    python.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    python.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    name = python.PyCapsule_GetName(buffer.capsule)
+    handle = ctypes.c_void_p(python.PyCapsule_GetPointer(buffer.capsule, name))
+    address = ctypes.c_void_p()
+    failed = library.LiteRtGetTensorBufferHostMemory(handle, ctypes.byref(address))
+    if failed or not address.value:
+        raise EngineError(f"LiteRT does not say where its buffers are (status {failed})")
+    numbers = (ctypes.c_float * math.prod(shape)).from_address(address.value)
+    return np.ctypeslib.as_array(numbers).reshape(shape)
+
+
+@functools.cache
+def litert() -> ctypes.CDLL:
+    suffix = {"win32": "dll", "darwin": "dylib"}.get(sys.platform, "so")
+    return ctypes.CDLL(str(Path(ai_edge_litert.__path__[0]) / f"libLiteRt.{suffix}"))
+
+
+@functools.cache
+def environment() -> Environment:
+    """One for all models, for ever: LiteRT remarks on its end."""
+    made = Environment.create()
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(made.capsule))
+    return made
+
+
+class Silence:
+    """Closes stderr at the very end of the process, after which LiteRT has a last remark."""
+
+    def __init__(self) -> None:
+        self._nothing, self._dup2 = os.open(os.devnull, os.O_WRONLY), os.dup2
+
+    def __del__(self) -> None:
+        try:  # noqa: SIM105, by now Python has taken contextlib away
+            self._dup2(self._nothing, 2)
+        except OSError:
+            pass
+
+
+AT_THE_END = Silence()  # goes with this module, when Python has said everything
+
+
+def load_model(path: Path, threads: int, packed: Path | None = None) -> CompiledModel:
+    """The file, ready to run. packed is that of its weights as the kernels read them: mapped if it
+    is there, else made. Raises EngineError."""
+    cpu = CpuOptions(num_threads=threads, xnnpack_weight_cache_path=native(packed) or "")
+    options, name = Options(cpu_options=cpu), native(path)
+    with explained("the model"), muted():
+        if name is None:
+            data = path.read_bytes()
+            return CompiledModel.from_buffer(data, environment=environment(), options=options)
+        model = CompiledModel.from_file(name, environment=environment(), options=options)
+    give_back(path)  # the kernels have the weights in an order of their own now
+    return model
 
 
 def give_back(path: Path) -> None:
@@ -103,3 +215,48 @@ def give_back(path: Path) -> None:
         if name == mapped:
             start, end = (int(address, 16) for address in addresses.split("-"))
             madvise(start, end - start, mmap.MADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or any(word in said.lower() for word in NO_ROOM):
+            raise OutOfMemory(f"LiteRT has no room for {what} ({said})") from None
+        raise EngineError(f"LiteRT cannot run {what} ({said})") from None
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Nothing of what LiteRT remarks on stderr, in C and without a switch, unless somebody debugs.
+    What else the process writes there meanwhile is lost as well."""
+    if log.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    try:
+        stderr = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
+
+
+def native(path: Path | None) -> str | None:
+    """A path as LiteRT opens it: on Windows in ASCII, by its short name. None if it has none."""
+    if path is None:
+        return None
+    name = str(path)
+    if sys.platform != "win32" or name.isascii():
+        return name
+    short = ctypes.create_unicode_buffer(32768)
+    ctypes.windll.kernel32.GetShortPathNameW(name, short, len(short))
+    return short.value if short.value and short.value.isascii() else None
