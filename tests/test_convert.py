@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +17,11 @@ from gpt2_sampler import convert as module
 from gpt2_sampler import load_engine
 from gpt2_sampler.cli.commands.conversion import run_convert
 from gpt2_sampler.convert import convert
-from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 from gpt2_sampler.tokenizer.load import load_tokenizer
+from gpt2_sampler.weights import tensor_bundle
 from gpt2_sampler.weights.checkpoint import open_checkpoint
-from tests.checkpoints import DATA, byte_vocabulary, random_checkpoint
+from tests.checkpoints import DATA, ROOT, byte_vocabulary, random_checkpoint
 
 SAVED = DATA / "huggingface"
 MAPS = Path("/proc/self/maps")
@@ -163,3 +168,35 @@ def test_nothing_is_mapped_when_the_folder_gets_its_name(
     monkeypatch.setattr(Path, "replace", watched)
     convert(open_checkpoint(openai), tmp_path / "target", kind)
     assert mapped and not any(mapped)
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(SAVED / "plain", tmp_path / "plain"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tensor_bundle, "encode_table", full)
+    with pytest.raises(SamplerError, match=r"cannot be written \(No space left on device\)"):
+        convert(open_checkpoint(source), tmp_path / "target", "openai")
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+
+
+def test_openais_layout_is_written_without_tensorflow(tmp_path: Path) -> None:
+    source = Path(shutil.copytree(SAVED / "plain", tmp_path / "plain"))
+    program = f"""
+import sys
+from pathlib import Path
+from gpt2_sampler.convert import convert
+from gpt2_sampler.weights.checkpoint import open_checkpoint
+convert(open_checkpoint({str(source)!r}), Path({str(tmp_path / "target")!r}), "openai")
+print("tensorflow" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+    assert (tmp_path / "target" / "model.ckpt.index").exists()

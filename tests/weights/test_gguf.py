@@ -191,6 +191,10 @@ HOSTILE = {
     "past the end": head(1, 0, DESCRIBED),
     "offset without end": head(1, 0, text("a") + struct.pack("<IQIQ", 1, 8, 0, HUGE)),
     "twice the same name": head(2, 0, DESCRIBED * 2 + bytes(200)),
+    "twice the same field": head(0, 2, (text("a") + struct.pack("<II", 4, 7)) * 2),
+    "zero and an axis without end": head(
+        1, 0, text("a") + struct.pack("<IQQIQ", 2, 0, HUGE, 0, 0) + bytes(200)
+    ),
     "half a block": head(1, 0, text("a") + struct.pack("<IQIQ", 1, 31, 8, 0) + bytes(200)),
 }
 
