@@ -39,6 +39,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(app: App, bound: socket.socket) -> None:
     """Returns when it was interrupted and every stream has been told."""
+    configure(app).run(sockets=[bound])
+
+
+def configure(app: App) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -48,7 +52,7 @@ def serve(app: App, bound: socket.socket) -> None:
         timeout_graceful_shutdown=LAST_WORDS,
         backlog=512,
     )
-    Server(config, app.close).run(sockets=[bound])
+    return Server(config, app.close)
 
 
 class Server(uvicorn.Server):
