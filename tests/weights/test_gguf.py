@@ -167,6 +167,26 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(value)) + value.encode()
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "value"),
+    [
+        (0, "B", 200), (1, "b", -100), (2, "H", 60_000), (3, "h", -30_000), (4, "I", 1 << 31),
+        (5, "i", -(1 << 31)), (6, "f", 0.5), (7, "?", True), (10, "Q", 1 << 63),
+        (11, "q", -(1 << 63)), (12, "d", 1e300),
+    ],
+)  # fmt: skip
+def test_every_type_of_numbers_is_read_alone_and_in_arrays(
+    code: int, kind: str, value: float, tmp_path: Path
+) -> None:
+    numbers = struct.pack(f"<2{kind}", value, value)
+    alone = text("alone") + struct.pack(f"<I{kind}", code, value)
+    array = text("array") + struct.pack("<IIQ", 9, code, 2) + numbers
+    (tmp_path / "x.gguf").write_bytes(head(0, 2, alone + array))
+    found = GGUF(tmp_path / "x.gguf").metadata
+    assert found["alone"] == value and type(found["alone"]) is type(value)
+    assert found["array"].tolist() == [value, value]
+
+
 HUGE = 1 << 62
 DESCRIBED = text("a") + struct.pack("<IQIQ", 1, 8, 0, 0)
 HOSTILE = {

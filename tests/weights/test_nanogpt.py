@@ -64,6 +64,18 @@ def test_a_dataset_whose_name_leads_elsewhere_is_none(
     assert load_tokenizer(runs / "out-characters").n_vocab == 32
 
 
+@pytest.mark.parametrize("deep", ["out", "out/a", "out/a/b"])
+def test_a_run_may_lie_two_folders_deeper_than_its_datasets(deep: str, runs: Path) -> None:
+    expected = load_tokenizer(runs / "out-characters").encode("abc")
+    (runs / deep).parent.mkdir(parents=True, exist_ok=True)
+    moved = shutil.move(runs / "out-characters", runs / deep)
+    assert load_tokenizer(moved).encode("abc") == expected
+    (runs / "1" / "2" / "3").mkdir(parents=True)
+    deeper = shutil.move(moved, runs / "1" / "2" / "3" / "4")
+    with pytest.raises(CheckpointError, match=r"no meta\.pkl"):
+        load_tokenizer(deeper)
+
+
 def test_a_vocabulary_that_is_missing_is_named(runs: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no meta.pkl .* copy that of data/openwebtext"):
         load_tokenizer(runs / "out-padded")
