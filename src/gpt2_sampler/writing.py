@@ -110,6 +110,8 @@ def locked(path: Path, wait: Callable[[], object] | None = None) -> Iterator[Non
     from filelock import FileLock, Timeout  # importing it takes as long as a few tokens
 
     lock = FileLock(path)
+    # In a folder that takes no files, such as /proc, it would try for ever to make one.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -11,6 +11,7 @@ from gpt2_sampler.errors import brief
 FLAG = re.compile(r"--([\w-]+)(?:=(.*))?", re.DOTALL)
 ALWAYS = {"help": ("all",), "version": (), "completion": ("bash", "zsh", "fish")}
 """Flags of every command, and the values that they take."""
+LONGEST = 60  # characters
 DASHES = "‐‑‒–—―−﹘﹣－"
 CURLY = frozenset("“”„‘’‚«»")
 
@@ -31,7 +32,7 @@ def unknown(word: str, kind_of: Mapping[str, type]) -> str:
     name = word.lstrip("-").split("=")[0].replace("-", "_")
     near = difflib.get_close_matches(name.lower(), kind_of, n=1, cutoff=0.5)
     hint = f"did you mean --{near[0]}?" if near else "--help lists them"
-    return f"there is no flag {word.partition('=')[0]:.60}; {hint}"
+    return f"there is no flag {shorten(word.partition('=')[0])}; {hint}"
 
 
 def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
@@ -49,3 +50,8 @@ def typography(word: str, kind_of: Mapping[str, type]) -> str | None:
     if CURLY & set(word):
         return f"{brief(word)} has curly quotes, which no shell knows; type straight ones"
     return None
+
+
+def shorten(name: str) -> str:
+    """As much of a name that is none as a message has room for."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gpt2_sampler.cli.flags.help import described, fill
 from gpt2_sampler.cli.flags.settings import changed, shown
-from gpt2_sampler.cli.flags.words import DASHES
+from gpt2_sampler.cli.flags.words import DASHES, shorten
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.loading import seeded
 from gpt2_sampler.cli.session.session import Session
@@ -47,7 +47,7 @@ def obey(session: Session, line: str) -> None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean /{near[0]}?" if near else "/help lists them"
         raise UsageError(
-            f"there is no command /{name:.60}; {hint} (a prompt that starts with a slash needs two)"
+            f"there is no command /{shorten(name)}; {hint} (a prompt that starts with a slash needs two)"
         )
     COMMANDS[name].obey(session, words.strip())
 
