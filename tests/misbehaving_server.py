@@ -56,7 +56,8 @@ Fault = Callable[[Answer], None]
 
 class MisbehavingServer:
     """Serves a folder from threads of its own. requests has "METHOD /path range" of each so far,
-    signed what was told of who asks, queries what came after a question mark.
+    signed what was told of who asks, queries what came after a question mark, most_at_once how many
+    it had to answer at the same time.
 
     With tls it speaks https; of its handshakes the first broken_handshakes fail. As a proxy it
     answers a CONNECT with connect_status.
@@ -80,6 +81,7 @@ class MisbehavingServer:
         self.proxied: list[str] = []
         self.faults: list[list[Any]] = []
         self.lock = threading.Lock()
+        self.answering = self.most_at_once = 0
         handler = type("BoundHandler", (Handler,), {"owner": self})
         self.http = Quiet(("127.0.0.1", 0), handler)
         scheme = "https" if tls else "http"
@@ -144,7 +146,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self) -> None:
-        self.answer(self.good_answer())
+        owner = self.owner
+        with owner.lock:
+            owner.answering += 1
+            owner.most_at_once = max(owner.most_at_once, owner.answering)
+        try:
+            self.answer(self.good_answer())
+        finally:
+            with owner.lock:
+                owner.answering -= 1
 
     do_GET = do_HEAD
 

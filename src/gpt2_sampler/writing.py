@@ -60,7 +60,8 @@ def workplace(folder: Path) -> Iterator[Path]:
     # The lock lies beside it, as Windows removes no folder with an open file in it. Another process
     # that sweeps may have it for a moment.
     with locked(place.with_suffix(".lock"), wait=lambda: None):
-        place.mkdir(mode=0o700)
+        # On Windows 0o700 is a right that what is renamed out of the folder would keep.
+        place.mkdir(mode=0o777 if WINDOWS else 0o700)
         try:
             yield place
         finally:

@@ -150,7 +150,9 @@ def test_wrong_bytes_of_the_right_length_get_no_name(
 ) -> None:
     server.ranges = ranges
     server.misbehave("file", wrong_bytes)
-    with pytest.raises(SourceError, match=how):
+    expected = SPEC.versions[0].sha256 or ""
+    says = f"SHA-256 .{{12}}…, not {expected[:12]}…" if how == "SHA-256" else "MD5 .*, not "
+    with pytest.raises(SourceError, match=says):
         get(server, target, SPEC if how == "SHA-256" else UNKNOWN)
     assert list(target.parent.iterdir()) == []
 
@@ -484,3 +486,14 @@ def test_what_failed_its_check_is_no_longer_mapped_when_it_is_removed(
     with pytest.raises(SourceError, match="not what was meant"):
         fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, check=check)
     assert removed and all(removed)
+
+
+@pytest.mark.parametrize("connections", [1, 3, None])
+def test_a_server_is_asked_for_so_many_ranges_at_the_same_time_and_by_default_for_four(
+    server: MisbehavingServer, target: Path, connections: int | None
+) -> None:
+    server.misbehave("file", dripping(500, 0.02))
+    network = Network(piece=1009) if connections is None else Network(connections, piece=1009)
+    client = Client(network)
+    fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
+    assert server.most_at_once == (connections or 4)
