@@ -254,6 +254,61 @@ def test_tokens_and_text_turn_into_each_other(server: Running) -> None:
     assert server.client.get("/tokenizer_info").json()["eos_token"] == "<|endoftext|>"
 
 
+# llama.cpp's way to ask.
+
+
+def test_llama_cpps_completion_is_the_same_text(server: Running) -> None:
+    asked = {"prompt": "Once", "n_predict": 20, "seed": 7, "repeat_penalty": 1.1, "top_k": 50}
+    expected = text(sampling=Sampling(top_k=50, repetition_penalty=1.1))
+    found = server.post("/completion", **asked).json()
+    assert found["content"] == expected and found["stop"] is True
+    assert found["stop_type"] in ("limit", "eos") and found["tokens_evaluated"] == 4
+    with server.client.stream("POST", "/completion", json={**asked, "stream": True}) as done:
+        lines = [line.removeprefix("data: ") for line in done.iter_lines() if line]
+    events = [json.loads(line) for line in lines if line != "[DONE]"]
+    assert "".join(event["content"] for event in events) == expected
+    assert [event["stop"] for event in events] == [*[False] * (len(events) - 1), True]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_llama_cpps_probabilities_are_of_the_model_or_of_the_draw(
+    server: Running, after: bool
+) -> None:
+    asked = {"prompt": "Once", "n_predict": 3, "n_probs": 5, "seed": 7, "top_k": 3}
+    found = server.post("/completion", **asked, post_sampling_probs=after).json()
+    for one in found["completion_probabilities"]:
+        top = one["top_probs" if after else "top_logprobs"]
+        assert len(top) == 5 and top[0]["token"] is not None
+        if after:
+            assert sum(other["prob"] for other in top) == pytest.approx(1) and top[4]["prob"] == 0
+        else:
+            assert top[0]["logprob"] >= top[1]["logprob"] and one["logprob"] < 0
+
+
+def test_llama_cpps_refusals_are_refusals(server: Running) -> None:
+    for body in ({"prompt": ["a", "b"]}, {"prompt": "a", "logit_bias": [[1]]}, {"prompt": 5}):
+        assert server.post("/completion", **body).status_code == 400
+    banned = server.post("/completion", prompt="Once", n_predict=9, logit_bias=[[END, False]])
+    assert banned.json()["tokens_predicted"] == 9
+
+
+def test_metrics_count_requests_and_tokens() -> None:
+    metrics = pytest.importorskip("gpt2_sampler.serving.metrics").Metrics()
+    with running(metrics=metrics) as server:
+        usage = server.complete(**ASKED, n=2)["usage"]
+        server.post(prompt=3)
+        found = server.client.get("/metrics").text
+    assert 'gpt2_requests_total{status="200"} 1.0' in found
+    assert 'gpt2_requests_total{status="400"} 1.0' in found
+    assert f'gpt2_tokens_total{{kind="drawn"}} {usage["completion_tokens"]}.0' in found
+    assert "gpt2_time_to_first_token_seconds_count 1.0" in found
+    assert 'gpt2_texts{state="waiting"} 0.0' in found
+
+
+def test_metrics_are_off_unless_asked_for(server: Running) -> None:
+    assert server.client.get("/metrics").status_code == 404
+
+
 # Clients that leave, wait or are slow.
 
 
@@ -369,3 +424,35 @@ def test_open_streams_are_told_when_the_server_ends() -> None:
         while part := client.recv(4096):
             received += part
         assert b'"error"' in received and time.monotonic() - began < 3
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt2_sampler.serving.serve.HEAD_TIME", 0.2)
+    with running() as server:
+        for sent in (b"", b"POST /v1/completions HTTP/1.1\r\n"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+                client.sendall(sent)
+                assert client.recv(100) in (b"",)
+        assert server.complete(**ASKED)["choices"]
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt2_sampler.serving.app.BODY_TIME", 0.2)
+    with running() as server:
+        head = (
+            b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{" % server.port
+        )
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+            client.sendall(head)
+            assert b" 408 " in client.recv(4096)
+
+
+def test_a_reader_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt2_sampler.serving.reply.READER_TIME", 0.3)
+    with running(rows=1) as server:
+        client = open_stream(server, max_tokens=10**6, logprobs=100)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert server.complete(**ASKED)["choices"][0]["text"] == text()
+        client.close()
+        server.wait_until_idle()

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Token
 from gpt2_sampler.decoding.text import Text
+from gpt2_sampler.serving.llama import as_llama, describe_end
 from gpt2_sampler.serving.wire import Completion
 from gpt2_sampler.tokenizer.load import Tokenizer
 
@@ -33,6 +34,7 @@ class Answer:
             "seed": seed,
         }
         self.prompt_tokens = self.completion_tokens = 0
+        self.texts: Sequence[Text] = ()
 
     def event(self, choices: Sequence[Any], *, usage: bool = False) -> dict[str, Any]:
         return {**self._head, "choices": choices, **({"usage": self.usage()} if usage else {})}
@@ -43,6 +45,26 @@ class Answer:
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
         }
+
+
+class LlamaAnswer(Answer):
+    """The same for llama.cpp's /completion, which has one choice and the rest beside it."""
+
+    def __init__(
+        self, asked: Completion, id: str, model: str, seed: int, *, after_sampling: bool
+    ) -> None:
+        super().__init__(asked, id, model, seed)
+        self._model = model
+        self._after_sampling = after_sampling
+
+    def event(self, choices: Sequence[Any], *, usage: bool = False) -> dict[str, Any]:
+        found = as_llama(choices[0], after_sampling=self._after_sampling)
+        [text] = self.texts
+        if text.ended:
+            n_drawn = count_drawn(text)
+            end = describe_end(text.ended, self._model, self.seed, self.prompt_tokens, n_drawn)
+            return found | end
+        return found
 
 
 class Part:

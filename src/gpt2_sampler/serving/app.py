@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpt2_sampler.decoding.text import Piece
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.serving.answer import Answer
+from gpt2_sampler.serving.answer import Answer, LlamaAnswer
 from gpt2_sampler.serving.decoder import Job, QueueFull
 from gpt2_sampler.serving.guard import Guard
+from gpt2_sampler.serving.llama import read_llama
 from gpt2_sampler.serving.page import INDEX, page_files
 from gpt2_sampler.serving.reply import ClientGone, Reply, Send
-from gpt2_sampler.serving.wire import Refusal, read_completion
+from gpt2_sampler.serving.wire import Completion, Refusal, read_completion
 from gpt2_sampler.serving.writing import Served, Writing, check_ids
+
+if TYPE_CHECKING:  # needs a package that only who counts has loaded
+    from gpt2_sampler.serving.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-BODY_TIME = 30  # seconds
+BODY_TIME = 30
+PING_TIME = 15
+"""Seconds for a body to come, and seconds after which a client that hears nothing is pinged."""
 MOST_UNREAD = 4096  # pieces that a reader may be behind
 AGAIN = 5  # seconds, after which a client may try a full queue again
 OPEN = ("/health", "/")
+COUNTED = ("/v1/completions", "/completion")
 
 
 class Channel:
@@ -45,11 +54,17 @@ class Channel:
         self.unread += len(item) if isinstance(item, list) else 0
         self._news.set()
 
-    async def get(self) -> list[Piece]:
-        """All that there is. Raises what ended the job."""
-        while not self._items:
+    async def get(self, patience: float | None = None) -> list[Piece]:
+        """All that there is; nothing after so many seconds without news. Raises what ended the
+        job."""
+        late = None
+        if patience is not None and not self._items:
+            late = asyncio.get_running_loop().call_later(patience, self._news.set)
+        if not self._items:
             self._news.clear()
             await self._news.wait()
+        if late is not None:
+            late.cancel()
         pieces = list[Piece]()
         while self._items:
             item = self._items.popleft()
@@ -71,23 +86,27 @@ class App:
         choose: Callable[[str], str] | None = None,
         length: int = 128,
         max_body: int = 2 << 20,
+        metrics: Metrics | None = None,
     ) -> None:
         """choose says which of several models is the one for a prompt, by its name; without it the
         first. length is how many tokens a text has whose request does not say; max_body is in
         bytes."""
         self.models = models
         self._choose = choose
+        self._metrics = metrics
         self._guard = guard
         self._length = length
         self._max_body = max_body
         self._pages = page_files()
         self._calls: Mapping[tuple[str, str], Callable[..., Awaitable[None]]] = {
             ("POST", "/v1/completions"): self._complete,
+            ("POST", "/completion"): self._complete_as_llama,
             ("GET", "/v1/models"): self._list_models,
             ("POST", "/tokenize"): self._tokenize,
             ("POST", "/detokenize"): self._detokenize,
             ("GET", "/tokenizer_info"): self._describe_tokenizer,
             ("GET", "/health"): self._say_health,
+            **({("GET", "/metrics"): self._say_metrics} if metrics else {}),
         }
 
     def close(self) -> None:
@@ -108,13 +127,14 @@ class App:
             await reply.refuse(refusal)
         except (ClientGone, asyncio.TimeoutError):
             return
-        except (SamplerError, MemoryError) as problem:
+        except (SamplerError, MemoryError, ConnectionAbortedError) as problem:
             await reply.refuse(failure(problem))
-        except ConnectionAbortedError as problem:
-            await reply.refuse(Refusal(str(problem), status=503, kind="server_error"))
         except Exception:
             log.exception("a request failed")
             await reply.refuse(Refusal("the server failed", status=500, kind="server_error"))
+        finally:
+            if self._metrics is not None and scope["path"] in COUNTED and reply.status:
+                self._metrics.count_request(reply.status)
 
     async def _route(
         self, method: str, path: str, headers: Mapping[str, str], receive: Receive, reply: Reply
@@ -213,10 +233,29 @@ class App:
         )
 
     async def _complete(self, body: Any, receive: Receive, reply: Reply) -> None:
-        asked = read_completion(body)
+        await self._write(read_completion(body), Answer, receive, reply)
+
+    async def _complete_as_llama(self, body: Any, receive: Receive, reply: Reply) -> None:
+        after_sampling = bool(body.get("post_sampling_probs"))
+        kind = functools.partial(LlamaAnswer, after_sampling=after_sampling)
+        await self._write(read_completion(read_llama(body)), kind, receive, reply)
+
+    async def _say_metrics(self, reply: Reply) -> None:
+        assert self._metrics is not None
+        found = self._metrics.read([served.decoder for served in self.models])
+        await reply.send_text(found)
+
+    async def _write(
+        self,
+        asked: Completion,
+        kind: Callable[[Completion, str, str, int], Answer],
+        receive: Receive,
+        reply: Reply,
+    ) -> None:
+        began = time.monotonic()
         served = self._find(asked.model, *(p for p in asked.prompts if isinstance(p, str)))
         seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
-        answer = Answer(asked, secrets.token_hex(12), served.name, seed)
+        answer = kind(asked, secrets.token_hex(12), served.name, seed)
         writing = await asyncio.to_thread(Writing, asked, served, answer, self._length)
         channel, loop = Channel(), asyncio.get_running_loop()
 
@@ -250,6 +289,9 @@ class App:
             gone.cancel()
             if not writing.is_over:
                 served.decoder.cancel(job)
+        if self._metrics is not None:
+            n_prompt, n_drawn = answer.prompt_tokens, answer.completion_tokens
+            self._metrics.observe(began, writing.texts, n_prompt, n_drawn)
 
     def _find(self, name: str | None, *texts: str) -> Served:
         """The model of that name or, without one, that for the texts."""
@@ -272,17 +314,16 @@ async def stream(writing: Writing, channel: Channel, reply: Reply) -> None:
     pieces = await channel.get()
     await reply.begin_events()
     while True:
+        await reply.send_events(writing.answer.event([c]) for c in writing.add(pieces))
+        if writing.is_over:
+            break
         try:
-            for choice in writing.add(pieces):
-                await reply.send_event(writing.answer.event([choice]))
-            if writing.is_over:
-                break
-            pieces = await reply.ping_until(channel.get())
+            while not (pieces := await channel.get(PING_TIME)):
+                await reply.send_ping()
         except (SamplerError, MemoryError, ConnectionAbortedError) as problem:
-            await reply.end_events(failure(problem).body)
-            return
+            return await reply.end_events(failure(problem).body)
     if writing.asked.include_usage:
-        await reply.send_event(writing.answer.event([], usage=True))
+        await reply.send_events([writing.answer.event([], usage=True)])
     await reply.end_events()
 
 
@@ -336,5 +377,7 @@ def failure(problem: Exception) -> Refusal:
     """An error while a text was written, as the client is told it."""
     if isinstance(problem, UsageError):
         return Refusal(str(problem))
+    if isinstance(problem, ConnectionAbortedError):
+        return Refusal(str(problem), status=503, kind="server_error")
     said = str(problem) or "there is no memory for it"
     return Refusal(said, status=500, kind="server_error")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any
 
 from gpt2_sampler.serving.page import POLICY
 from gpt2_sampler.serving.wire import Refusal
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-T = TypeVar("T")
 
-READER_TIME, PING_TIME = 60, 15
-"""Seconds after which a client that takes nothing is given up, and after which one that hears
-nothing is sent a comment."""
+READER_TIME = 60
+"""Seconds after which a client that takes nothing is given up."""
 SAFE = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
@@ -32,12 +30,16 @@ class Reply:
     def __init__(self, send: Send, headers: Sequence[tuple[str, str]] = ()) -> None:
         self._send = send
         self._headers = [*SAFE, *headers]
-        self._begun = False
+        self.status = 0
+        """Once it has begun."""
 
     async def send_json(self, found: Any, status: int = 200, **headers: str) -> None:
-        content = json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+        content = as_json(found).encode()
         own = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
         await self._whole(status, content, [*own, *headers.items()])
+
+    async def send_text(self, content: bytes) -> None:
+        await self._whole(200, content, [("Content-Type", "text/plain; charset=utf-8")])
 
     async def send_page(self, kind: str, content: bytes) -> None:
         headers = {"Content-Type": kind, "Content-Security-Policy": POLICY}
@@ -45,7 +47,7 @@ class Reply:
 
     async def refuse(self, refusal: Refusal) -> None:
         """An answer that has begun cannot be refused any more; it ends."""
-        if self._begun:
+        if self.status:
             await self.end_events(refusal.body)
         else:
             await self.send_json(refusal.body, refusal.status, **refusal.headers)
@@ -69,37 +71,45 @@ class Reply:
         unbuffered = [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
         await self._begin(200, [kind, *unbuffered])
 
-    async def send_event(self, found: Any) -> None:
-        data = json.dumps(found, ensure_ascii=False, allow_nan=False)
-        await self._body(f"data: {data}\n\n".encode(), more=True)
+    async def send_events(self, found: Iterable[Any]) -> None:
+        lines = [f"data: {as_json(one)}\n\n" for one in found]
+        if lines:
+            await self._body("".join(lines).encode(), more=True)
+
+    async def send_ping(self) -> None:
+        """A comment, which keeps the connection alive."""
+        await self._body(b": ping\n\n", more=True)
 
     async def end_events(self, error: Any = None) -> None:
-        if error is not None:
-            await self.send_event(error)
-        await self._body(b"" if error is not None else b"data: [DONE]\n\n", more=False)
-
-    async def ping_until(self, coming: Awaitable[T]) -> T:
-        """What is awaited. Comments keep the connection alive meanwhile."""
-        task = asyncio.ensure_future(coming)
-        try:
-            while not (await asyncio.wait({task}, timeout=PING_TIME))[0]:
-                await self._body(b": ping\n\n", more=True)
-            return task.result()
-        finally:
-            task.cancel()
+        """A stream that fails has an error in the place of the word that it is over."""
+        last = "[DONE]" if error is None else as_json(error)
+        await self._body(f"data: {last}\n\n".encode(), more=False)
 
     async def _whole(self, status: int, content: bytes, headers: Sequence[tuple[str, str]]) -> None:
         await self._begin(status, [*headers, ("Content-Length", str(len(content)))])
         await self._body(content, more=False)
 
     async def _begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
-        self._begun = True
+        self.status = status
         lines = [(n.lower().encode(), v.encode("latin-1")) for n, v in [*self._headers, *headers]]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
 
     async def _body(self, content: bytes, *, more: bool) -> None:
         message = {"type": "http.response.body", "body": content, "more_body": more}
+        # Cheaper than asyncio.wait_for, which starts a task for each event.
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        late = loop.call_later(READER_TIME, task.cancel)
+        began = loop.time()
         try:
-            await asyncio.wait_for(self._send(message), READER_TIME)
-        except asyncio.TimeoutError:
+            await self._send(message)
+        except asyncio.CancelledError:
+            if loop.time() - began < READER_TIME:
+                raise
             raise ClientGone from None
+        finally:
+            late.cancel()
+
+
+def as_json(found: Any) -> str:
+    return json.dumps(found, ensure_ascii=False, allow_nan=False)

@@ -7,12 +7,21 @@ import socket
 from collections.abc import Callable, Sequence
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gpt2_sampler.decoding.batch import Batch
+from gpt2_sampler.decoding.texts import Texts
+from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import reason
 from gpt2_sampler.serving.app import App
+from gpt2_sampler.serving.decoder import Decoder
+from gpt2_sampler.serving.guard import Guard, hosts_of
+from gpt2_sampler.serving.writing import Served
+from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 
 KEEP_ALIVE = 75  # seconds; a client's pool that keeps its connections longer meets closed ones
+HEAD_TIME = 30  # seconds, for the head of a first request
 LAST_WORDS = 2  # seconds, for open streams to be ended
 
 
@@ -37,7 +46,35 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(app: App, bound: socket.socket) -> None:
+def serve(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    *,
+    name: str = "gpt2",
+    host: str = "127.0.0.1",
+    port: int = 8117,
+    rows: int = 8,
+    queue: int = 128,
+    length: int = 128,
+    key: str = "",
+) -> None:
+    """Serves a model's completions, and a page to play on, until it is interrupted: what the
+    command gpt2-serve does.
+
+    name is what requests call the model. rows is how many texts are written at the same time, queue
+    how many more may wait, and length is in tokens, for texts whose request does not say. At
+    another host than this machine's a key should be asked for. Raises UsageError for an address
+    that is none, SamplerError for one that is taken.
+
+    >>> serve(load_engine("demo"), load_tokenizer("demo"), name="demo", port=8000)
+    """
+    bound = bind(host, port)
+    served = Served(name, engine, tokenizer, Decoder(Texts(Batch(engine, rows)), queue))
+    guard = Guard(hosts_of(host, bound.getsockname()[1]), key=key)
+    run_server(App([served], guard, length=length), bound)
+
+
+def run_server(app: App, bound: socket.socket) -> None:
     """Returns when it was interrupted and every stream has been told."""
     configure(app).run(sockets=[bound])
 
@@ -45,6 +82,7 @@ def serve(app: App, bound: socket.socket) -> None:
 def configure(app: App) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -53,6 +91,22 @@ def configure(app: App) -> uvicorn.Server:
         backlog=512,
     )
     return Server(config, app.close)
+
+
+class Protocol(H11Protocol):
+    """Closes a connection whose first request does not come, or comes byte by byte."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_TIME, self._close_if_nothing_came)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._late.cancel()
+        super().connection_lost(exc)
+
+    def _close_if_nothing_came(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class Server(uvicorn.Server):

@@ -55,6 +55,7 @@ class Writing:
         answer.prompt_tokens = sum(map(len, self._prompts))
         numbers = range(len(self._prompts) * asked.best_of)
         self.texts = [self._text(number) for number in numbers]
+        answer.texts = self.texts
         self._parts = [Part(asked, served.tokenizer, number) for number in numbers]
         self._told: list[list[Token]] = [[] for _ in numbers]
         self._echoed = [not asked.echo for _ in numbers]

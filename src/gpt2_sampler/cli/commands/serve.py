@@ -44,6 +44,7 @@ class ServeSettings(ModelSettings):
         (), "pages that may call it, as SCHEME://HOST:PORT, or null; can be repeated", "ORIGIN"
     )
     max_body: int = flag(2 << 20, "bytes of a request at most", "BYTES")
+    metrics: bool = flag(False, "count requests and tokens at /metrics, for Prometheus")
     open: bool = flag(False, "open the page in a browser")
 
     def __post_init__(self) -> None:
@@ -66,8 +67,14 @@ def serve_completions(argv: Sequence[str], program: str) -> None:
     try:
         from gpt2_sampler.serving.app import App
         from gpt2_sampler.serving.guard import Guard, hosts_of
-        from gpt2_sampler.serving.serve import bind, serve
+        from gpt2_sampler.serving.serve import bind, run_server
         from gpt2_sampler.serving.writing import Served
+
+        metrics = None
+        if settings.metrics:
+            from gpt2_sampler.serving.metrics import Metrics
+
+            metrics = Metrics()
     except ModuleNotFoundError as error:
         raise SamplerError(
             f"a server needs {error.name}, which is not installed", package="serve"
@@ -91,13 +98,14 @@ def serve_completions(argv: Sequence[str], program: str) -> None:
         choose=(lambda text: choose_model(settings, text)) if len(models) > 1 else None,
         length=settings.length,
         max_body=settings.max_body,
+        metrics=metrics,
     )
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{port}"
     notice(f"{address} serves {', '.join(one.name for one in models)}; Ctrl-C ends it")
     if settings.open:
         webbrowser.open(f"{address}/{'#key=' + settings.key if settings.key else ''}")
-    serve(app, bound)
+    run_server(app, bound)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
