@@ -211,5 +211,5 @@ def test_a_link_stays_and_folders_on_the_way_are_made_at_the_end(tmp_path: Path)
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
 def test_a_folder_that_takes_no_files_is_named_at_once() -> None:
-    with pytest.raises(SamplerError, match="^/proc/x cannot be written"), written(Path("/proc/x")):
+    with pytest.raises(SamplerError, match=r"^/proc/x cannot be written"), written(Path("/proc/x")):
         pytest.fail("there is no place for it")
