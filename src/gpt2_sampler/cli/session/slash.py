@@ -47,8 +47,8 @@ def obey(session: Session, line: str) -> None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean /{near[0]}?" if near else "/help lists them"
         raise UsageError(
-            f"there is no command /{shorten(name)}; {hint} (a prompt that starts with a slash needs "
-            "two)"
+            f"there is no command /{shorten(name)}; {hint} "
+            "(a prompt that starts with a slash needs two)"
         )
     COMMANDS[name].obey(session, words.strip())
 
