@@ -87,11 +87,11 @@ def download(name: str, models_dir: str | None) -> str:
     return command("gpt2-download", name, *where)
 
 
-def install(package: str) -> str:
+def install(*words: str) -> str:
     """For the Python that runs, whichever pip the shell would find; uv's environments have none."""
     python, has_pip = interpreter(), importlib.util.find_spec("pip")
     pip = [python, "-m", "pip", "install"] if has_pip else ["uv", "pip", "install", "-p", python]
-    return " ".join(map(quote, [*pip, package]))
+    return " ".join(map(quote, [*pip, *words]))
 
 
 def refetched(file: Path) -> str:
