@@ -127,7 +127,7 @@ WINGS = {
     "tokenizer": "errors files pickles",
     "weights": "errors files writing pickles tokenizer",
     "opening": "errors files registry tokenizer weights",
-    "engines": "errors files compiled registry weights opening",
+    "engines": "errors files writing compiled registry weights opening",
     "fetching": "errors files writing registry tokenizer weights opening",
     "decoding": "errors limits tokenizer engines",
     "seeing": "errors tokenizer decoding",

@@ -21,15 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from gpt2_sampler.engines.litert.packed import sweep_packed
-from gpt2_sampler.engines.litert.stamps import is_own, is_unchanged, stamp, stamp_of
+from gpt2_sampler.engines.litert.stamps import is_own, is_unchanged, lock_of, stamp, stamp_of
 from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.files import map_bytes, own_folder
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.storage import crc32c
+from gpt2_sampler.writing import locked
 
 EXPORT_VERSION = 3
 """To be raised whenever the same weights give a different file, which test_export.py notices."""
@@ -68,7 +68,7 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
         make_private(path.parent)
         if found := read(path, key):
             return found
-        with filelock.FileLock(f"{path}.lock"):
+        with locked(lock_of(path), wait=lambda: None):
             if not (found := read(path, key)):  # else another process has just made it
                 write(path, checkpoint, precision, key)
                 found = read(path, key)
@@ -210,14 +210,10 @@ def sweep() -> None:
     """Removes what no run will load again: files of models that are gone, and what killed runs
     have left."""
     for path in [*cache_folder().glob("*.tflite"), *cache_folder().glob("*.part")]:
-        lock = filelock.FileLock(f"{path.with_suffix('.tflite')}.lock")
-        try:
-            with lock.acquire(timeout=0):
-                if path.suffix == ".part" or is_orphan(path):
-                    path.unlink(missing_ok=True)
-                    stamp_of(path).unlink(missing_ok=True)
-        except (filelock.Timeout, OSError):  # in use
-            continue
+        with contextlib.suppress(OSError), locked(lock_of(path.with_suffix(".tflite"))):
+            if path.suffix == ".part" or is_orphan(path):
+                path.unlink(missing_ok=True)
+                stamp_of(path).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         sweep_packed(cache_folder())
 

@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import filelock
-
-from gpt2_sampler.engines.litert.stamps import is_unchanged, stamp, stamp_of
+from gpt2_sampler.engines.litert.stamps import is_unchanged, lock_of, stamp, stamp_of
 from gpt2_sampler.engines.processors import processor_kind
 from gpt2_sampler.errors import EngineError
+from gpt2_sampler.writing import locked
 
 SUFFIX = ".packed"
 UNUSED = 30 * 86400  # seconds until a file that no run has used is removed
@@ -34,7 +33,7 @@ def packed_weights(exported: Path, pack: Callable[[Path], object]) -> Path | Non
     path = exported.with_name(f"{exported.stem}-{machine()}{SUFFIX}")
     try:
         if not is_unchanged(path):
-            with filelock.FileLock(f"{exported}.lock"):
+            with locked(lock_of(exported), wait=lambda: None):
                 if not is_unchanged(path):  # else another process has just made it
                     make(path, pack, room=exported.stat().st_size)
         os.utime(stamp_of(path))

@@ -29,6 +29,11 @@ def stamp_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.stamp")
 
 
+def lock_of(path: Path) -> Path:
+    """What a process holds while it makes or removes the file."""
+    return path.with_name(f"{path.name}.lock")
+
+
 def state_of(path: Path) -> str:
     """What every change of a file changes: on POSIX the last of it cannot be set by anybody."""
     stat = path.stat()
