@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import os
 import random
@@ -497,3 +498,16 @@ def test_a_server_is_asked_for_so_many_ranges_at_the_same_time_and_by_default_fo
     client = Client(network)
     fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
     assert server.most_at_once == (connections or 4)
+
+
+def test_ranges_that_come_compressed_are_not_mixed_up(
+    server: MisbehavingServer, target: Path
+) -> None:
+    def packed(answer: Answer) -> None:
+        if answer.status == 206:
+            answer.body = gzip.compress(bytes(answer.body))
+            answer.headers["Content-Encoding"] = "gzip"
+
+    server.misbehave("file", packed)
+    get(server, target)
+    assert target.read_bytes() == CONTENT
