@@ -19,7 +19,7 @@ from pathlib import Path
 from gpt2_sampler.cli.commands import conditional, interactive
 from gpt2_sampler.cli.commands import scoring as score
 from gpt2_sampler.cli.commands import unconditional as generate
-from gpt2_sampler.cli.session import loading
+from gpt2_sampler.cli.session.loading import Loader
 from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME
 from gpt2_sampler.weights.checkpoint import Checkpoint
@@ -95,6 +95,4 @@ class SlowBook(SlowEngine, Book):
 
 if __name__ == "__main__":
     sys.argv = sys.argv[1:]
-    loading.open_model = fake_checkpoint  # type: ignore[assignment]
-    loading.load_engine = fake_engine  # type: ignore[assignment]
-    sys.exit(MAIN[sys.argv[0]]())
+    sys.exit(MAIN[sys.argv[0]](loader=Loader(fake_checkpoint, fake_engine)))

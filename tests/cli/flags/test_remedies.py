@@ -10,7 +10,7 @@ import pytest
 
 from gpt2_sampler import files
 from gpt2_sampler.cli.flags import remedies
-from gpt2_sampler.cli.flags.remedies import CHANGES, command, described
+from gpt2_sampler.cli.flags.remedies import CHANGES, command, describe
 from gpt2_sampler.errors import SamplerError
 from tests.checkpoints import ROOT
 
@@ -23,19 +23,19 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_without_facts_the_message_says_it_all() -> None:
-    assert described(SamplerError("it failed")) == "it failed"
-    assert described(SamplerError("it failed", elsewhere=1)) == "it failed"
+    assert describe(SamplerError("it failed")) == "it failed"
+    assert describe(SamplerError("it failed", elsewhere=1)) == "it failed"
 
 
 def test_settings_that_fit_are_flags() -> None:
     error = SamplerError("no room", fits={"precision": "int8", "batch_size": 2})
-    assert described(error) == "no room; what fits: --precision int8 --batch_size 2"
+    assert describe(error) == "no room; what fits: --precision int8 --batch_size 2"
 
 
 def test_each_setting_that_may_help_has_its_words() -> None:
     for name in CHANGES:
-        assert f"--{name}" in described(SamplerError("no", change=[name]))
-    both = described(SamplerError("no room", change=["batch_size", "length"]))
+        assert f"--{name}" in describe(SamplerError("no", change=[name]))
+    both = describe(SamplerError("no room", change=["batch_size", "length"]))
     assert both == "no room; try a smaller --batch_size; try a shorter --length"
 
 
@@ -43,20 +43,20 @@ def test_a_missing_package_is_installed_for_the_python_that_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/an environment/bin/python")
-    said = described(SamplerError("no", package="tensorflow[and-cuda]"))
+    said = describe(SamplerError("no", package="tensorflow[and-cuda]"))
     assert said.endswith("type: '/an environment/bin/python' -m pip install 'tensorflow[and-cuda]'")
 
 
 def test_an_environment_of_uv_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/an environment/bin/python")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    said = described(SamplerError("no", package="h5py"))
+    said = describe(SamplerError("no", package="h5py"))
     assert said.endswith("type: uv pip install -p '/an environment/bin/python' h5py")
 
 
 def test_a_model_that_can_be_fetched_has_its_command() -> None:
-    assert described(SamplerError("no", fetch=("117M", None))).endswith("with: gpt2-download 117M")
-    elsewhere = described(SamplerError("no", fetch=("117M", "my models")))
+    assert describe(SamplerError("no", fetch=("117M", None))).endswith("with: gpt2-download 117M")
+    elsewhere = describe(SamplerError("no", fetch=("117M", "my models")))
     assert elsewhere.endswith("with: gpt2-download 117M --models_dir 'my models'")
 
 
@@ -97,10 +97,10 @@ def test_a_program_that_the_shell_does_not_find_is_a_path(
 
 def test_a_file_of_a_released_model_can_be_fetched_and_no_other() -> None:
     here = SamplerError("damaged", file=Path("models/117M/encoder.json"))
-    assert described(here) == ("damaged; gpt2-download 117M fetches what is missing or damaged")
+    assert describe(here) == ("damaged; gpt2-download 117M fetches what is missing or damaged")
     there = SamplerError("damaged", file=Path("/kept/117M/encoder.json"))
-    assert "gpt2-download 117M --models_dir /kept fetches" in described(there)
-    assert described(SamplerError("damaged", file=Path("models/own/vocab.bpe"))) == "damaged"
+    assert "gpt2-download 117M --models_dir /kept fetches" in describe(there)
+    assert describe(SamplerError("damaged", file=Path("models/own/vocab.bpe"))) == "damaged"
 
 
 def test_on_windows_a_command_is_typed_as_its_shell_takes_it(

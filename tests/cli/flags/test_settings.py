@@ -9,7 +9,7 @@ from gpt2_sampler.cli.flags.settings import (
     InteractiveSettings,
     SamplingSettings,
     ShowSettings,
-    changed,
+    change,
     shown,
 )
 from gpt2_sampler.decoding.sampling import Sampling
@@ -65,11 +65,11 @@ def test_every_sampling_flag_can_be_changed_and_put_back() -> None:
     settings = InteractiveSettings(seed=1)
     words = {"ignore_eot": "True", "temperature": "0.7", "top_p": "0.9", "repetition_penalty": "2"}
     for field in dataclasses.fields(SamplingSettings):
-        new = changed(settings, field.name, words.get(field.name, "7"))
+        new = change(settings, field.name, words.get(field.name, "7"))
         assert getattr(new, field.name) not in (field.default, getattr(settings, field.name))
-        back = changed(new, field.name, "")
+        back = change(new, field.name, "")
         assert getattr(back, field.name) == field.default
-        assert back == changed(settings, field.name, "")
+        assert back == change(settings, field.name, "")
 
 
 def test_what_is_shown_has_a_line_for_each_sampling_flag() -> None:

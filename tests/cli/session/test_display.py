@@ -5,7 +5,9 @@ The engine is fake (fake_command.py): it writes BOOK from where the prompt ends.
 
 from __future__ import annotations
 
+import io
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ if sys.platform == "win32":
 import pexpect
 import pyte
 
+from gpt2_sampler.cli.session.display import colours
 from tests.cli.commands.test_scripts import command, environment, run
 from tests.fake_command import make_folder
 
@@ -127,6 +130,50 @@ def test_there_is_no_paint_where_none_is_wanted(models: Path, variables: dict[st
     shown = written(models, "--color", variables=variables)
     assert "48;" not in shown and "top 10" not in shown and "<" not in shown
     assert "é€😀" in shown
+
+
+@pytest.mark.parametrize(
+    ("variables", "terminal", "pipe"),
+    [
+        ({}, True, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": "3", "TERM": "dumb"}, True, True),
+        ({"FORCE_COLOR": "0"}, True, False),
+        ({"CLICOLOR_FORCE": "1"}, True, True),
+        ({"CLICOLOR_FORCE": "0"}, True, False),
+        ({"CLICOLOR": "0"}, False, False),
+        ({"CLICOLOR": "1"}, True, False),
+        ({"CLICOLOR": "0", "CLICOLOR_FORCE": "1"}, True, True),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "unknown"}, False, False),
+        ({"TERM": ""}, True, False),
+    ],
+)
+def test_colours_are_where_the_usual_variables_want_them(
+    variables: dict[str, str], terminal: bool, pipe: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | variables).items():
+        monkeypatch.setenv(name, value)
+    for isatty, wanted in ((True, terminal), (False, pipe)):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda isatty=isatty: isatty)
+        assert (colours(stream) > 0) is wanted
+
+
+def test_paint_goes_through_a_pipe_where_it_is_forced(models: Path) -> None:
+    words = command("gpt2-interactive", models, "--prompt", PROMPT, "--length", "9", "--color")
+    shown = {
+        forced: subprocess.run(
+            words, env=environment(BOOK, FORCE_COLOR=forced), capture_output=True, check=True
+        ).stdout
+        for forced in ("", "1")
+    }
+    assert b"48;5;" in shown["1"] and b"\x1b" not in shown[""]
+    assert re.sub(rb"\x1b\[[\d;]*m", b"", shown["1"]).startswith(shown[""][:100])
 
 
 @pytest.fixture

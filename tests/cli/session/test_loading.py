@@ -38,8 +38,7 @@ def drafts(
     free: float = 8e9,
 ) -> bool:
     monkeypatch.setattr(loading, "free_memory", lambda: int(free))
-    monkeypatch.setattr(loading, "load_engine", lambda *_: None)
-    return load_draft(Shape(hparams), settings, device, rows) is not None  # type: ignore[arg-type]
+    return load_draft(Shape(hparams), settings, device, rows, lambda *_: None) is not None  # type: ignore[arg-type]
 
 
 ENDLESS = GenerateSettings()

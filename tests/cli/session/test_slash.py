@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpt2_sampler.cli.session.slash import is_open, unquoted
+from gpt2_sampler.cli.session.slash import is_open, unquote
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_quotes_and_a_backslash_say_that_another_line_follows(typed: str, goes_o
     ],
 )
 def test_what_is_typed_becomes_the_prompt_that_is_meant(typed: str, prompt: str) -> None:
-    assert unquoted(typed) == prompt
+    assert unquote(typed) == prompt

@@ -473,7 +473,7 @@ def test_an_error_that_nobody_foresaw_costs_its_turn_only(
         taken.append(line)
         raise [ZeroDivisionError("by zero"), MemoryError(), RecursionError()][len(taken) - 1]
 
-    monkeypatch.setattr(interactive, "asked", lambda editor: next(turns))
+    monkeypatch.setattr(interactive, "ask", lambda editor: next(turns))
     monkeypatch.setattr(interactive, "take", fail)
     monkeypatch.setattr("gpt2_sampler.cli.session.editor.Editor", lambda *_: None)
     interactive.converse(SimpleNamespace(settings=InteractiveSettings(verbose=True)))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
@@ -11,7 +12,7 @@ from gpt2_sampler.cli.commands.sample_sets import write_records
 from gpt2_sampler.cli.commands.texts import STDIN, STDIN_NUMBER
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings
 from gpt2_sampler.cli.flags.parser import parse
-from gpt2_sampler.cli.session.loading import Files
+from gpt2_sampler.cli.session.loading import LOADER, Files, Loader
 from gpt2_sampler.cli.session.terminal import run
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
 from gpt2_sampler.corpus.prompts import JSON_LINES, Prompt, open_prompts, read_prompts
@@ -19,7 +20,7 @@ from gpt2_sampler.corpus.run import files_of_run
 from gpt2_sampler.files import require_apart, user_path
 
 
-def continue_prompts(argv: Sequence[str], program: str) -> None:
+def continue_prompts(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(ConditionalSettings, argv, program, positional="prompts")
     from_stdin = settings.prompts == "-"
     if settings.output is not None:
@@ -34,7 +35,8 @@ def continue_prompts(argv: Sequence[str], program: str) -> None:
             hparams = files.checkpoint.hparams
             return after_prompts(chain(first, prompts), plan, files.tokenizer, hparams)
 
-        write_records(settings, jobs, first[0].text if first else "", n_records(settings))
+        prompt = first[0].text if first else ""
+        write_records(settings, jobs, prompt, n_records(settings), loader)
 
 
 def prompts_of(settings: ConditionalSettings, file: BinaryIO) -> Iterator[Prompt]:
@@ -57,5 +59,5 @@ def n_records(settings: ConditionalSettings) -> int | None:
         return sum(1 if one.problem else settings.nsamples for one in prompts_of(settings, file))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return run(continue_prompts, argv)
+def main(argv: Sequence[str] | None = None, loader: Loader = LOADER) -> int:
+    return run(partial(continue_prompts, loader=loader), argv)

@@ -46,7 +46,7 @@ def token_lines(text: Scored) -> Iterator[str]:
 def row(text: Scored) -> str:
     """A row of the table of texts. Lines, whose names are numbers, show their beginning too."""
     beginning = f": {''.join(text.pieces[:BEGINNING])}" if text.from_line else ""
-    return columned(
+    return join_columns(
         [
             number(text.perplexity, 2),
             number(text.bits_per_byte, 4),
@@ -57,7 +57,7 @@ def row(text: Scored) -> str:
     )
 
 
-def columned(cells: Sequence[str], text: str) -> str:
+def join_columns(cells: Sequence[str], text: str) -> str:
     numbers = "".join(f"{cell:>12}" for cell in cells)
     room = columns() - len(numbers) - 3 if sys.stdout.isatty() else BEGINNING
     return f"{numbers}  {fitted(' '.join(text.split()), max(10, room))}".rstrip()

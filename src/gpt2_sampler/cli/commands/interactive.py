@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.keys import give_back
-from gpt2_sampler.cli.session.loading import Models, seeded, tokens_of
+from gpt2_sampler.cli.session.loading import LOADER, Loader, Models, choose_seed, tokens_of
 from gpt2_sampler.cli.session.session import QUESTION, Session
-from gpt2_sampler.cli.session.slash import Leave, is_open, obey, unquoted
+from gpt2_sampler.cli.session.slash import Leave, is_open, obey, unquote
 from gpt2_sampler.cli.session.terminal import (
     aside,
     complain,
@@ -31,15 +32,15 @@ from gpt2_sampler.cli.session.writer import CLOSING, write
 from gpt2_sampler.decoding.texts import Texts
 
 
-def interact(argv: Sequence[str], program: str) -> None:
+def interact(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(InteractiveSettings, argv, program)
     prompt = prompt_of(settings)
     asks = prompt is None and sys.stdin.isatty() and (sys.stderr.isatty() or sys.stdout.isatty())
     if not asks:
         give_back()
     with type_ahead() if asks else nullcontext() as typed:
-        models = Models(settings)
-        settings = seeded(settings)
+        models = Models(settings, loader)
+        settings = choose_seed(settings)
         explain_colours(settings)
         if asks:
             converse(Session(models.answering, settings), typed)
@@ -69,7 +70,7 @@ def converse(session: Session, typed: TypeAhead | None = None) -> None:
 
     editor = Editor(is_open, typed)
     aside("a prompt is continued; /help tells what else can be typed, Ctrl-D leaves")
-    while (line := asked(editor)) is not None:
+    while (line := ask(editor)) is not None:
         try:
             take(session, line)
         except Leave:
@@ -86,7 +87,7 @@ def converse(session: Session, typed: TypeAhead | None = None) -> None:
             complain(error, session.settings.verbose)
 
 
-def asked(editor: Editor) -> str | None:
+def ask(editor: Editor) -> str | None:
     """What was typed; None when the person leaves."""
     while True:
         with suppress(KeyboardInterrupt):  # pressed once more than it took to stop the text
@@ -99,9 +100,9 @@ def take(session: Session, line: str) -> None:
     elif (word := line.strip().lower()) in ("help", "quit", "exit"):
         command = "/help" if word == "help" else "/quit"
         notice(f'{command} is the command, with a slash; """{word}""" makes a prompt of it')
-    elif prompt := unquoted(line):
+    elif prompt := unquote(line):
         session.ask(prompt)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return run(interact, argv)
+def main(argv: Sequence[str] | None = None, loader: Loader = LOADER) -> int:
+    return run(partial(interact, loader=loader), argv)

@@ -12,7 +12,14 @@ from tqdm import tqdm
 
 from gpt2_sampler.cli.commands.plans import AnyCorpus, device_of, meta_of, plan_of, with_its_seed
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, CorpusSettings
-from gpt2_sampler.cli.session.loading import Files, find_files, loaded, seeded
+from gpt2_sampler.cli.session.loading import (
+    LOADER,
+    Files,
+    Loader,
+    choose_seed,
+    find_files,
+    start_engine,
+)
 from gpt2_sampler.cli.session.quiet import quiet_at_first
 from gpt2_sampler.cli.session.terminal import Terminated, harmless, notice, show
 from gpt2_sampler.cli.session.writer import CLOSING, header
@@ -29,6 +36,7 @@ def write_records(
     jobs_of: Callable[[Files, Plan], Iterable[Job]],
     prompt: str = "",
     total: int | None = None,
+    loader: Loader = LOADER,
 ) -> None:
     """Writes the records of the jobs to --output, or their texts to stdout. prompt is one of
     them, by whose language a model is chosen if none was asked for; total is how many there are,
@@ -37,8 +45,8 @@ def write_records(
     if path is not None:
         check_name(path)
         settings = with_its_seed(settings, path)
-    files = find_files(settings, prompt)
-    settings = seeded(settings)
+    files = find_files(settings, prompt, loader)
+    settings = choose_seed(settings)
     plan = plan_of(settings, files)
     jobs = jobs_of(files, plan)
     if path is None:
@@ -50,7 +58,7 @@ def write_records(
         return require_a_text(done, failed)
     run = Run(path, meta_of(settings, files, plan), jobs)
     if run.done and not run.finished:
-        say(settings, f"{path} has {counted(run.done, 'record')}; resuming after them")
+        say(settings, f"{path} has {count(run.done, 'record')}; resuming after them")
     if not run.finished:
         written = run.write(steps(settings, files, run.jobs, plan))
         try:
@@ -59,12 +67,12 @@ def write_records(
         except (KeyboardInterrupt, Terminated):
             say(
                 settings,
-                f"{path} has {counted(run.done, 'record')}; the same command goes on after them",
+                f"{path} has {count(run.done, 'record')}; the same command goes on after them",
             )
             raise
     run.close()
     errors = f", {run.failed:,} of them errors" if run.failed else ""
-    say(settings, f"{path} is complete: {counted(run.done, 'record')}{errors}")
+    say(settings, f"{path} is complete: {count(run.done, 'record')}{errors}")
     require_a_text(run.done, run.failed)
 
 
@@ -81,7 +89,7 @@ def steps(
     """From this machine or from a cluster."""
     s = settings
     if s.ray is None:
-        model = loaded(s, files)
+        model = start_engine(s, files)
         return write(model.batch(model.rows), files.tokenizer, jobs, plan)
     source = Source(
         path=str(files.path.resolve()),
@@ -133,7 +141,7 @@ def warn_about(record: Record) -> None:
     if "error" in record:
         warning = f"error: {record['error']}"
     elif "left_out" in record:
-        n_left = counted(record["left_out"], "token")
+        n_left = count(record["left_out"], "token")
         warning = f"record {record['id']}: the first {n_left} of its prompt are left out"
     else:
         return
@@ -145,5 +153,5 @@ def say(settings: CorpusSettings, text: str) -> None:
         notice(text)
 
 
-def counted(n: int, what: str) -> str:
+def count(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' * (n != 1)}"

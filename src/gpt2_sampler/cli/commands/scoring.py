@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
@@ -24,7 +25,7 @@ from gpt2_sampler.cli.commands.texts import sources, texts
 from gpt2_sampler.cli.flags.fields import flag
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
-from gpt2_sampler.cli.session.loading import Model, Models
+from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, Models
 from gpt2_sampler.cli.session.quiet import quiet, quiet_at_first
 from gpt2_sampler.cli.session.terminal import notice, run
 from gpt2_sampler.decoding.score import Place, next_logprobs, score_texts
@@ -98,7 +99,7 @@ class ScoreSettings(ModelSettings):
         return TOP if self.json or self.html else 0
 
 
-def score_named_texts(argv: Sequence[str], program: str) -> None:
+def score_named_texts(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(ScoreSettings, argv, program, positional="files")
     named = list(texts(settings.text, settings.files, settings.lines))
     for name, text in named:
@@ -112,7 +113,7 @@ def score_named_texts(argv: Sequence[str], program: str) -> None:
     require_apart(outputs, sources(settings.text, settings.files))
     if settings.png is not None:
         require_matplotlib(len(named))
-    model = Models(settings).answering("".join(text for _, text in named))
+    model = Models(settings, loader).answering("".join(text for _, text in named))
     if settings.compare_settings:
         for name, text in named:
             compare(name, text, model, settings)
@@ -247,5 +248,5 @@ def save(file: str, content: bytes) -> None:
     notice(f"written to {path}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return run(score_named_texts, argv)
+def main(argv: Sequence[str] | None = None, loader: Loader = LOADER) -> int:
+    return run(partial(score_named_texts, loader=loader), argv)

@@ -7,12 +7,13 @@ import os
 import time
 import webbrowser
 from collections.abc import Sequence
+from functools import partial
 
 from gpt2_sampler.cli.flags.fields import flag
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.bundled import choose_model, uses_bundled
-from gpt2_sampler.cli.session.loading import Model, load
+from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, load
 from gpt2_sampler.cli.session.terminal import notice, run
 from gpt2_sampler.decoding.texts import Texts
 from gpt2_sampler.errors import SamplerError, UsageError
@@ -62,7 +63,7 @@ class ServeSettings(ModelSettings):
         return self.rows, window
 
 
-def serve_completions(argv: Sequence[str], program: str) -> None:
+def serve_completions(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(ServeSettings, argv, program)
     try:
         from gpt2_sampler.serving.app import App
@@ -90,7 +91,10 @@ def serve_completions(argv: Sequence[str], program: str) -> None:
         return Served(model.name, model.engine, model.tokenizer, decoder, int(time.time()))
 
     names = [DEMO, DEMO_ZH] if uses_bundled(settings) else [settings.model_name]
-    models = [served(load(dataclasses.replace(settings, model_name=name))) for name in names]
+    models = [
+        served(load(dataclasses.replace(settings, model_name=name), loader=loader))
+        for name in names
+    ]
     hosts = hosts_of(settings.host, port, settings.allow_host)
     app = App(
         models,
@@ -108,5 +112,5 @@ def serve_completions(argv: Sequence[str], program: str) -> None:
     run_server(app, bound)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return run(serve_completions, argv)
+def main(argv: Sequence[str] | None = None, loader: Loader = LOADER) -> int:
+    return run(partial(serve_completions, loader=loader), argv)

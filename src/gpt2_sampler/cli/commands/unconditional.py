@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from gpt2_sampler.cli.commands.sample_sets import write_records
 from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.session.display import explain_colours
-from gpt2_sampler.cli.session.loading import Files, load, seeded
+from gpt2_sampler.cli.session.loading import LOADER, Files, Loader, choose_seed, load
 from gpt2_sampler.cli.session.terminal import run
 from gpt2_sampler.cli.session.writer import write
 from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
@@ -18,14 +19,14 @@ from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 
-def generate_samples(argv: Sequence[str], program: str) -> None:
+def generate_samples(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(GenerateSettings, argv, program)
     if settings.makes_records:
-        write_records(settings, jobs, total=settings.nsamples or None)
+        write_records(settings, jobs, total=settings.nsamples or None, loader=loader)
         return
-    model = load(settings)
+    model = load(settings, loader=loader)
     start = start_of(model.tokenizer)
-    settings = seeded(settings)
+    settings = choose_seed(settings)
     explain_colours(settings)
     first, stop = settings.first, settings.first + settings.nsamples
     numbers = range(first, stop) if settings.nsamples else itertools.count(first)
@@ -49,5 +50,5 @@ def start_of(tokenizer: Tokenizer) -> int:
     return start
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return run(generate_samples, argv)
+def main(argv: Sequence[str] | None = None, loader: Loader = LOADER) -> int:
+    return run(partial(generate_samples, loader=loader), argv)

@@ -73,7 +73,7 @@ def short(one: Field, indent: int) -> str:
     return text + end
 
 
-def described(rows: Iterable[tuple[str, str]]) -> str:
+def describe(rows: Iterable[tuple[str, str]]) -> str:
     """Names and their descriptions, side by side."""
     rows = list(rows)
     return side_by_side(rows, max(len(name) for name, _ in rows) + 2)

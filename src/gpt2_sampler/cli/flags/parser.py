@@ -39,7 +39,7 @@ def parse(
     SystemExit(0) if asked to.
     """
     kind_of = kinds(settings)
-    pairs = list(paired(argv, kind_of))
+    pairs = list(pair(argv, kind_of))
     asked = dict(pairs)
     if answer := about(settings, asked, program, positional):
         show(f"{answer}\n")
@@ -71,7 +71,7 @@ def about(
     return ""
 
 
-def paired(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[str, str | None]]:
+def pair(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[str, str | None]]:
     """Flags as "--name" with their values, and the other words, which have none.
 
     What follows a flag that takes text is its text, even if it begins with dashes, unless it is
@@ -109,7 +109,7 @@ def named(
     kind_of, given = kinds(settings), list[tuple[str, str]]()
     for word, value in pairs:
         if FLAG.fullmatch(word):
-            given.append(meant(word.removeprefix("--"), value, kind_of))
+            given.append(read_flag(word.removeprefix("--"), value, kind_of))
             continue
         full = positional in dict(given) and kind_of[positional] is not tuple
         dashed = word.startswith("-") and word != "-"  # "-" alone is stdin
@@ -123,7 +123,7 @@ def named(
     ]
 
 
-def meant(name: str, value: str | None, kind_of: Mapping[str, type]) -> tuple[str, str]:
+def read_flag(name: str, value: str | None, kind_of: Mapping[str, type]) -> tuple[str, str]:
     """A flag as it was typed -> its name and its value, still as text."""
     kind = kind_of.get(name)
     if kind is None and kind_of.get(name.removeprefix("no")) is bool:

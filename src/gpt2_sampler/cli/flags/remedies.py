@@ -34,7 +34,7 @@ CHANGES = {
 """How to change a setting, by its name."""
 
 
-def described(error: SamplerError) -> str:
+def describe(error: SamplerError) -> str:
     """The error's message and what to type, if anything helps."""
     words: dict[str, Callable[[Any], str]] = {
         "fits": lambda fits: f"what fits: {flags(fits)}",

@@ -212,7 +212,7 @@ class InteractiveSettings(WriterSettings, PromptSettings):
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
-def changed(settings: AnySettings, name: str, word: str) -> AnySettings:
+def change(settings: AnySettings, name: str, word: str) -> AnySettings:
     """The settings with one of the changeable flags set to a value, given as text; "" stands for
     its default. Raises UsageError for any other flag and for an impossible value."""
     fields = {field.name: field for field in dataclasses.fields(settings)}

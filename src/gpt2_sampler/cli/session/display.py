@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from gpt2_sampler.cli.flags.settings import ShowSettings
-from gpt2_sampler.cli.session.terminal import harmless
+from gpt2_sampler.cli.session.terminal import harmless, wants_colour
 from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Token
 from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, painted
@@ -23,13 +23,11 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 
 
 def colours(stream: TextIO) -> int:
-    """How many the stream can show; 0 if none are wanted (https://no-color.org)."""
-    if not stream.isatty() or os.environ.get("NO_COLOR"):
-        return 0
-    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+    """How many the stream can show; 0 if none are wanted."""
+    if not wants_colour(stream):
         return 0
     true_colour = os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")
-    return TRUE_COLOUR if true_colour or "direct" in os.environ["TERM"] else COLOURS_256
+    return TRUE_COLOUR if true_colour or "direct" in os.environ.get("TERM", "") else COLOURS_256
 
 
 def columns() -> int:
@@ -54,7 +52,7 @@ class Display:
         return self._wrapper.finish() if self._wrapper else ""
 
     def _shown(self, token: Token | None, text: str) -> str:
-        if not sys.stdout.isatty():
+        if not (sys.stdout.isatty() or self._colours):
             return text
         choice: Choice | None = token.choice if token else None
         if not self._colours or token is None or choice is None or token.ended == END_OF_TEXT:

@@ -25,7 +25,7 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
 from gpt2_sampler.cli.session.terminal import aside, let_samples_arrive, notice
-from gpt2_sampler.cli.session.typeahead import TypeAhead, pasted
+from gpt2_sampler.cli.session.typeahead import TypeAhead, split_paste
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import own_folder
 
@@ -177,7 +177,7 @@ def keys_of(bursts: Iterable[str]) -> list[KeyPress]:
     presses = list[KeyPress]()
     parser = Vt100Parser(presses.append)
     for burst in bursts:
-        text, keys = pasted(burst)
+        text, keys = split_paste(burst)
         if text:
             presses.append(KeyPress(Keys.BracketedPaste, text))
         parser.feed(keys)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,12 +58,24 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
+class Loader:
+    """What opens a model's files and what loads them; a test hands a command its own."""
+
+    open_model: Callable[..., Checkpoint] = open_model
+    load_engine: Callable[..., Engine] = load_engine
+
+
+LOADER = Loader()
+
+
+@dataclasses.dataclass(frozen=True)
 class Files:
-    """A model that has been found and is not loaded."""
+    """A model that has been found and is not loaded, and what loads it."""
 
     path: Path
     checkpoint: Checkpoint
     tokenizer: Tokenizer
+    loader: Loader
 
     @property
     def window(self) -> int:
@@ -70,17 +83,17 @@ class Files:
         return self.checkpoint.hparams.n_ctx
 
 
-def load(settings: ModelSettings, text: str = "") -> Model:
-    return loaded(settings, find_files(settings, text))
+def load(settings: ModelSettings, text: str = "", loader: Loader = LOADER) -> Model:
+    return start_engine(settings, find_files(settings, text, loader))
 
 
-def find_files(settings: ModelSettings, text: str = "") -> Files:
+def find_files(settings: ModelSettings, text: str = "", loader: Loader = LOADER) -> Files:
     """Of the model that was asked for or, if none was, of the one for this text."""
     s, name = settings, choose_model(settings, text)
     if uses_bundled(s):
         explain_bundled(name)
     path = find_model(name, s.models_dir)
-    checkpoint = open_model(path, s.checkpoint, s.models_dir)
+    checkpoint = loader.open_model(path, s.checkpoint, s.models_dir)
     vocabulary = find_vocabulary(checkpoint, s.models_dir)
     tokenizer, hparams = open_vocabulary(vocabulary), checkpoint.hparams
     if isinstance(vocabulary, Path) and vocabulary != checkpoint.folder:
@@ -90,10 +103,10 @@ def find_files(settings: ModelSettings, text: str = "") -> Files:
             f"{checkpoint.folder}: its vocabulary has {tokenizer.n_learned} tokens, its weights "
             f"have {hparams.n_vocab}; they belong to two models"
         )
-    return Files(path, checkpoint, tokenizer)
+    return Files(path, checkpoint, tokenizer, loader)
 
 
-def loaded(settings: ModelSettings, files: Files) -> Model:
+def start_engine(settings: ModelSettings, files: Files) -> Model:
     s, hparams = settings, files.checkpoint.hparams
     device = find_device(s.device, s.precision)
     rows, tokens = s.cache(hparams.n_ctx)
@@ -101,9 +114,11 @@ def loaded(settings: ModelSettings, files: Files) -> Model:
     if device == "cpu":
         require_memory(hparams, s.precision, rows, tokens, free_memory())
     with quiet(s.verbose):
-        engine = load_engine(files.checkpoint, device, s.precision, s.threads)
+        engine = files.loader.load_engine(files.checkpoint, device, s.precision, s.threads)
     precision = s.precision if device == "cpu" else None
-    draft = load_draft(files.checkpoint, s, device, rows) if isinstance(s, Settings) else None
+    draft = None
+    if isinstance(s, Settings):
+        draft = load_draft(files.checkpoint, s, device, rows, files.loader.load_engine)
     return Model(files.tokenizer, engine, files.checkpoint.folder.name, rows, precision, draft)
 
 
@@ -111,8 +126,8 @@ class Models:
     """The models that answer prompts: choose_model's for each. A bundled one is loaded when it is
     first needed, any other at once."""
 
-    def __init__(self, settings: ModelSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: ModelSettings, loader: Loader = LOADER) -> None:
+        self._settings, self._loader = settings, loader
         self._loaded: dict[str, Model] = {}
         if uses_bundled(settings):
             explain_bundled(DEMO)
@@ -122,11 +137,11 @@ class Models:
     def answering(self, prompt: str) -> Model:
         name = choose_model(self._settings, prompt)
         if name not in self._loaded:
-            self._loaded[name] = load(self._settings, prompt)
+            self._loaded[name] = load(self._settings, prompt, self._loader)
         return self._loaded[name]
 
 
-def seeded(settings: AnySettings) -> AnySettings:
+def choose_seed(settings: AnySettings) -> AnySettings:
     """With a seed. If none is set, one is chosen and shown, so that it can be used again."""
     if settings.seed is not None:
         return settings
@@ -148,7 +163,11 @@ LEAST_TOKENS = 100
 
 
 def load_draft(
-    checkpoint: Checkpoint, settings: Settings, device: str, rows: int
+    checkpoint: Checkpoint,
+    settings: Settings,
+    device: str,
+    rows: int,
+    load_engine: Callable[..., Engine] = load_engine,
 ) -> Future[Engine] | None:
     """For rows texts at the same time. Raises UsageError for a draft that nothing can use, and
     EngineError for one that there is no memory for, if it was asked for."""

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gpt2_sampler.cli.flags.help import described, fill
-from gpt2_sampler.cli.flags.settings import changed, shown
+from gpt2_sampler.cli.flags.help import describe, fill
+from gpt2_sampler.cli.flags.settings import change, shown
 from gpt2_sampler.cli.flags.words import DASHES, shorten
 from gpt2_sampler.cli.session.display import explain_colours
-from gpt2_sampler.cli.session.loading import seeded
+from gpt2_sampler.cli.session.loading import choose_seed
 from gpt2_sampler.cli.session.session import Session
 from gpt2_sampler.cli.session.terminal import interruptible, notice
 from gpt2_sampler.errors import UsageError, brief
@@ -59,7 +59,7 @@ def set_flag(session: Session, words: str) -> None:
         raise UsageError("/set takes a flag and its value, as /set top_k 40; /show lists them")
     name, word = matched[1].replace("-", "_").lower(), matched[2]
     before = session.settings
-    session.settings = seeded(changed(before, name, word))
+    session.settings = choose_seed(change(before, name, word))
     if session.settings.color and not before.color:
         explain_colours(session.settings)
 
@@ -126,7 +126,7 @@ def is_open(typed: str) -> bool:
     return typed.endswith("\\")
 
 
-def unquoted(typed: str) -> str:
+def unquote(typed: str) -> str:
     """What was typed -> the prompt, without the quotes around several lines, the backslashes at the
     ends of lines, or the first of two slashes."""
     if typed.startswith(QUOTES):
@@ -137,7 +137,7 @@ def unquoted(typed: str) -> str:
 
 def help_text() -> str:
     rows = ((command.usage, command.help) for command in COMMANDS.values())
-    return f"{described(rows)}\n\n{fill(KEYS)}"
+    return f"{describe(rows)}\n\n{fill(KEYS)}"
 
 
 KEYS = '''\

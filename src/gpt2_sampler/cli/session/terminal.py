@@ -7,6 +7,7 @@ aside, complain or show, which let no control character through to the terminal.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -18,10 +19,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
-from gpt2_sampler.cli.flags.remedies import described
+from gpt2_sampler.cli.flags.remedies import describe
 from gpt2_sampler.compiled import compiled
 from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.files import WINDOWS
 
 Command = Callable[[Sequence[str], str], None]
 """Takes the words after the program's name, and that name."""
@@ -200,15 +203,26 @@ def let_samples_arrive() -> None:
 def aside(text: str) -> None:
     """Shows a line that matters only to somebody at a terminal."""
     if sys.stderr.isatty():
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
-        notice(text, "{}" if plain else "\x1b[2m{}\x1b[0m")
+        notice(text, "\x1b[2m{}\x1b[0m" if wants_colour(sys.stderr) else "{}")
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether a stream is coloured, as no-color.org, force-color.org and bixense.com/clicolors have it,
+    in this order."""
+    value = os.environ.get
+    if value("NO_COLOR"):
+        return False
+    if any(value(name, "") not in ("", "0", "false") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    able = value("TERM", "dumb") not in ("dumb", "unknown")
+    return stream.isatty() and able and value("CLICOLOR") != "0"
 
 
 def complain(error: Exception, verbose: bool = False) -> None:
     """Says in one line what went wrong and what to type; if verbose, with the traceback of an error
     that is not one of ours."""
     if isinstance(error, SamplerError):
-        text = described(error)
+        text = describe(error)
     else:
         if verbose:
             notice("".join(traceback.format_exception(error)).rstrip())
@@ -233,5 +247,7 @@ def show(text: str, made_harmless: bool = False) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if WINDOWS and error.errno == errno.EINVAL:  # what a closed pipe is called there
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
         drop_what_is_buffered()
         raise OutputError(f"stdout cannot be written ({error.strerror or error})") from None

@@ -114,7 +114,7 @@ def type_ahead() -> AbstractContextManager[TypeAhead | None]:
     return contextlib.nullcontext() if sys.platform == "win32" else TypeAhead()
 
 
-def pasted(burst: str) -> tuple[str, str]:
+def split_paste(burst: str) -> tuple[str, str]:
     """A burst of keys -> the text that goes into the editor as it is, and the keys to press then.
 
     A single line keeps its Enter. Several lines are a pasted text, which waits in the editor: the
