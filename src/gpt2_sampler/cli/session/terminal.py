@@ -207,7 +207,7 @@ def aside(text: str) -> None:
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Whether a stream is coloured, as no-color.org, force-color.org and bixense.com/clicolors have it,
+    """Whether a stream is coloured, as no-color.org, force-color.org and bixense.com/clicolors say,
     in this order."""
     value = os.environ.get
     if value("NO_COLOR"):
