@@ -4,10 +4,12 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 TENSORFLOW, *NEEDED = (HERE / "requirements.txt").read_text("utf-8").splitlines()
@@ -46,6 +48,35 @@ class Wheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
+UNIX = os.name == "posix"
+
+
+class Library(Extension):
+    """C that is loaded with ctypes: it needs a C compiler and no Python headers, and serves any
+    Python. Without a compiler that knows GNU C the installation goes on."""
+
+    def __init__(self, name: str, source: str, *included: str) -> None:
+        super().__init__(
+            f"gpt2_sampler.{name}",
+            [f"src/gpt2_sampler/{source}"],
+            depends=[f"src/gpt2_sampler/{path}" for path in included],
+            extra_compile_args=["-O3", "-std=gnu11", *(["-pthread"] if UNIX else [])],
+            extra_link_args=["-pthread"] if UNIX else [],
+            libraries=["m"] if UNIX else [],
+            optional=True,
+        )
+
+
+class BuildLibraries(build_ext):
+    """Files whose names say nothing of a Python, and that export no function for it."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return str(Path(*fullname.split("."))) + EXTENSION_SUFFIXES[-1]
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        return []
+
+
 setup(
     install_requires=NEEDED,
     extras_require=EXTRAS,
@@ -56,26 +87,18 @@ setup(
         **{package: ["*"] for package in BUNDLED},
     },
     include_package_data=False,
-    cmdclass={"bdist_wheel": Wheel},
+    cmdclass={"build_ext": BuildLibraries, "bdist_wheel": Wheel},
     options=OPTIONS,
-    # Loaded with ctypes: they need a C compiler and no Python headers. Without a compiler the
-    # installation goes on; attention then runs in NumPy, and bus errors end the process silently.
+    # Without them attention and the draw run in NumPy, and bus errors end the process silently.
     ext_modules=[
-        Extension(
-            "gpt2_sampler.engines.litert._attention",
-            ["src/gpt2_sampler/engines/litert/attention.c"],
-            depends=[
-                "src/gpt2_sampler/engines/litert/attention_kernel.h",
-                "src/gpt2_sampler/engines/litert/attention_vnni.h",
-            ],
-            extra_compile_args=["-O3", "-std=gnu11"],
-            optional=True,
+        Library(
+            "engines.litert._attention",
+            "engines/litert/attention.c",
+            "engines/litert/attention_kernel.h",
+            "engines/litert/attention_vnni.h",
+            "threads.h",
         ),
-        Extension(
-            "gpt2_sampler.cli.session._bus_error",
-            ["src/gpt2_sampler/cli/session/bus_error.c"],
-            extra_compile_args=["-std=gnu11"],
-            optional=True,
-        ),
+        Library("decoding._draw", "decoding/draw.c", "decoding/draw_kernel.h", "threads.h"),
+        Library("cli.session._bus_error", "cli/session/bus_error.c"),
     ],
 )

@@ -31,9 +31,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 from benchmarks.peers import LlamaCpp  # noqa: E402
 
 from gpt2_sampler import Sampling, load_engine, load_tokenizer  # noqa: E402
+from gpt2_sampler.decoding.choose import choose  # noqa: E402
 from gpt2_sampler.decoding.noise import key  # noqa: E402
 from gpt2_sampler.decoding.rules import History  # noqa: E402
-from gpt2_sampler.decoding.sampling import choose  # noqa: E402
 
 THREADS = 1  # a small model has nothing to share, and other work does not make it wait
 SAMPLINGS = {"temperature_0.7_top_k_40": Sampling(0.7, top_k=40), "all_tokens": Sampling()}

@@ -86,7 +86,7 @@ def slow_distribution(row: list[float], history: History, s: Sampling) -> np.nda
 # Rows with settings of their own, as extreme as can be.
 
 
-def settings(n_vocab: int) -> st.SearchStrategy[Sampling]:
+def any_sampling(n_vocab: int) -> st.SearchStrategy[Sampling]:
     counts = [0, 1, 2, n_vocab - 1, n_vocab, n_vocab + 1, 2**31 - 1]
     scales = [0, 5e-324, 1e-300, 1e-30, 1e-3, 0.7, 1, 1.5, 1e3, 1e30, 1e300]
     penalties = st.sampled_from([0, 0, 0, -2, 2, 1e-9])
@@ -118,5 +118,5 @@ def extremes(draw: st.DrawFn) -> tuple[np.ndarray, list[History], list[Sampling]
         spared = draw(st.integers(0, n_vocab - 1))
         texts[0] = [token for token in range(n_vocab) if token != spared] * 2
     histories = [History(text, draw(st.integers(0, len(text)))) for text in texts]
-    few = draw(st.lists(settings(n_vocab), min_size=1, max_size=n_rows))
+    few = draw(st.lists(any_sampling(n_vocab), min_size=1, max_size=n_rows))
     return logits, histories, [draw(st.sampled_from(few)) for _ in range(n_rows)]

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gpt2_sampler.decoding.batch import PIECE, Batch
+from gpt2_sampler.decoding.choose import choose, distribution
+from gpt2_sampler.decoding.logits import log_softmax
 from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Request, Token
 from gpt2_sampler.decoding.rules import History
-from gpt2_sampler.decoding.sampling import Sampling, choose, distribution, log_softmax
+from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.window import in_window
 from gpt2_sampler.engines.engine import Cache
 from gpt2_sampler.errors import CheckpointError, OutOfMemory, UsageError

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gpt2_sampler.decoding.logits import log_softmax, logsumexp, ordered, tell
+from gpt2_sampler.decoding.logits import log_softmax, logsumexp, ordered
+from gpt2_sampler.decoding.plain import tell
 from tests.decoding.slow import possible, rows_of_logits
 
 

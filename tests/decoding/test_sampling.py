@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2_sampler.decoding.choose import choose, distribution
 from gpt2_sampler.decoding.logits import log_softmax
 from gpt2_sampler.decoding.noise import key, noise
 from gpt2_sampler.decoding.rules import History
-from gpt2_sampler.decoding.sampling import Sampling, choose, distribution
+from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import CheckpointError, UsageError
 from tests.decoding.slow import extremes, keys, probabilities, slow_distribution
 

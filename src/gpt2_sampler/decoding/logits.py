@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,19 +76,3 @@ class Standing(NamedTuple):
     ranks: Ids  # [W], 1 for the likeliest; of equals the first one is ahead
     top_ids: Ids  # [W, N], the likeliest first; -1 beyond what a row wants
     top_logprobs: Floats  # [W, N], -inf there
-
-
-def tell(logits: Logits, ids: Sequence[int], tops: Sequence[int]) -> Standing:
-    """[W, V], a token of each row, how many of its likeliest tokens each row wants. N is the most
-    that any row does, or V if that is less."""
-    n_rows, n_vocab = logits.shape
-    ranks = [rank(row, token) for row, token in zip(logits, ids, strict=True)]
-    sums = logsumexp(logits)
-    own = logits[np.arange(n_rows), ids] - sums
-    shape = n_rows, min(max(tops, default=0), n_vocab)
-    standing = Standing(own, np.array(ranks, np.intp), np.full(shape, -1), np.full(shape, -np.inf))
-    for n, (row, top) in enumerate(zip(logits, tops, strict=True)):
-        best = ordered(row, top)
-        standing.top_ids[n, : len(best)] = best
-        standing.top_logprobs[n, : len(best)] = row[best] - sums[n]
-    return standing

@@ -11,7 +11,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from gpt2_sampler.decoding.logits import Logits, check_numbers, tell
+from gpt2_sampler.decoding.choose import choose, distribution, tell
+from gpt2_sampler.decoding.logits import Logits, check_numbers
 from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.request import (
     END_OF_TEXT,
@@ -22,7 +23,6 @@ from gpt2_sampler.decoding.request import (
     Token,
 )
 from gpt2_sampler.decoding.rules import History
-from gpt2_sampler.decoding.sampling import choose, distribution
 from gpt2_sampler.decoding.window import in_window, that_matter
 
 

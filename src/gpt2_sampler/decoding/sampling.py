@@ -1,23 +1,15 @@
-"""Logits -> next tokens: the settings, the rules in their order, the draw.
-
-Knows arrays: no engines, no text.
-"""
+"""How a token is to be chosen: settings, checked. Knows no logits."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpt2_sampler.decoding import rules
-from gpt2_sampler.decoding.draw import draw
-from gpt2_sampler.decoding.logits import Logits, check_numbers, log_softmax
-from gpt2_sampler.decoding.noise import Floats, Ids, Keys
-from gpt2_sampler.decoding.rules import Bias, History
+from gpt2_sampler.decoding.rules import Bias
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.limits import check_limits
 
@@ -111,50 +103,7 @@ def pairs(bias: Any) -> tuple[tuple[int, float], ...]:
     return tuple((int(token), float(value)) for token, value in items)
 
 
-def choose(
-    logits: Logits, histories: Sequence[History], samplings: Sequence[Sampling], keys: Keys
-) -> Ids:
-    """[B, V], a history, a Sampling and a key for each row -> B tokens. Each row's token is what
-    it would be alone. Raises CheckpointError for logits that are not numbers, UsageError for a
-    logit_bias of tokens that there are none of."""
-    check_numbers(logits)
-    ids = np.empty(len(logits), np.intp)
-    for sampling, rows in groups(samplings).items():
-        own = logits if len(rows) == len(logits) else logits[rows]
-        ids[rows] = draw(apply_rules(own, [histories[n] for n in rows], sampling), keys[rows])
-    return ids
-
-
-def groups(samplings: Sequence[Sampling]) -> Mapping[Sampling, list[int]]:
-    """Equal settings -> the rows that have them."""
-    found: dict[Sampling, list[int]] = {}
-    for n, sampling in enumerate(samplings):
-        found.setdefault(sampling, []).append(n)
-    return found
-
-
-def apply_rules(
-    logits: Logits, histories: Sequence[History], sampling: Sampling
-) -> Logits:  # [B, V] -> [B, V]
-    """Logits of what may be drawn; -inf for tokens that are left out."""
-    s = sampling
-    check_bias(s, logits.shape[-1])
-    logits = rules.add_bias(logits, s.logit_bias)
-    logits = rules.penalise(logits, histories, s.repetition_penalty)
-    logits = rules.penalise_drawn(logits, histories, s.presence_penalty, s.frequency_penalty)
-    logits = rules.block_repeats(logits, histories, s.no_repeat_ngram)
-    logits = rules.top_k(logits, s.top_k)
-    logits = rules.scale(logits, s.temperature)
-    logits = rules.top_p(logits, s.top_p)
-    return rules.min_p(logits, s.min_p)
-
-
 def check_bias(sampling: Sampling, n_vocab: int) -> None:
     """Raises UsageError for a logit_bias of a token that the model does not have."""
     if sampling.logit_bias and (top := max(dict(sampling.logit_bias))) >= n_vocab:
         raise UsageError(f"logit_bias is of tokens 0 to {n_vocab - 1}, and {top} is none")
-
-
-def distribution(logits: Logits, history: History, sampling: Sampling) -> Floats:
-    """The log-probability with which each token is drawn: [V] -> [V], -inf for those left out."""
-    return log_softmax(apply_rules(logits[None], [history], sampling)[0])

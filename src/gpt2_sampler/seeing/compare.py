@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpt2_sampler.decoding.choose import distribution
 from gpt2_sampler.decoding.logits import Logits, ordered
 from gpt2_sampler.decoding.noise import Floats
 from gpt2_sampler.decoding.rules import History
-from gpt2_sampler.decoding.sampling import Sampling, distribution
+from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.seeing.bars import bar, fitted, percent
 
 SETTINGS = {

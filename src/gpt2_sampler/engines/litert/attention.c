@@ -18,11 +18,17 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../../threads.h"
+
 #define LANES 16
 #define CHUNK 64     /* slots scored at a time */
 #define QUERIES 8    /* tokens of one row that share the reading of its cache */
 #define HEAD_MAX 512 /* numbers in a vector at most: the scratch below is on the stack */
+#if defined(_WIN32)
+#define EXPORTED __declspec(dllexport)
+#else
 #define EXPORTED __attribute__((visibility("default")))
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
@@ -78,11 +84,11 @@ INLINE Chunk chunk_at(const Call *c, size_t number, int size, int int8) {
 #include "attention_vnni.h"
 #endif
 
-typedef void (*Work)(const Call *, int item);
+typedef void (*Part)(const Call *, int item);
 
 static const struct Kernel {
     const char *name;
-    Work store, attend;
+    Part store, attend;
 } kernels[] = {
     {"plain", store_plain, attend_plain},
 #if defined(__x86_64__)
@@ -108,111 +114,21 @@ EXPORTED int attention_versions(void) {
 
 EXPORTED const char *attention_name(int version) { return kernels[version].name; }
 
-/* --- Threads -------------------------------------------------------------------------------
-   The caller works through the items itself; helpers that are awake in time take some of them.
-   So waking one is never waited for, only an item that it has begun. Helpers sleep between two
-   calls: the model's own threads need the cores then. */
-
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <unistd.h>
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    int helpers;
-    pid_t owner;
+typedef struct {
     const Call *call;
-    Work work;
-    int count;
-    uint32_t generation;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
-static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic uint64_t ticket; /* the generation, and the next item of it */
-static _Atomic int done;
+    Part part;
+} Job;
 
-/* Does items of one generation until none is left. A helper that comes late finds another
-   generation and takes nothing. */
-static void take_items(Work work, const Call *call, int count, uint32_t generation) {
-    uint64_t now = atomic_load(&ticket);
-    while (now >> 32 == generation && (int)(uint32_t)now < count) {
-        if (!atomic_compare_exchange_weak(&ticket, &now, now + 1)) continue;
-        work(call, (int)(uint32_t)now);
-        atomic_fetch_add(&done, 1);
-        now = atomic_load(&ticket);
-    }
+static void do_part(const void *job, int item, int worker) {
+    (void)worker;
+    ((const Job *)job)->part(((const Job *)job)->call, item);
 }
-
-static void *help(void *unused) {
-    (void)unused;
-    uint32_t seen = 0;
-    for (;;) {
-        pthread_mutex_lock(&pool.lock);
-        while (pool.generation == seen) pthread_cond_wait(&pool.wake, &pool.lock);
-        seen = pool.generation;
-        Work work = pool.work;
-        const Call *call = pool.call;
-        int count = pool.count;
-        pthread_mutex_unlock(&pool.lock);
-        take_items(work, call, count, seen);
-    }
-    return NULL;
-}
-
-/* Makes sure of so many helpers, called under one_caller. After a fork there are none. */
-static void gather(int wanted) {
-    if (pool.owner != getpid()) {
-        pthread_mutex_init(&pool.lock, NULL);
-        pthread_cond_init(&pool.wake, NULL);
-        pool.helpers = 0;
-        pool.owner = getpid();
-    }
-    if (pool.helpers >= wanted) return;
-    sigset_t all, before; /* signals are for the threads that Python knows */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread;
-    while (pool.helpers < wanted && pthread_create(&thread, NULL, help, NULL) == 0) {
-        pthread_detach(thread);
-        pool.helpers++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-static void each(Work work, const Call *call, int count, int threads) {
-    if (threads < 2 || count < 2 || pthread_mutex_trylock(&one_caller) != 0) {
-        for (int item = 0; item < count; item++) work(call, item);
-        return;
-    }
-    gather(threads - 1);
-    pthread_mutex_lock(&pool.lock);
-    uint32_t generation = ++pool.generation;
-    pool.work = work;
-    pool.call = call;
-    pool.count = count;
-    atomic_store(&done, 0);
-    atomic_store(&ticket, (uint64_t)generation << 32);
-    pthread_cond_broadcast(&pool.wake);
-    pthread_mutex_unlock(&pool.lock);
-    take_items(work, call, count, generation);
-    for (int spins = 0; atomic_load(&done) < count; spins++)
-        if (spins > 1000) sched_yield();
-    pthread_mutex_unlock(&one_caller);
-}
-#else
-static void each(Work work, const Call *call, int count, int threads) {
-    (void)threads;
-    for (int item = 0; item < count; item++) work(call, item);
-}
-#endif
 
 /* Writes the keys and values of N tokens and attends. An item of the work is a head of a group.
    version is below attention_versions(). */
 EXPORTED void attention(const Call *call, int version, int threads) {
     int items = call->n_groups * call->heads;
-    each(kernels[version].store, call, items, threads);
-    each(kernels[version].attend, call, items, threads);
+    Job store = {call, kernels[version].store}, attend = {call, kernels[version].attend};
+    each(do_part, &store, items, threads);
+    each(do_part, &attend, items, threads);
 }
