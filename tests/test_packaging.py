@@ -232,7 +232,7 @@ def test_a_wheel_holds_one_package_for_every_python_of_a_platform(
     names = names_in(wheels[0])
     assert {name.split("/")[0] for name in names} == {"gpt2_sampler"}
     assert "-py3-none-" in wheels[0].name
-    for compiled in ("engines/litert/_attention.", "cli/session/_bus_error."):
+    for compiled in ("engines/litert/_attention.", "decoding/_draw.", "cli/session/_bus_error."):
         assert any(name.startswith(f"gpt2_sampler/{compiled}") for name in names)
     kinds = {"*.py", "*.html", "*.css", "*.js", "py.typed"}
     ours = {f"gpt2_sampler/{p.relative_to(PACKAGE)}" for kind in kinds for p in PACKAGE.rglob(kind)}

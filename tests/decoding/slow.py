@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 from hypothesis import strategies as st
@@ -83,40 +85,68 @@ def slow_distribution(row: list[float], history: History, s: Sampling) -> np.nda
     return probabilities([logit if t in nucleus else -np.inf for t, logit in enumerate(row)])
 
 
-# Rows with settings of their own, as extreme as can be.
+# Rows with settings of their own, as extreme as can be: made from a number, which is much faster
+# than Hypothesis' own building of them.
 
 
-def any_sampling(n_vocab: int) -> st.SearchStrategy[Sampling]:
-    counts = [0, 1, 2, n_vocab - 1, n_vocab, n_vocab + 1, 2**31 - 1]
-    scales = [0, 5e-324, 1e-300, 1e-30, 1e-3, 0.7, 1, 1.5, 1e3, 1e30, 1e300]
-    penalties = st.sampled_from([0, 0, 0, -2, 2, 1e-9])
-    tokens = st.integers(0, n_vocab - 1)
-    biases = st.sampled_from([-100, -1.5, 0, 1e-9, 100])
-    return st.builds(
-        Sampling,
-        temperature=st.sampled_from(scales) | st.floats(0.1, 10),
-        top_k=st.sampled_from(counts),
-        top_p=st.sampled_from([1, 1, 1e-12, 0.3, 0.9, 1 - 1e-12]),
-        repetition_penalty=st.sampled_from([1, 1, 1e-100, 0.5, 1.3, 1e100]),
-        no_repeat_ngram=st.sampled_from([0, 0, 1, 2, 3, 2**31 - 1]),
-        min_p=st.sampled_from([0, 0, 1e-12, 0.1, 1]),
-        presence_penalty=penalties,
-        frequency_penalty=penalties,
-        logit_bias=st.just({}) | st.dictionaries(tokens, biases, max_size=5),
+def any_sampling(random: Random, n_vocab: int) -> Sampling:
+    pick = random.choice
+    scales = [0, 5e-324, 1e-300, 1e-30, 1e-3, 0.7, 1, 1, 1.5, 1e3, 1e30, 1e300]
+    biased = pick([0, 0, 1, 5])
+    return Sampling(
+        temperature=pick(scales),
+        top_k=pick([0, 0, 1, 2, n_vocab // 2, n_vocab - 1, n_vocab, n_vocab + 1, 2**31 - 1]),
+        top_p=pick([1, 1, 1e-12, 0.3, 0.9, 1 - 1e-12]),
+        repetition_penalty=pick([1, 1, 1e-100, 0.5, 1.3, 1e100]),
+        no_repeat_ngram=pick([0, 0, 1, 2, 3, 2**31 - 1]),
+        min_p=pick([0, 0, 1e-12, 0.1, 1]),
+        presence_penalty=pick([0, 0, 0, -2, 2, 1e-9]),
+        frequency_penalty=pick([0, 0, 0, -2, 2, 1e-9]),
+        logit_bias={
+            random.randrange(n_vocab): pick([-100, -1.5, 0, 1e-9, 100]) for _ in range(biased)
+        },
     )
 
 
-@st.composite
-def extremes(draw: st.DrawFn) -> tuple[np.ndarray, list[History], list[Sampling]]:
-    """Logits, histories and settings of a few rows."""
-    n_rows, n_vocab = draw(st.integers(1, 4)), draw(st.integers(1, 17))
-    logits = draw(hnp.arrays(np.float32, (n_rows, n_vocab), elements=values, fill=values))
-    logits[:, draw(st.integers(0, n_vocab - 1))] = draw(st.sampled_from([-3e38, -30, 0, 3e38]))
-    tokens = st.lists(st.integers(0, n_vocab - 1), max_size=2 * min(n_vocab, 40))
-    texts = [draw(tokens) for _ in range(n_rows)]
-    if draw(st.booleans()):  # all but one token in the text, so that all but one may be banned
-        spared = draw(st.integers(0, n_vocab - 1))
-        texts[0] = [token for token in range(n_vocab) if token != spared] * 2
-    histories = [History(text, draw(st.integers(0, len(text)))) for text in texts]
-    few = draw(st.lists(any_sampling(n_vocab), min_size=1, max_size=n_rows))
-    return logits, histories, [draw(st.sampled_from(few)) for _ in range(n_rows)]
+def any_history(random: Random, n_vocab: int) -> History:
+    if random.random() < 0.2:  # all but one token in the text, so that all but one may be banned
+        spared = random.randrange(n_vocab)
+        text = [token for token in range(n_vocab) if token != spared] * 2
+    else:
+        some = random.choice([2, 7, n_vocab])
+        text = [random.randrange(min(some, n_vocab)) for _ in range(random.choice([0, 1, 5, 40]))]
+    return History(text, random.randint(0, len(text)))
+
+
+def any_rows(seed: int) -> Rows:
+    random = Random(seed)
+    n_rows, n_vocab = random.randint(1, 4), random.randint(1, 17)
+    values = random.choice([[0.0, 1.5, -math.inf], [-30.0, 30.0, 1e-30], None])
+    logits = [
+        [random.choice(values) if values else random.gauss(0, 3) for _ in range(n_vocab)]
+        for _ in range(n_rows)
+    ]
+    for row in logits:
+        row[random.randrange(n_vocab)] = random.choice([-3e38, -30, 0, 3e38])
+    few = [any_sampling(random, n_vocab) for _ in range(random.randint(1, n_rows))]
+    histories = [any_history(random, n_vocab) for _ in range(n_rows)]
+    return np.array(logits, np.float32), histories, [random.choice(few) for _ in range(n_rows)]
+
+
+def many_tokens(seed: int) -> Rows:
+    """Rows of vocabularies that have many blocks, with spread and with equal logits."""
+    random, numbers = Random(seed), np.random.default_rng(seed)
+    n_vocab = random.choice([2047, 2053, 5003, 65537, 70001])
+    logits = numbers.normal(size=[2, n_vocab]) * random.choice([0, 0.1, 1, 3, 1e3, 1e37])
+    if random.random() < 0.5:
+        logits = logits.round()
+    missing = numbers.random([2, n_vocab - 1]) < random.choice([0, 0.5, 0.999])
+    logits[:, 1:][missing] = -np.inf
+    texts = numbers.integers(0, random.choice([7, 1000, n_vocab]), [2, 300])
+    histories = [History(texts[0].tolist(), 200), History(texts[1].astype(np.int32), 5)]
+    return logits.astype(np.float32), histories, [any_sampling(random, n_vocab) for _ in "ab"]
+
+
+Rows = tuple[np.ndarray, list[History], list[Sampling]]
+extremes = st.integers(0, 2**64).map(any_rows)
+large_rows = st.integers(0, 2**64).map(many_tokens)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt2_sampler.decoding.choose import choose, distribution
@@ -17,7 +17,7 @@ from gpt2_sampler.decoding.noise import key, noise
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import CheckpointError, UsageError
-from tests.decoding.slow import extremes, keys, probabilities, slow_distribution
+from tests.decoding.slow import Rows, extremes, keys, probabilities, slow_distribution
 
 V = 31
 
@@ -35,10 +35,9 @@ def alike(logits: np.ndarray, sampling: Sampling, text: Sequence[int] = ()) -> l
     return choose(logits, [History(text)] * n, [sampling] * n, keys(n)).tolist()
 
 
-@given(extremes(), st.integers(0, 2**32))
-def test_each_row_draws_what_it_draws_alone(
-    rows: tuple[np.ndarray, list[History], list[Sampling]], seed: int
-) -> None:
+@settings(max_examples=200, deadline=None)
+@given(extremes, st.integers(0, 2**32))
+def test_each_row_draws_what_it_draws_alone(rows: Rows, seed: int) -> None:
     logits, histories, samplings = rows
     own = keys(len(logits), seed)
     alone = [

@@ -308,6 +308,7 @@ INLINE double inverse_temperature(const Row *r) {
 static double cut_of(const Row *r, double x, int side) {
     double distance = x * r->s->temperature, cut = r->best + distance;
     double slack = 1e-9 * (fabs(r->best) + fabs(distance)) + 1e-300;
+    slack += 1e-320 * r->s->temperature; /* x may have been too small for a float64 */
     return isfinite(cut) && isfinite(slack) ? cut + side * slack : side * (double)INFINITY;
 }
 
