@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt2_sampler.decoding.draw import draw, draw_from_few, draw_from_many
@@ -11,6 +11,7 @@ from gpt2_sampler.decoding.rules import scale
 from tests.decoding.slow import keys
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from([1, 31, 2047, 2053, 9001, 70001]),
     st.integers(0, 2**32),

@@ -18,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2_sampler.compiled import compiled
-from gpt2_sampler.decoding.logits import Standing, check_numbers
+from gpt2_sampler.decoding.logits import Logits, Standing, check_numbers
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import UsageError
 
-Singles = npt.NDArray[np.float32]
 WORTH_A_THREAD = 4  # rows; fewer are done before a second thread has woken up
 MOST_COUNT = 2**31 - 1  # as large as any vocabulary and any text
 NO_HISTORY = History()
@@ -82,7 +81,7 @@ def as_text(history: History, sampling: Sampling, n_vocab: int) -> npt.NDArray[n
     """The tokens of a history that a row's rules look at."""
     if not sampling.looks_back:
         return np.zeros(0, np.int32)
-    tokens = history.tokens
+    tokens: Any = history.tokens
     if not isinstance(tokens, np.ndarray):  # NumPy takes five times as long for a list
         tokens = np.frombuffer(array("i", tokens), np.int32)
     text = np.ascontiguousarray(tokens, np.int32)
@@ -103,7 +102,7 @@ class Kernel:
 
     def choose(
         self,
-        logits: Singles,
+        logits: Logits,
         histories: Sequence[History],
         samplings: Sequence[Sampling],
         keys: Keys,
@@ -114,7 +113,7 @@ class Kernel:
         self._run("choose", logits, ids, histories, samplings, threads, keys=keys.ctypes.data)
         return ids.astype(np.intp, copy=False)
 
-    def distribution(self, logits: Singles, history: History, sampling: Sampling) -> Floats:
+    def distribution(self, logits: Logits, history: History, sampling: Sampling) -> Floats:
         logprobs = np.empty(len(logits))
         ids = np.empty(1, np.int64)
         address = logprobs.ctypes.data
@@ -122,7 +121,7 @@ class Kernel:
         return logprobs
 
     def tell(
-        self, logits: Singles, ids: Sequence[int], tops: Sequence[int], threads: int = 1
+        self, logits: Logits, ids: Sequence[int], tops: Sequence[int], threads: int = 1
     ) -> Standing:
         n_rows, n_vocab = logits.shape
         wanted = np.minimum(np.array(tops, np.int64), n_vocab)
@@ -144,7 +143,7 @@ class Kernel:
     def _run(
         self,
         what: str,
-        logits: Singles,
+        logits: Logits,
         ids: npt.NDArray[np.int64],
         histories: Sequence[History],
         samplings: Sequence[Sampling],
@@ -152,7 +151,7 @@ class Kernel:
         **pointers: int,
     ) -> None:
         n_rows, n_vocab = logits.shape
-        logits = np.ascontiguousarray(logits)
+        rows = np.ascontiguousarray(logits)
         settings = [packed(sampling) for sampling in samplings]
         texts = [
             as_text(history, sampling, n_vocab)
@@ -166,7 +165,7 @@ class Kernel:
         n_bias = max((len(sampling.logit_bias) for sampling in samplings), default=0)
         size, scratch = self._scratch(n_vocab, int(lengths.max(initial=0)) + n_bias, threads)
         call = Call(
-            logits=logits.ctypes.data, settings=addresses.ctypes.data, texts=beginnings.ctypes.data,
+            logits=rows.ctypes.data, settings=addresses.ctypes.data, texts=beginnings.ctypes.data,
             lengths=lengths.ctypes.data, n_drawn=n_drawn.ctypes.data, ids=ids.ctypes.data,
             scratch=scratch, scratch_size=size, n_vocab=n_vocab, version=self.version, **pointers,
         )  # fmt: skip
