@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gpt2_sampler.decoding.request import END_OF_TEXT as ENDED
 from gpt2_sampler.decoding.request import LENGTH_REACHED, Request, Token
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.decoding.text import STOP_TEXT, Text, first_stop, pending
+from gpt2_sampler.decoding.text import STOP_TEXT, Text
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 
 BYTES = Encoder({symbol: i for i, symbol in enumerate([*BYTE_SYMBOLS, END_OF_TEXT_NAME])}, [])
@@ -47,20 +47,6 @@ def test_text_ends_before_the_stop_text_that_is_complete_first(
     assert "".join(pieces(list(written.encode()), text)) == text.characters == expected
     if written:
         assert text.ended == (LENGTH_REACHED if expected == written else STOP_TEXT)
-
-
-@given(few_letters, stop_texts)
-def test_what_can_become_no_stop_text_is_not_held_back(written: str, stops: list[str]) -> None:
-    held = pending(written, stops)
-    beginnings = [stop[:n] for stop in stops for n in range(1, len(stop))]
-    ends = [beginning for beginning in beginnings if written.endswith(beginning)]
-    assert held == max(map(len, ends), default=0)
-
-
-def test_a_stop_text_inside_one_token_is_found() -> None:
-    assert first_stop("xabcx", ["c", "abc", "b"]) == 2
-    assert first_stop("xabcx", ["c", "abc"]) == 1
-    assert first_stop("xabcx", ["d"]) is None
 
 
 @pytest.mark.parametrize("character", ["é", "€", "😀"])

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Request, Token
+from gpt2_sampler.decoding.stops import Stops
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.tokenizer.load import Tokenizer
 
@@ -58,7 +59,7 @@ class Text:
         """Why; "" while it goes on."""
         self.first_time = self.last_time = 0.0
         """When its first and its last token came, in seconds of time.monotonic()."""
-        self._stops = stops
+        self._stops = Stops(stops)
         self._untaken = self._held = ""
         self._parts = deque[tuple[Token | None, int]]()
         """The tokens that are not taken yet, and how many characters each completed."""
@@ -102,12 +103,12 @@ class Text:
         characters = self._decoder.push(token.id) if self._decoder is not None else ""
         self._parts.append((token, len(characters)))
         self._held += characters
-        found = first_stop(self._held, self._stops)
+        found = self._stops.find(self._held)
         if found is not None:
             self._release(found)
             self.ended = STOP_TEXT
         else:
-            self._release(len(self._held) - pending(self._held, self._stops))
+            self._release(len(self._held) - self._stops.pending(self._held))
 
     def end(self, why: str = STOPPED) -> None:
         """Ends the text here unless it has ended before. Half a character is left out."""
@@ -157,22 +158,3 @@ def encode_prompt(
     if not tokens:
         raise UsageError("nothing of the prompt is in the model's vocabulary")
     return tokens
-
-
-def first_stop(text: str, stops: Sequence[str]) -> int | None:
-    """Where a stop text begins in the text: of several, the one whose end comes first."""
-    found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
-    return min(found)[1] if found else None
-
-
-def pending(text: str, stops: Sequence[str]) -> int:
-    """How many characters at the end of the text may be the beginning of a stop text."""
-    return max(
-        (
-            length
-            for stop in stops
-            for length in range(1, min(len(stop), len(text) + 1))
-            if text.endswith(stop[:length])
-        ),
-        default=0,
-    )
