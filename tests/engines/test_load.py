@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +18,9 @@ import pytest
 from gpt2_sampler.engines import load
 from gpt2_sampler.engines.litert.engine import LiteRTEngine
 from gpt2_sampler.engines.load import find_device, load_engine
-from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.opening import load_tokenizer
-from tests.checkpoints import random_checkpoint
+from tests.checkpoints import ROOT, random_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,39 @@ def test_a_gpu_that_is_not_there_is_said_in_one_line(model: Path) -> None:
     pytest.importorskip("tensorflow")
     with pytest.raises(EngineError, match="no GPU on this machine"):
         load_engine(model, "gpu")
+
+
+def test_without_memory_for_the_model_one_line_says_so(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(load, "open_model", full)
+    with pytest.raises(OutOfMemory, match="does not fit the memory that is left") as error:
+        load_engine(model, "cpu")
+    assert error.value.facts == {"change": ["precision"]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its address space")
+@pytest.mark.parametrize("megabytes", [1, 8, 30, 60, 100, 200, 400])
+def test_a_limited_address_space_ends_in_one_line_or_in_logits(model: Path, megabytes: int) -> None:
+    script = f"""
+import resource, numpy
+from gpt2_sampler import SamplerError, load_engine
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + ({megabytes} << 20),) * 2)
+try:
+    print(load_engine({str(model)!r}, "cpu").logits([1, 2, 3]).shape)
+except SamplerError as error:
+    print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OPENBLAS_NUM_THREADS": "1"}
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("(3,") or re.search("memory|room|loaded", told.stdout), told
 
 
 def test_wsl_passes_windows_gpu_on(tmp_path: Path) -> None:
@@ -123,6 +159,29 @@ def test_with_neither_one_line_says_what_this_platform_can_do(
     with pytest.raises(EngineError, match=says) as error:
         load_engine(model)
     assert error.value.facts["package"] == package
+
+
+@pytest.mark.parametrize(
+    ("system", "says"),
+    [
+        ("win32", r"needs Microsoft's Visual C\+\+ runtime, which this machine lacks; install it"),
+        ("linux", "LiteRT cannot be loaded .*DLL load failed"),
+    ],
+)
+def test_a_litert_that_cannot_be_loaded_is_one_line(
+    system: str, says: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "gpt2_sampler.engines.litert.engine":
+                raise ImportError("DLL load failed while importing _pywrap:\nnot found")
+
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "gpt2_sampler.engines.litert.engine")
+    monkeypatch.setattr(sys, "platform", system)
+    with pytest.raises(EngineError, match=says) as error:
+        load_engine(model, "cpu", threads=1)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

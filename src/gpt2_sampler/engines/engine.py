@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.weights.hparams import HParams
 
 Floats = npt.NDArray[np.float32]
@@ -58,12 +58,17 @@ class Engine(abc.ABC):
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """What each call is made in. Raises as lock does, and UsageError once the engine is
-        closed."""
+        """What each call is made in. Raises as lock does, UsageError once the engine is closed, and
+        OutOfMemory for Python's own."""
         with self.lock:
             if self._closed:
                 raise UsageError("the engine is closed, and reads no more")
-            yield
+            try:
+                yield
+            except MemoryError as error:
+                raise OutOfMemory(
+                    f"there is no room in memory for what was asked ({error})"
+                ) from None
 
     @abc.abstractmethod
     def new_cache(self, rows: int) -> Cache:

@@ -14,7 +14,7 @@ from pathlib import Path
 from gpt2_sampler.engines.cgroups import ROOT
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.processors import physical_cores
-from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.opening import open_model
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
@@ -45,16 +45,35 @@ def load_engine(
         threads = physical_cores()
     elif not isinstance(threads, Integral) or isinstance(threads, bool) or threads < 1:
         raise UsageError(f"threads must be a whole number from 1 on, not {threads!r}")
-    checkpoint = open_model(model)
-    if device == "cpu" and is_installed("ai_edge_litert"):
-        from gpt2_sampler.engines.litert.engine import LiteRTEngine
+    try:
+        return new_engine(open_model(model), device, precision, int(threads))
+    except MemoryError:
+        change = {"change": ["precision"]} if precision == "float32" and device == "cpu" else {}
+        raise OutOfMemory("the model does not fit the memory that is left", **change) from None
 
-        return LiteRTEngine(checkpoint, precision, int(threads))
+
+def new_engine(checkpoint: Checkpoint, device: str, precision: str, threads: int) -> Engine:
+    if device == "cpu" and is_installed("ai_edge_litert"):
+        try:
+            from gpt2_sampler.engines.litert.engine import LiteRTEngine
+        except ImportError as problem:
+            raise EngineError(explain_import(problem)) from None
+        return LiteRTEngine(checkpoint, precision, threads)
     if device == "cpu":
         require_tensorflow_instead(precision)
     from gpt2_sampler.engines.tensorflow.engine import TensorFlowEngine
 
-    return TensorFlowEngine(checkpoint, device, int(threads))
+    return TensorFlowEngine(checkpoint, device, threads)
+
+
+def explain_import(problem: ImportError) -> str:
+    said = " ".join(str(problem).split())
+    if sys.platform == "win32" and "DLL load failed" in said:
+        return (
+            "LiteRT needs Microsoft's Visual C++ runtime, which this machine lacks; install it "
+            f"from https://aka.ms/vs/17/release/vc_redist.x64.exe ({said})"
+        )
+    return f"LiteRT cannot be loaded ({said})"
 
 
 def require_tensorflow_instead(precision: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -77,7 +78,8 @@ def test_another_version_of_litert_has_another_file(
     folder: Path, packs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits(folder)
-    monkeypatch.setattr(packed.importlib.metadata, "version", lambda _: "9.9")
+    assert packed.litert_version() == importlib.metadata.version("ai-edge-litert")
+    monkeypatch.setattr(packed, "litert_version", lambda: "9.9")
     logits(folder)
     assert len({*packs}) == 2
 

@@ -13,9 +13,9 @@ import functools
 import json
 import logging
 import math
+import mmap
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +84,8 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
 def export_for_now(checkpoint: Checkpoint, precision: str, key: str) -> Exported:
     """A file that is gone once it has been loaded, or at the latest when the process ends: in the
     system's place for such files or, where that cannot be written either, in memory."""
+    import tempfile
+
     try:
         folder = tempfile.TemporaryDirectory(prefix="gpt2-sampler-", ignore_cleanup_errors=True)
         path, loaded = Path(folder.name) / "model.tflite", folder.cleanup
@@ -141,6 +143,8 @@ def read(path: Path, key: str) -> Exported | None:
             return None
         with contextlib.suppress(OSError):
             stamp(path)
+    if hasattr(mmap, "MADV_RANDOM"):  # a token's row of the embedding, and not what lies around it
+        data._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
     arrays = {
         name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
         .view(dtype)

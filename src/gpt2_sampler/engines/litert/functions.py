@@ -125,8 +125,8 @@ def load_functions(
     """The file's layers, and what makes logits of the last one's state. Raises as load_model."""
     model = load_model(path, threads, packed)
     *layers, last = [f"f{n}" for n in range(n_layer + 1)]
-    chains = Chain(model, layers), Chain(model, [last])
-    with muted():  # the first run of all is remarked on
+    with explained("the model"), muted():  # the first run of all is remarked on
+        chains = Chain(model, layers), Chain(model, [last])
         chains[0].run(chains[0].prepare(1), 0)
     return chains
 
@@ -156,6 +156,15 @@ def memory_of(buffer: TensorBuffer, shape: Sequence[int]) -> Floats:
         raise EngineError(f"LiteRT does not say where its buffers are (status {failed})")
     numbers = (ctypes.c_float * math.prod(shape)).from_address(address.value)
     return np.ctypeslib.as_array(numbers).reshape(shape)
+
+
+def litert_version() -> str:
+    package = Path(ai_edge_litert.__path__[0])
+    for info in package.parent.glob(f"{package.name}-*.dist-info"):
+        return info.name.split("-")[1].removesuffix(".dist")
+    from importlib.metadata import version  # it takes a tenth of the time that a model needs
+
+    return version("ai-edge-litert")
 
 
 @functools.cache

@@ -8,7 +8,6 @@ processor, so the name says both, and machines that share a home folder have a f
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import logging
 import os
 import shutil
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gpt2_sampler.engines.litert.functions import litert_version
 from gpt2_sampler.engines.litert.stamps import is_unchanged, lock_of, stamp, stamp_of
 from gpt2_sampler.engines.processors import processor_kind
 from gpt2_sampler.errors import EngineError
@@ -60,8 +60,7 @@ def make(path: Path, pack: Callable[[Path], object], room: int) -> None:
 
 def machine() -> str:
     """A version of LiteRT and a kind of processor, as a part of a name."""
-    version = importlib.metadata.version("ai-edge-litert")
-    return f"{version}-{hashlib.sha256(processor_kind().encode()).hexdigest()[:8]}"
+    return f"{litert_version()}-{hashlib.sha256(processor_kind().encode()).hexdigest()[:8]}"
 
 
 def sweep_packed(folder: Path) -> None:
