@@ -107,3 +107,16 @@ def test_samples_are_the_same_with_a_draft_and_without(flags: list[str]) -> None
         for draft in ("int8", "off")
     }
     assert len(samples) == 1
+
+
+def test_attention_without_its_kernel_is_said_once_with_what_to_type(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    loading.explain_missing_kernel()
+    monkeypatch.setattr(loading, "find_kernel", lambda: None)
+    for _ in range(2):
+        loading.explain_missing_kernel()
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith("attention runs in NumPy, which is slower; where there is a C compiler")
+    assert "pip install -e" in said

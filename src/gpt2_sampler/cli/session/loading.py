@@ -11,19 +11,26 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from gpt2_sampler.cli.flags.remedies import install, nearest
 from gpt2_sampler.cli.flags.settings import AnySettings, ModelSettings, Settings
-from gpt2_sampler.cli.session.bundled import choose_model, explain_bundled, uses_bundled
+from gpt2_sampler.cli.session.bundled import (
+    choose_model,
+    explain_bundled,
+    is_first_of_the_day,
+    uses_bundled,
+)
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import aside, notice
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.engines.engine import Engine
-from gpt2_sampler.engines.load import find_device, load_engine
+from gpt2_sampler.engines.litert.attention import find_kernel
+from gpt2_sampler.engines.load import find_device, is_installed, load_engine
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
 from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
 from gpt2_sampler.limits import LIMITS
 from gpt2_sampler.opening import find_vocabulary, open_model, open_vocabulary
-from gpt2_sampler.registry import DEMO, find_model
+from gpt2_sampler.registry import DEMO, checkout, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
@@ -116,10 +123,22 @@ def start_engine(settings: ModelSettings, files: Files) -> Model:
     with quiet(s.verbose):
         engine = files.loader.load_engine(files.checkpoint, device, s.precision, s.threads)
     precision = s.precision if device == "cpu" else None
+    if device == "cpu":
+        explain_missing_kernel()
     draft = None
     if isinstance(s, Settings):
         draft = load_draft(files.checkpoint, s, device, rows, files.loader.load_engine)
     return Model(files.tokenizer, engine, files.checkpoint.folder.name, rows, precision, draft)
+
+
+def explain_missing_kernel() -> None:
+    """Says what to type, once a day, where LiteRT runs and the installation compiled no kernel."""
+    if not is_installed("ai_edge_litert") or find_kernel() or not is_first_of_the_day("no-kernel"):
+        return
+    remedy, sources = "install gpt2-sampler again", checkout()
+    if sources:
+        remedy = f"type: {install('-e', nearest(sources))}"
+    notice(f"attention runs in NumPy, which is slower; where there is a C compiler, {remedy}")
 
 
 class Models:
