@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt2_sampler.decoding import plain
-from gpt2_sampler.decoding.kernel import Kernel, find_kernel
+from gpt2_sampler.decoding.kernel import DrawKernel, find_kernel
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import CheckpointError, UsageError
@@ -21,10 +21,10 @@ FOUND = find_kernel()
 if FOUND is None:
     pytest.skip("there was no C compiler", allow_module_level=True)
 LIBRARY = FOUND.library
-KERNELS = [Kernel(LIBRARY, version) for version in range(LIBRARY.draw_versions())]
+KERNELS = [DrawKernel(LIBRARY, version) for version in range(LIBRARY.draw_versions())]
 
 
-def agree(kernel: Kernel, rows: Rows, seed: int) -> None:
+def agree(kernel: DrawKernel, rows: Rows, seed: int) -> None:
     logits, histories, samplings = rows
     own = keys(len(logits), seed)
     expected = plain.choose(logits, histories, samplings, own).tolist()
@@ -42,21 +42,25 @@ def agree(kernel: Kernel, rows: Rows, seed: int) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 @settings(max_examples=150, deadline=None)
 @given(extremes, st.integers(0, 2**32))
-def test_a_few_tokens_are_drawn_as_numpy_draws_them(kernel: Kernel, rows: Rows, seed: int) -> None:
+def test_a_few_tokens_are_drawn_as_numpy_draws_them(
+    kernel: DrawKernel, rows: Rows, seed: int
+) -> None:
     agree(kernel, rows, seed)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @settings(max_examples=25, deadline=None)
 @given(large_rows, st.integers(0, 2**32))
-def test_many_tokens_are_drawn_as_numpy_draws_them(kernel: Kernel, rows: Rows, seed: int) -> None:
+def test_many_tokens_are_drawn_as_numpy_draws_them(
+    kernel: DrawKernel, rows: Rows, seed: int
+) -> None:
     agree(kernel, rows, seed)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @settings(max_examples=25, deadline=None)
 @given(extremes | large_rows, st.data())
-def test_the_same_is_told(kernel: Kernel, rows: Rows, data: st.DataObject) -> None:
+def test_the_same_is_told(kernel: DrawKernel, rows: Rows, data: st.DataObject) -> None:
     logits, n_vocab = rows[0], rows[0].shape[1]
     ids = [data.draw(st.integers(0, n_vocab - 1)) for _ in logits]
     tops = [data.draw(st.sampled_from([0, 1, 5, 10, 18, 3000])) for _ in logits]
@@ -65,7 +69,7 @@ def test_the_same_is_told(kernel: Kernel, rows: Rows, data: st.DataObject) -> No
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
 
 
-def texts_of(kernel: Kernel, numbers: Sequence[int]) -> list[int]:
+def texts_of(kernel: DrawKernel, numbers: Sequence[int]) -> list[int]:
     drawn = []
     for number in numbers:
         random = np.random.default_rng(number)

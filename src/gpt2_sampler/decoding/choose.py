@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpt2_sampler.decoding import plain
-from gpt2_sampler.decoding.kernel import Kernel, find_kernel
+from gpt2_sampler.decoding.kernel import DrawKernel, find_kernel
 from gpt2_sampler.decoding.logits import Logits, Standing
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import History
@@ -52,5 +52,5 @@ def tell(logits: Logits, ids: Sequence[int], tops: Sequence[int], threads: int =
     return plain.tell(logits, ids, tops)
 
 
-def kernel_for(logits: Logits) -> Kernel | None:
+def kernel_for(logits: Logits) -> DrawKernel | None:
     return find_kernel() if logits.dtype == np.float32 else None

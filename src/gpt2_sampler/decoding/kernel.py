@@ -29,7 +29,7 @@ MOST_COUNT = 2**31 - 1  # as large as any vocabulary and any text
 NO_HISTORY = History()
 
 
-class Settings(ctypes.Structure):
+class DrawSettings(ctypes.Structure):
     """As in draw.c."""
 
     _fields_ = (
@@ -40,7 +40,7 @@ class Settings(ctypes.Structure):
     )
 
 
-class Call(ctypes.Structure):
+class DrawCall(ctypes.Structure):
     """As in draw.c."""
 
     _fields_ = (
@@ -61,7 +61,7 @@ def packed(sampling: Sampling) -> tuple[int, Any]:
     """Settings as draw.c reads them: their address, and what must live as long as that."""
     tokens = np.array([token for token in dict(sampling.logit_bias)], np.int32)
     values = np.array([value for value in dict(sampling.logit_bias).values()], np.float64)
-    settings = Settings(
+    settings = DrawSettings(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         least=math.log(sampling.min_p) if sampling.min_p else -math.inf,
@@ -90,7 +90,7 @@ def as_text(history: History, sampling: Sampling, n_vocab: int) -> npt.NDArray[n
     return text
 
 
-class Kernel:
+class DrawKernel:
     """draw.c, with the memory that it works in: one for each thread that calls it."""
 
     def __init__(self, library: ctypes.CDLL, version: int | None = None) -> None:
@@ -164,7 +164,7 @@ class Kernel:
         threads = threads if n_rows >= WORTH_A_THREAD else 1
         n_bias = max((len(sampling.logit_bias) for sampling in samplings), default=0)
         size, scratch = self._scratch(n_vocab, int(lengths.max(initial=0)) + n_bias, threads)
-        call = Call(
+        call = DrawCall(
             logits=rows.ctypes.data, settings=addresses.ctypes.data, texts=beginnings.ctypes.data,
             lengths=lengths.ctypes.data, n_drawn=n_drawn.ctypes.data, ids=ids.ctypes.data,
             scratch=scratch, scratch_size=size, n_vocab=n_vocab, version=self.version, **pointers,
@@ -183,7 +183,7 @@ class Kernel:
 
 
 @functools.cache
-def find_kernel() -> Kernel | None:
+def find_kernel() -> DrawKernel | None:
     """The compiled draw.c, if the installation has one."""
     library = compiled(Path(__file__).parent, "_draw")
     if library is None:
@@ -193,4 +193,4 @@ def find_kernel() -> Kernel | None:
     for function in (library.draw_choose, library.draw_distribute, library.draw_tell):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = None
-    return Kernel(library)
+    return DrawKernel(library)

@@ -1,6 +1,6 @@
 """The one call that every engine answers: tokens of any rows, at any positions -> logits.
 
-Knows no sampling, no text and no terminal. Axis letters as in tensorflow/model.py; a call reads N
+Knows no sampling, no text and no terminal. Axis letters as in weights/hparams.py; a call reads N
 tokens and returns the logits after W of them.
 """
 

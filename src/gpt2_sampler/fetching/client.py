@@ -71,7 +71,7 @@ class Network:
 NETWORK = Network()
 
 
-class Session(requests.Session):
+class PlainSession(requests.Session):
     """Leaves redirects alone: requests reads a redirect's body even if told not to follow it."""
 
     def resolve_redirects(self, *_: object, **__: object) -> Iterator[requests.Response]:
@@ -85,7 +85,7 @@ class Client:
         self, network: Network, notice: Callable[[str], object] = lambda line: None
     ) -> None:
         self.network, self.notice = network, notice
-        self.session = Session()
+        self.session = PlainSession()
         self.session.headers["Accept-Encoding"] = "identity"  # so that lengths are the file's own
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, HTTPAdapter(pool_maxsize=network.connections))

@@ -37,7 +37,7 @@ REVISION = r"\w[\w.-]*(?:/\w[\w.-]*)*"
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class FetchPlan:
     """What to fetch into models/FOLDER from SOURCE/NAME. network has the token for the hub."""
 
     folder: str
@@ -51,7 +51,7 @@ def plan(
     base_urls: Sequence[str],
     network: Network,
     notice: Callable[[str], object] = lambda line: None,
-) -> Plan:
+) -> FetchPlan:
     """Asks the first of the base URLs that answers for the model's files.
 
     Without base URLs, asks the hub that the environment names, or Hugging Face's. Raises UsageError
@@ -78,7 +78,7 @@ def plan(
             errors.append(error)
             continue
         source = below(base, *owned, "resolve", commit_of(answer) or revision)
-        return Plan(name.removeprefix(HUB), files_of(answer, model), source, network)
+        return FetchPlan(name.removeprefix(HUB), files_of(answer, model), source, network)
     remedies = {
         Trouble.MISSING: f"; look at the spelling of {model}",
         Trouble.DENIED: f"; look at the spelling of {model}, {way_in(bases, hub, token)}",

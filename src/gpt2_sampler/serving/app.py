@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2_sampler.decoding.text import Piece
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.serving.answer import Answer, LlamaAnswer
-from gpt2_sampler.serving.decoder import Job, QueueFull
+from gpt2_sampler.serving.decoder import QueueFull, TextGroup
 from gpt2_sampler.serving.guard import Guard
 from gpt2_sampler.serving.llama import read_llama
 from gpt2_sampler.serving.page import INDEX, page_files
@@ -265,7 +265,7 @@ class App:
                 item = ClientGone()
             loop.call_soon_threadsafe(channel.put, item)
 
-        job = Job(writing.texts, hear)
+        job = TextGroup(writing.texts, hear)
         try:
             served.decoder.submit(job)
         except QueueFull:

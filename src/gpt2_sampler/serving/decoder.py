@@ -25,7 +25,7 @@ class QueueFull(Exception):
     """As many texts wait as may."""
 
 
-class Job:
+class TextGroup:
     """The texts of a request, all of them wanted at the same time."""
 
     def __init__(self, texts: Iterable[Text], listener: Listener) -> None:
@@ -52,8 +52,8 @@ class Decoder:
         self._most_waiting = most_waiting
         self._lock = threading.Lock()
         self._commands = queue.SimpleQueue[Callable[[], None] | None]()
-        self._jobs: deque[Job] = deque()
-        self._owners: dict[object, Job] = {}
+        self._jobs: deque[TextGroup] = deque()
+        self._owners: dict[object, TextGroup] = {}
         self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
         self._thread.start()
 
@@ -62,7 +62,7 @@ class Decoder:
         """Texts that have a row."""
         return len(self._owners)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TextGroup) -> None:
         """Raises QueueFull. A job that needs no waiting is never refused."""
         with self._lock:
             free = self.texts.rows - self.n_running
@@ -71,7 +71,7 @@ class Decoder:
             self.n_waiting += len(job.waiting)
         self._commands.put(lambda: self._jobs.append(job))
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: TextGroup) -> None:
         """Its rows are free after the step that is under way. Nothing more is told of it."""
         job.cancelled = True
         self._commands.put(lambda: self._drop(job))
@@ -127,7 +127,7 @@ class Decoder:
             self._jobs.append(job)
 
     def _hand_out(self, pieces: Iterable[Piece]) -> None:
-        of_jobs: dict[Job, list[Piece]] = {}
+        of_jobs: dict[TextGroup, list[Piece]] = {}
         for piece in pieces:
             job = self._owners[piece.text.id]
             of_jobs.setdefault(job, []).append(piece)
@@ -143,14 +143,14 @@ class Decoder:
         for job in set(self._owners.values()):
             self._end(job, problem)
 
-    def _end(self, job: Job, problem: Exception) -> None:
+    def _end(self, job: TextGroup, problem: Exception) -> None:
         told = not job.cancelled
         job.cancelled = True
         self._drop(job)
         if told:
             job.listener(problem)
 
-    def _drop(self, job: Job) -> None:
+    def _drop(self, job: TextGroup) -> None:
         self._count(-len(job.waiting))
         job.waiting.clear()
         for id in job.running:

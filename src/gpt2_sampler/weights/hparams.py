@@ -1,4 +1,9 @@
-"""hparams.json -> the numbers and choices that fix a GPT-2's mathematics. Knows no weights."""
+"""hparams.json -> the numbers and choices that fix a GPT-2's mathematics. Knows no weights.
+
+Axis letters, here and in every other module:
+V n_vocab, C n_ctx, E n_embd, H n_head, L n_layer, K = E / H;
+B rows, T tokens of a row that this call reads, S slots of the cache that they may attend to.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +31,7 @@ SWITCHES = ("scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_e
 
 @dataclasses.dataclass(frozen=True)
 class HParams:
-    """A GPT-2's shape and mathematics. Letters as in model.py: V, C, E, H, L.
+    """A GPT-2's shape and mathematics. Letters: V, C, E, H, L.
 
     The fields with a default have Hugging Face's names; OpenAI's files lack them, as all that
     OpenAI trained has the defaults. n_inner is 4 E where None; without tie_word_embeddings the

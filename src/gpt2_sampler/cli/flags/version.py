@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-from importlib import metadata
 
 from gpt2_sampler import __version__
 
@@ -39,6 +38,8 @@ def extras() -> list[str]:
 
 
 def requirements() -> list[str]:
+    from importlib import metadata  # takes as long to import as many commands take to start
+
     try:
         return metadata.requires("gpt2-sampler") or []
     except metadata.PackageNotFoundError:  # run from a checkout
@@ -47,6 +48,8 @@ def requirements() -> list[str]:
 
 def version_of(package: str) -> str | None:
     """None if it is not installed."""
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

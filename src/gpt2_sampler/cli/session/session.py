@@ -23,7 +23,7 @@ QUESTION = "Model prompt >>> "
 
 
 @dataclasses.dataclass
-class Prompt:
+class TypedPrompt:
     """What was typed, its tokens for the model that answers it, and how many sample numbers have
     been used for it."""
 
@@ -37,7 +37,7 @@ class Prompt:
 class Step:
     """Samples that were drawn together, after a prompt or after the text in start."""
 
-    prompt: Prompt
+    prompt: TypedPrompt
     start: Text | None
     samples: list[Text]
     taken: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ class Session:
     def ask(self, text: str) -> None:
         """Continues the prompt."""
         model = self.answering(text)
-        prompt = Prompt(text, tokens_of(text, model, self.settings.special_tokens), model)
+        prompt = TypedPrompt(text, tokens_of(text, model, self.settings.special_tokens), model)
         self._draw(prompt, None, range(self.settings.nsamples))
 
     def retry(self) -> None:
@@ -151,7 +151,7 @@ class Session:
 
     def _draw(
         self,
-        prompt: Prompt,
+        prompt: TypedPrompt,
         start: Text | None,
         numbers: range,
         taken: tuple[int, ...] = (),

@@ -2,7 +2,7 @@
 
 There are two implementations with the same results: Kernel, compiled from attention.c if there was
 a C compiler when the package was installed, and Plain, in NumPy. Knows no model and no LiteRT.
-Axis letters as in tensorflow/model.py; a call reads N tokens.
+Axis letters as in weights/hparams.py; a call reads N tokens.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """A chain's buffers for N tokens."""
 
     x: Floats
@@ -68,9 +68,9 @@ class Chain:
             for name in names
         ]
         self._size = 0  # N
-        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._plans: OrderedDict[int, StepPlan] = OrderedDict()
 
-    def prepare(self, n_tokens: int) -> Plan:
+    def prepare(self, n_tokens: int) -> StepPlan:
         """Sets N. Raises OutOfMemory, or EngineError for what LiteRT does not take."""
         with explained(f"{n_tokens} tokens"):
             if n_tokens != self._size:
@@ -87,12 +87,12 @@ class Chain:
                 self._plans.popitem(last=False)
             return self._plans[n_tokens]
 
-    def run(self, plan: Plan, number: int) -> None:
+    def run(self, plan: StepPlan, number: int) -> None:
         """Runs one function of the plan that was prepared last. Raises as prepare does."""
         with explained(f"{self._size} tokens"):
             self._model._model.RunByIndex(*plan.calls[number])
 
-    def _new_plan(self, n_tokens: int) -> Plan:
+    def _new_plan(self, n_tokens: int) -> StepPlan:
         buffers, memory, calls = dict[str, TensorBuffer](), dict[str, Floats](), []
         for signature, number, inputs, outputs in self._signatures:
             for name in {**inputs, **outputs}.keys() - buffers.keys():
@@ -104,7 +104,7 @@ class Chain:
             if "new_x" in outputs:  # the next function reads what this one has written
                 buffers["x"], buffers["new_x"] = buffers["new_x"], buffers["x"]
         x = memory["x"]
-        return Plan(
+        return StepPlan(
             x,
             memory.get("attended", np.empty_like(x)),  # a model of one layer has it in no function
             memory["logits" if "logits" in memory else "qkv"],

@@ -2,9 +2,7 @@
 
 Knows tensors only: no files, no text, no sampling, no device, no cache.
 
-Axis letters, here and in every other module:
-V n_vocab, C n_ctx, E n_embd, H n_head, L n_layer, K = E / H;
-B rows, T tokens of a row that this call reads, S slots of the cache that they may attend to.
+Axis letters as in weights/hparams.py.
 
 Formulas: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3,
 on Vaswani et al. 2017; GELU is the tanh approximation of Hendrycks and Gimpel 2016.
