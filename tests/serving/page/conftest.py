@@ -20,4 +20,4 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def page(chromium: Chrome) -> Iterator[Page]:
     """On a server of its own, so with nothing kept of other tests."""
     with fake_server() as (address, fake):
-        yield Page(chromium, address, fake).open()
+        yield Page(chromium, address, fake).begin()

@@ -53,7 +53,7 @@ def look(page: Page) -> Iterator[Look]:
 
 def fill(page: Page) -> None:
     page.open("#prompt=Once+upon+a&seed=1&length=40&top_k=40")
-    page.written(40)
+    page.written()
     page.caret(len("Once upon a") + 1)
     page.driver.execute_script("choices.open = settings.open = true")
     page.wait(page.choices)
@@ -174,7 +174,7 @@ def test_both_languages_say_the_same_things(page: Page) -> None:
 def test_all_of_it_can_be_done_with_keys(page: Page) -> None:
     page.type("Once upon a")
     page.press(Keys.CONTROL, Keys.ENTER)
-    page.written(120)
+    page.written()
     page.press(Keys.ESCAPE)
     reached = []
     for _ in range(40):  # Escape, and Tab leaves the text; it goes on through everything

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.serving.page.driving import NEEDS_BROWSER, Page
+from tests.serving.page.driving import LENGTH, NEEDS_BROWSER, SEED, Page
 
 pytestmark = NEEDS_BROWSER
 
@@ -22,7 +22,7 @@ HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='r
 def write(page: Page, prompt: str = "Once upon a") -> str:
     page.type(prompt)
     page.press(Keys.CONTROL, Keys.ENTER)
-    page.written(120)
+    page.written()
     return page.text
 
 
@@ -41,12 +41,12 @@ def test_a_link_gives_the_same_text_elsewhere(page: Page) -> None:
     text = write(page)
     page.click("again")
     page.wait(lambda: page.among == "2/2")
-    page.written(120)
+    page.written()
     second = page.text
     link, _ = share(page)
     page.driver.execute_script("localStorage.clear(); indexedDB.deleteDatabase('gpt2-sampler')")
     page.open("#" + link.partition("#")[2])
-    page.written(120)
+    page.written()
     assert page.text == second != text
     asked = page.asked
     assert [asked[name] for name in ("seed", "first", "temperature", "top_k")] == [4711, 1, 0.7, 7]
@@ -89,13 +89,13 @@ def test_the_command_line_names_the_same_prompt_and_settings(page: Page) -> None
         "--prompt": 'It\'s a "$HOME" \\n `date`\n\n',
         "--model_name": "toy",
         "--seed": "12",
-        "--length": "120",
+        "--length": str(LENGTH),
         "--top_k": "40",
         "--top_p": "0.9",
     }
     page.click("again")
     page.wait(lambda: page.among == "2/2")
-    page.written(120)
+    page.written()
     _, command = share(page)
     printed, _, rest = command.partition(" | ")
     assert shlex.split(rest)[:4] == ["gpt2-conditional", "--jsonl", "--first", "1"]
@@ -105,15 +105,15 @@ def test_the_command_line_names_the_same_prompt_and_settings(page: Page) -> None
 
 def test_a_text_out_of_nothing_has_its_command_too(page: Page) -> None:
     page.press(Keys.CONTROL, Keys.ENTER)
-    page.written(120)
+    page.written()
     assert page.asked["prompt"] is None
     assert share(page)[1].startswith("gpt2-generate --nsamples 1 --first 0 ")
 
 
 def test_the_seed_is_shown_and_can_be_set(page: Page) -> None:
-    seed = page.button("set-seed").get_attribute("value") or ""
+    assert page.button("set-seed").get_attribute("value") == str(SEED)
     text = write(page)
-    assert f"seed {seed}, sample 0" in page.figures
+    assert f"seed {SEED}, sample 0" in page.figures
     page.press(Keys.CONTROL, "z")
     page.fill("set-seed", "77")
     page.click("continue")
@@ -125,7 +125,7 @@ def test_nothing_is_lost_by_closing_the_tab(page: Page) -> None:
     text = write(page)
     page.click("again")
     page.wait(lambda: page.among == "2/2")
-    page.written(120)
+    page.written()
     second = page.text
     page.type(" And so on.")
     page.open()  # at once, before anything was stored at leisure
@@ -152,7 +152,7 @@ def test_it_is_exported_as_text_and_as_json_with_the_tree(page: Page, tmp_path: 
     write(page, "Once 王 a\n")
     page.click("again")
     page.wait(lambda: page.among == "2/2")
-    page.written(120)
+    page.written()
     text = page.text
     for name in ("text", "tree"):
         (tmp_path / name).mkdir()
@@ -163,7 +163,7 @@ def test_it_is_exported_as_text_and_as_json_with_the_tree(page: Page, tmp_path: 
     assert tree["text"] == text
     models = [one for one in tree["versions"] if one["by"] == "model"]
     assert [one["origin"]["sample"] for one in models] == [0, 1]
-    assert len(models[0]["tokens"]) == 120 and len(models[0]["tokens"][0]["top"]) == 10
+    assert len(models[0]["tokens"]) == LENGTH and len(models[0]["tokens"][0]["top"]) == 10
     page.driver.find_element("css selector", "#share .close").click()
     [path] = (tmp_path / "tree").iterdir()
     page.driver.find_element("id", "file").send_keys(str(path))  # and read again
@@ -267,7 +267,7 @@ def test_what_the_server_refuses_is_told_in_one_line(
     page.fake.error = None
     if status in (429, 500):
         page.driver.find_element("css selector", "#message button").click()
-        page.written(120)
+        page.written()
         assert not page.message
 
 
@@ -277,7 +277,7 @@ def test_a_text_beyond_the_window_goes_on_from_its_end_if_the_person_wants(page:
     page.press(Keys.CONTROL, Keys.ENTER)
     page.wait(lambda: "longer" in page.message)
     page.driver.find_element("css selector", "#message button").click()
-    page.written(120)
+    page.written()
     assert page.text.startswith("the king and a wolf and a bird")
 
 
@@ -290,7 +290,7 @@ def test_a_server_that_goes_away_leaves_the_text(page: Page) -> None:
     assert begun.startswith("Once upon a") and len(begun) > len("Once upon a")
     page.fake.breaks_after = None
     page.driver.find_element("css selector", "#message button").click()  # try again
-    page.written(120)
+    page.written()
     assert page.text.startswith(begun)
 
 
@@ -302,5 +302,5 @@ def test_the_key_comes_from_the_address_and_does_not_stay_there(page: Page) -> N
     assert "s3cret" not in share(page)[0]
     page.open()
     page.press(Keys.CONTROL, Keys.ENTER)
-    page.written(120)
+    page.written()
     assert page.fake.keys[-1] == "Bearer s3cret"

@@ -4,14 +4,12 @@
  * @import {Settings} from "./settings.js"
  */
 
+import { make } from "./elements.js";
 import { clean, cleanSeed, newSeed, NUMBERS, settingsOf } from "./settings.js";
 import { words } from "./words.js";
 
 const KEPT = "gpt2-sampler settings";
 const FIRST = ["temperature", "top_k", "top_p", "length"]; // the others are seldom wanted
-
-const make = (/** @type {string} */ name, /** @type {any} */ fields = {}) =>
-  Object.assign(document.createElement(name), fields);
 
 export class Form {
   /** @type {Map<string, HTMLInputElement>} */

@@ -208,6 +208,20 @@ export class Tree {
     return true;
   }
 
+  get canUndo() {
+    return this.past.length > 0 || this.current.parent !== null;
+  }
+
+  get canRedo() {
+    return this.future.length > 0 || this.current.children.length > 0;
+  }
+
+  /** Which of how many versions beside each other this is. */
+  among() {
+    const branch = this.branch(), all = branch.parent?.children ?? [branch];
+    return { place: all.indexOf(branch), count: all.length };
+  }
+
   /** The last version on the way here that has others beside it, or else the current one. */
   branch() {
     let one = /** @type {Version|null} */ (this.current);
