@@ -6,7 +6,8 @@ For 117M, 345M, 774M and 1558M with random weights, in float32 and int8:
 - start: seconds from an existing file to a model that is ready
 - prefill: tokens/s of reading a prompt of 256
 - ms a token, one text and 4 at once, median of 32 tokens after that prompt; the first 2 warm up
-- MB: most memory of that process that nothing else could have (RssAnon, looked at every 5 ms);
+- MB: most memory of that process that nothing else could have (RssAnon, looked at every 5 ms,
+  and the size of the packed weights, which are mapped);
   and what gpt2_sampler.engines.memory foretells, which must not be less
 - set: tokens/s of as many texts at once as a corpus of 1,024 tokens each is written in (32 where
   they fit half of the free memory), in the middle of them, at position 512; median of 7 steps
@@ -44,6 +45,7 @@ from benchmarks.make_checkpoint import SIZES  # noqa: E402
 from gpt2_sampler import Engine, load_engine  # noqa: E402
 from gpt2_sampler.engines.engine import Cache  # noqa: E402
 from gpt2_sampler.engines.litert.export import discard, exported  # noqa: E402
+from gpt2_sampler.engines.litert.packed import SUFFIX  # noqa: E402
 from gpt2_sampler.engines.load import PRECISIONS  # noqa: E402
 from gpt2_sampler.engines.memory import free_memory, needed, rows_that_fit  # noqa: E402
 from gpt2_sampler.weights.checkpoint import open_checkpoint  # noqa: E402
@@ -112,6 +114,7 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     began = time.monotonic()
     checkpoint = open_checkpoint(folder)
     path = exported(checkpoint, precision).path
+    load_engine(checkpoint, "cpu", precision).close()  # packs the weights
     prepared = time.monotonic()
     threading.Thread(target=watch, args=(most,), daemon=True).start()
     engine = load_engine(checkpoint, "cpu", precision)
@@ -130,7 +133,8 @@ def measure(folder: str, precision: str) -> dict[str, float]:
         engine.copy(cache, 0, range(1, rows), PROMPT)
         steps = [timed(engine, cache, rows, PROMPT + step) for step in range(WARM_UP + MEASURED)]
         milliseconds.append(statistics.median(steps[WARM_UP:]))
-    memory = most[0]
+    packed = max(path.parent.glob(f"{path.stem}-*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    memory = most[0] + packed.stat().st_size
     hparams = engine.hparams
     many = rows_that_fit(hparams, precision, hparams.n_ctx, free_memory())
     cache = engine.new_cache(many)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gpt2_sampler.engines import memory
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
@@ -74,7 +75,7 @@ def test_a_container_may_have_less_than_the_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits itself")
-def test_a_limited_address_space_is_half_weights_and_half_what_maps_them() -> None:
+def test_a_limit_of_the_address_space_counts() -> None:
     script = (
         "import resource; from gpt2_sampler.engines.memory import free_memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2); print(free_memory())"
@@ -82,4 +83,15 @@ def test_a_limited_address_space_is_half_weights_and_half_what_maps_them() -> No
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert 0.7 * (1 << 30) < int(told.stdout) < 1.5 * (1 << 30)
+    assert 1 << 30 < int(told.stdout) < 3 << 30
+
+
+def test_what_is_mapped_while_a_model_is_loaded_counts_where_that_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "address_space", lambda: 12 * GB)
+    require_memory(LARGE, "int8", 1, 100, 12 * GB)
+    with pytest.raises(EngineError, match=r"limited to 12\.0 GB more \(ulimit -v\)") as error:
+        require_memory(LARGE, "float32", 1, 100, 12 * GB)
+    assert error.value.facts["change"] == ["precision"]
+    require_memory(LARGE, "float32", 1, 100, 12 * GB, loaded=True)

@@ -32,8 +32,7 @@ def needed(
     Weights count although they are mapped from a file: the system could drop their pages, but each
     step reads all of them. Processes that run one model share them.
     """
-    h = hparams
-    weights = sum(map(math.prod, h.variable_shapes().values())) * (1 if precision == "int8" else 4)
+    h, weights = hparams, weights_size(hparams, precision)
     # A head's key or value in one slot; in int8 it has a float32 scale.
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
     slot = 2 * h.n_layer * h.n_head * head
@@ -41,6 +40,17 @@ def needed(
     reading = 4 * BETWEEN * h.n_embd * (h.n_layer + 1) * min(tokens, PIECE)
     texts = slot * rows * min(tokens, h.n_ctx) + logits + reading
     return texts if loaded else BASE + weights + texts
+
+
+def weights_size(hparams: HParams, precision: str) -> int:  # bytes
+    numbers = sum(map(math.prod, hparams.variable_shapes().values()))
+    return numbers * (1 if precision == "int8" else 4)
+
+
+def mapped(hparams: HParams, precision: str) -> int:
+    """The bytes of address space that loading a model takes beyond what is needed: the checkpoint,
+    the export and its packed weights are mapped, and packing has them once more."""
+    return 2 * BASE + weights_size(hparams, "float32") + 2 * weights_size(hparams, precision)
 
 
 def require_memory(
@@ -54,6 +64,14 @@ def require_memory(
 ) -> None:
     """Raises EngineError, with settings that would fit, if the memory does not suffice. loaded says
     that the model is in memory, so that its precision is fixed and only its texts need room."""
+    space = address_space()
+    if not loaded and space < mapped(hparams, precision) + needed(hparams, precision, 1, 1):
+        room = size(mapped(hparams, precision) + needed(hparams, precision, 1, 1))
+        raise EngineError(
+            f"loading {precision} weights takes {room} of address space, and this process is "
+            f"limited to {size(int(space))} more (ulimit -v)",
+            change=[name for name in ["precision"] if precision != "int8"],
+        )
     need = needed(hparams, precision, rows, tokens, loaded=loaded)
     if need <= available:
         return
@@ -100,12 +118,11 @@ def free_memory(root: Path = ROOT) -> int:
     import psutil
 
     free = psutil.virtual_memory().available
-    return max(0, int(min(free, group_memory(root), address_space() // 2)))
+    return max(0, int(min(free, group_memory(root), address_space())))
 
 
 def address_space() -> float:
-    """The bytes that may still be mapped (`ulimit -v`). A model's weights are mapped from files as
-    well as held in memory, so that half of them is what a run can be given."""
+    """The bytes that this process may still allocate or map (`ulimit -v`), inf without a limit."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
