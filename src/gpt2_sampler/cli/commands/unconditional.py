@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from gpt2_sampler.cli.commands.sample_sets import write_records
 from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.session.display import explain_colours
@@ -22,6 +21,8 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 def generate_samples(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(GenerateSettings, argv, program)
     if settings.makes_records:
+        from gpt2_sampler.cli.commands.sample_sets import write_records
+
         write_records(settings, jobs, total=settings.nsamples or None, loader=loader)
         return
     model = load(settings, loader=loader)
