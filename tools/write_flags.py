@@ -1,0 +1,60 @@
+"""The commands' settings -> docs/flags.md, which a test keeps equal to them.
+
+python3 tools/write_flags.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+from pathlib import Path
+
+from gpt2_sampler.cli.commands.conversion import ConvertSettings
+from gpt2_sampler.cli.commands.download import DownloadSettings
+from gpt2_sampler.cli.commands.scoring import ScoreSettings
+from gpt2_sampler.cli.commands.serve import ServeSettings
+from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, GenerateSettings
+from gpt2_sampler.cli.flags.help import group_of, remark
+from gpt2_sampler.cli.flags.settings import InteractiveSettings
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
+COMMANDS = {
+    "gpt2-generate": GenerateSettings,
+    "gpt2-interactive": InteractiveSettings,
+    "gpt2-conditional": ConditionalSettings,
+    "gpt2-score": ScoreSettings,
+    "gpt2-serve": ServeSettings,
+    "gpt2-download": DownloadSettings,
+    "gpt2-convert": ConvertSettings,
+}
+
+
+def flags_page() -> str:
+    parts = [
+        "# Flags\n\nFor whoever looks one up. `--flag value` or `--flag=value`; `COMMAND --help` shows "
+        "the usual ones, `--help all` what stands here. Written by tools/write_flags.py.\n"
+    ]
+    for command, settings in COMMANDS.items():
+        about = inspect.cleandoc(settings.__doc__ or "")
+        parts.append(f"\n## {command}\n\n{escape(about)}\n")
+        fields = dataclasses.fields(settings)
+        for title, group in itertools.groupby(fields, lambda one: group_of(settings, one.name)):
+            parts.append(f"\n| {title.removesuffix(':')} | |\n|---|---|\n")
+            for one in group:
+                name = f"--{one.name} {one.metadata['value']}".rstrip()
+                text = f"{one.metadata['help']}{remark(one, full=True)}"
+                parts.append(f"| `{name}` | {escape(text)} |\n".replace("||", r"\|\|"))
+    return "".join(parts)
+
+
+def escape(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", r"\<").replace("*", r"\*")
+
+
+def main() -> None:
+    PAGE.write_text(flags_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
