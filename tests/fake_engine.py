@@ -103,6 +103,7 @@ class FakeDraft(FakeEngine):
 
     def __init__(self, n_vocab: int, n_ctx: int, wrong: float) -> None:
         super().__init__(n_vocab, n_ctx)
+        self.weight_bytes //= 4
         self.wrong = wrong
 
     def _logits(self, seen: npt.NDArray[np.int_]) -> Floats:

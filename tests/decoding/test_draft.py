@@ -29,6 +29,7 @@ WIDE = 101
 class Failing(FakeEngine):
     def __init__(self, error: Exception, after: int) -> None:
         super().__init__(V, C)
+        self.weight_bytes //= 4
         self.error, self.after = error, after
 
     def fail(self, written: int) -> None:
@@ -197,7 +198,16 @@ def test_logits_that_are_no_numbers_only_after_a_wrong_guess_stop_nothing() -> N
 
     with_it = [n for n in range(40) if 30 in slow_text(requests(40, length=9)[n])]
     asked = [request for request in requests(40, length=9) if request.id not in with_it]
-    check(Batch(Touchy(V, C), 1, Guesses30(V, C)), asked)
+    draft = Guesses30(V, C)
+    draft.weight_bytes //= 4
+    check(Batch(Touchy(V, C), 1, draft), asked)
+
+
+def test_a_draft_that_takes_as_long_as_the_model_itself_is_left_alone() -> None:
+    draft = FakeDraft(V, WIDE, wrong=0)
+    draft.weight_bytes *= 4
+    check(Batch(FakeEngine(V, WIDE), 1, draft), requests(1, length=50), WIDE)
+    assert draft.calls == []
 
 
 @pytest.mark.parametrize("draft", [FakeEngine(V - 1, C), FakeEngine(V, C - 1)])

@@ -29,6 +29,8 @@ AT_ONCE = 7  # tokens
 FIRST, WEIGHT, KEPT = 0.95, 8, 0.9
 """The share of right guesses expected before any was checked, the number of guesses that this
 expectation counts for, and the part of all past guesses that still counts after another step."""
+LEAST_COST = 0.2
+"""However small the draft is, its calls and draws take some time."""
 PATIENCE = 16
 """After this many steps without a guess, one is tried again."""
 
@@ -62,7 +64,10 @@ class Draft:
         """target is the batch's engine. A draft that is still being loaded guesses from
         when it is there. Raises UsageError for one of another vocabulary or a smaller window."""
         self._engine = engine
+        self._target = target
         self._hparams = target.hparams
+        self._cost = 1.0
+        """What a guess takes, compared with one by an int8 copy of the engine's model."""
         self._cache: Cache | None = None
         self._held: list[list[int]] = []
         self._right, self._compared = FIRST * WEIGHT, float(WEIGHT)
@@ -75,9 +80,9 @@ class Draft:
 
         Raises what the engine raises, or whoever loads it.
         """
-        n = self._worth_guessing(len(requests)) if requests else 0
-        engine = self._loaded() if n else None
-        if engine is None:
+        engine = self._loaded() if requests else None
+        n = self._worth_guessing(len(requests)) if engine else 0
+        if engine is None or not n:
             return {}
         with engine.lock:
             return self._guess(engine, requests, rows, n)
@@ -146,8 +151,8 @@ class Draft:
         """The number of guesses at each text that makes tokens come fastest, judged by how often
         recent ones were right. If it is 0, one is still tried now and then, unless not even right
         guesses would pay."""
-        best = fastest(n_texts, self._right / self._compared)
-        if best or not fastest(n_texts, 1):
+        best = fastest(n_texts, self._right / self._compared, self._cost)
+        if best or not fastest(n_texts, 1, self._cost):
             return best
         self._idle += 1
         return int(self._idle % PATIENCE == 0)
@@ -167,19 +172,20 @@ class Draft:
                 f"a draft for a model with {theirs.n_vocab} tokens and a window of {theirs.n_ctx} "
                 f"cannot have {own.n_vocab} and {own.n_ctx}"
             )
+        self._cost = max(LEAST_COST, 4 * engine.weight_bytes / self._target.weight_bytes)
 
 
 # Times, in units of what float32 takes to read one token, with int8 as the draft: measured with
 # 117M on 2 cores of Zen 4. They only decide how much is guessed.
 
 
-def fastest(n_texts: int, share: float) -> int:
+def fastest(n_texts: int, share: float, cost: float = 1) -> int:
     """The number of guesses at each text with which tokens come fastest, if each guess is right
-    with this probability."""
+    with this probability and takes so many times what an int8 copy takes."""
 
     def rate(n: int) -> float:
         tokens = sum(share**guess for guess in range(n + 1))
-        return tokens / (checking(n_texts * (n + 1)) + n * guessing(n_texts))
+        return tokens / (checking(n_texts * (n + 1)) + n * cost * guessing(n_texts))
 
     return max(range(MOST + 1), key=rate)
 

@@ -6,17 +6,20 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.flags.settings import InteractiveSettings, Settings
 from gpt2_sampler.cli.session import loading
-from gpt2_sampler.cli.session.loading import load_draft
+from gpt2_sampler.cli.session.loading import LOADER, Files, load, load_draft
+from gpt2_sampler.decoding.request import Request
 from gpt2_sampler.errors import EngineError, UsageError
+from gpt2_sampler.opening import load_tokenizer
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
-from tests.checkpoints import ROOT, random_checkpoint
+from tests.checkpoints import ROOT, byte_vocabulary, random_checkpoint
 
 LARGE = HParams(n_vocab=50257, n_ctx=1024, n_embd=768, n_head=12, n_layer=12)
 SMALL = HParams(n_vocab=37, n_ctx=41, n_embd=6, n_head=2, n_layer=2)
@@ -38,7 +41,9 @@ def drafts(
     free: float = 8e9,
 ) -> bool:
     monkeypatch.setattr(loading, "free_memory", lambda: int(free))
-    return load_draft(Shape(hparams), settings, device, rows, lambda *_: None) is not None  # type: ignore[arg-type]
+    loader = SimpleNamespace(load_engine=lambda *_: None)
+    files = SimpleNamespace(checkpoint=Shape(hparams), loader=loader)
+    return load_draft(files, settings, device, rows) is not None  # type: ignore[arg-type]
 
 
 ENDLESS = GenerateSettings()
@@ -80,18 +85,53 @@ def test_a_draft_that_was_asked_for_and_cannot_be_is_a_mistake(
     with pytest.raises(EngineError, match=r"0.2 GB of memory are needed .* 0.1 GB are free") as no:
         drafts(monkeypatch, dataclasses.replace(asked, length=9), free=1e8)
     assert no.value.facts == {"fits": {"draft": "off"}}
-    with pytest.raises(UsageError, match="--draft must be one of auto, int8, off, not 'x'"):
-        GenerateSettings(draft="x")
     with pytest.raises(UsageError, match="--draft int8 and --ray exclude each other"):
         GenerateSettings(draft="int8", ray="local")
 
 
 def test_the_draft_is_the_int8_copy(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(random_checkpoint(tmp_path, SMALL))
-    draft = load_draft(checkpoint, GenerateSettings(draft="int8"), "cpu", 1)
+    files = Files(tmp_path, checkpoint, load_tokenizer("demo"), LOADER)
+    draft = load_draft(files, GenerateSettings(draft="int8"), "cpu", 1)
     assert draft is not None
     engine = draft.result(timeout=60)
     assert engine.hparams == SMALL and engine.int8  # type: ignore[attr-defined]
+
+
+def shaped(folder: Path, n_ctx: int, n_layer: int) -> Path:
+    """A model with the tokens of bytes."""
+    shape = dataclasses.replace(SMALL, n_vocab=258, n_ctx=n_ctx, n_layer=n_layer)
+    return byte_vocabulary(random_checkpoint(folder, shape))
+
+
+def test_a_smaller_model_drafts_and_no_text_changes(tmp_path: Path) -> None:
+    large, small = shaped(tmp_path / "large", 37, 3), shaped(tmp_path / "small", 41, 1)
+    settings = GenerateSettings(model_name=str(large), seed=1, nsamples=1)
+    texts = []
+    for draft in ("off", str(small)):
+        model = load(dataclasses.replace(settings, draft=draft))
+        assert (model.draft is None) == (draft == "off")
+        if model.draft is not None:
+            model.draft.result(timeout=60)
+        batch = model.batch(2)
+        for n in range(3):
+            batch.add(Request(n, [n + 1], (n,), length=30))
+        found: dict[object, list[int]] = {}
+        while batch:
+            for token in batch.step():
+                found.setdefault(token.request.id, []).append(token.id)
+        texts.append(found)
+    assert texts[0] == texts[1]
+
+
+def test_a_draft_that_does_not_fit_is_refused_by_its_name(tmp_path: Path) -> None:
+    large, short = shaped(tmp_path / "large", 37, 3), shaped(tmp_path / "short", 23, 1)
+    for model, draft, said in (
+        (str(large), str(short), "has a window of 23 tokens, large one of 37"),
+        ("demo", "demo-zh", "--draft demo-zh has another vocabulary than demo"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            load(GenerateSettings(model_name=model, draft=draft))
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,10 @@ class Settings(ModelSettings, SamplingSettings):
 
     draft: str = flag(
         "auto",
-        "int8: the model's int8 copy guesses what float32 checks, several tokens at once; off; "
-        "auto: where that is faster; never changes a text",
+        "int8: the model's int8 copy guesses what float32 checks, several tokens at once; NAME: a "
+        "smaller model of the same vocabulary does, in int8; off; auto: int8 where that is faster; "
+        "never changes a text",
         "D",
-        choices=DRAFTS,
         rare=True,
     )
 

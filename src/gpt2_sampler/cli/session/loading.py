@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from gpt2_sampler.cli.flags.remedies import install, nearest
-from gpt2_sampler.cli.flags.settings import AnySettings, ModelSettings, Settings
+from gpt2_sampler.cli.flags.settings import DRAFTS, AnySettings, ModelSettings, Settings
 from gpt2_sampler.cli.session.bundled import (
     choose_model,
     explain_bundled,
@@ -127,7 +127,7 @@ def start_engine(settings: ModelSettings, files: Files) -> Model:
         explain_missing_kernel()
     draft = None
     if isinstance(s, Settings):
-        draft = load_draft(files.checkpoint, s, device, rows, files.loader.load_engine)
+        draft = load_draft(files, s, device, rows)
     return Model(files.tokenizer, engine, files.checkpoint.folder.name, rows, precision, draft)
 
 
@@ -181,24 +181,23 @@ LEAST_TOKENS = 100
 """Fewer are written before the time that loading the draft takes is saved."""
 
 
-def load_draft(
-    checkpoint: Checkpoint,
-    settings: Settings,
-    device: str,
-    rows: int,
-    load_engine: Callable[..., Engine] = load_engine,
-) -> Future[Engine] | None:
+def load_draft(files: Files, settings: Settings, device: str, rows: int) -> Future[Engine] | None:
     """For rows texts at the same time. Raises UsageError for a draft that nothing can use, and
     EngineError for one that there is no memory for, if it was asked for."""
-    hparams, asked = checkpoint.hparams, settings.draft == "int8"
+    checkpoint, asked = files.checkpoint, settings.draft != "auto"
+    hparams = checkpoint.hparams
     if settings.draft == "off":
         return None
-    if device != "cpu" or settings.precision != "float32":
+    if settings.draft not in DRAFTS:
+        checkpoint = find_draft(settings, files)
+        if device != "cpu":
+            raise UsageError(f"--draft {settings.draft} is for a CPU; leave it out")
+    elif device != "cpu" or settings.precision != "float32":
         if asked:
             raise UsageError("--draft int8 is for --precision float32 on a CPU; leave it out")
         return None
     _, length = settings.cache(hparams.n_ctx)
-    need, free = needed(hparams, "int8", rows, length), free_memory()
+    need, free = needed(checkpoint.hparams, "int8", rows, length), free_memory()
     if asked and need > free:
         message = f"{size(need)} of memory are needed for the draft, {size(free)} are free"
         raise EngineError(message, fits={"draft": "off"})
@@ -212,7 +211,24 @@ def load_draft(
         return None
     # Until it is there texts are written without it.
     pool = ThreadPoolExecutor(1, "draft")
-    return pool.submit(load_engine, checkpoint, "cpu", "int8", settings.threads)
+    return pool.submit(files.loader.load_engine, checkpoint, "cpu", "int8", settings.threads)
+
+
+def find_draft(settings: Settings, files: Files) -> Checkpoint:
+    """The smaller model that is to draft. Raises UsageError for one of another vocabulary."""
+    name, target, tokenizer = settings.draft, files.checkpoint, files.tokenizer
+    draft = open_model(find_model(name, settings.models_dir), models_dir=settings.models_dir)
+    own, theirs = open_vocabulary(find_vocabulary(draft, settings.models_dir)), target.hparams
+    if draft.hparams.n_vocab != theirs.n_vocab or any(
+        own.decode_bytes([id]) != tokenizer.decode_bytes([id]) for id in range(theirs.n_vocab)
+    ):
+        raise UsageError(f"--draft {name} has another vocabulary than {target.folder.name}")
+    if draft.hparams.n_ctx < theirs.n_ctx:
+        raise UsageError(
+            f"--draft {name} has a window of {draft.hparams.n_ctx} tokens, "
+            f"{target.folder.name} one of {theirs.n_ctx}"
+        )
+    return draft
 
 
 def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> list[int]:

@@ -27,6 +27,8 @@ class LiteRTEngine(Engine):
         checkpoint = open_checkpoint(model)
         super().__init__(checkpoint.hparams)
         self.int8 = precision == "int8"
+        if self.int8:
+            self.weight_bytes //= 4
         self.threads = threads
         file = exported(checkpoint, precision)
         self.arrays = file.arrays
