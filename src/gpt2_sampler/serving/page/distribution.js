@@ -1,7 +1,7 @@
 /**
  * The likeliest next tokens -> the probability with which each is drawn under some settings.
  *
- * The same filters in the same order as the sampler's: top_k, temperature, min_p, top_p. Of the
+ * The same filters in the same order as the sampler's: top_k, temperature, top_p, min_p. Of the
  * tokens that the server did not name only their probability together is known. Where they count,
  * they are taken to fall off as a power of their rank, which GPT-2's do nearly; so what comes out
  * is exact wherever they are cut or the temperature is 1, and close to it elsewhere.
@@ -24,13 +24,11 @@ export function filtered(logprobs, { temperature, top_k, top_p, min_p = 0 }) {
   const weight = (/** @type {number} */ logprob) => Math.exp((logprob - logprobs[0]) / temperature);
   const tail = kept > logprobs.length ? tailOf(logprobs, Math.min(kept, VOCABULARY)) : [];
   const weights = [...named.map(weight), ...tail.map(({ logprob, count }) => count * weight(logprob))];
-  const floor = min_p; // of the likeliest token's weight, which is 1
   const singles = [...named.map(weight), ...tail.map(({ logprob }) => weight(logprob))];
-  const above = weights.map((one, n) => (singles[n] >= floor ? one : 0));
-  const goal = top_p * sum(above);
+  const goal = top_p * sum(weights);
   let mass = 0;
-  const inside = above.map((one) => {
-    const kept = mass < goal || top_p >= 1;
+  const inside = weights.map((one, n) => {
+    const kept = (mass < goal || top_p >= 1) && singles[n] >= min_p; // the likeliest one's weight is 1
     mass += one;
     return kept ? one : 0;
   });
