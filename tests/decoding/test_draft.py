@@ -166,7 +166,7 @@ def test_a_draft_that_is_still_being_loaded_guesses_from_when_it_is_there() -> N
     ("error", "said"),
     [
         (OutOfMemory("there is no room for the cache of 2 texts"), "no room for the cache"),
-        (MemoryError(), "no room for it"),
+        (MemoryError(), "no room in memory"),
         (EngineError("the disk is full"), "the disk is full"),
     ],
 )

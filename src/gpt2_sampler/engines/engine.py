@@ -68,9 +68,9 @@ class Engine(abc.ABC):
             try:
                 yield
             except MemoryError as error:
-                raise OutOfMemory(
-                    f"there is no room in memory for what was asked ({error})"
-                ) from None
+                why = f" ({error})" if str(error) else ""
+                message = f"there is no room in memory for what was asked{why}"
+                raise OutOfMemory(message) from None
 
     @abc.abstractmethod
     def new_cache(self, rows: int) -> Cache:
