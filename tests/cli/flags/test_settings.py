@@ -82,3 +82,21 @@ def test_what_is_shown_has_a_line_for_each_sampling_flag() -> None:
 def test_stop_texts_can_be_written_with_escapes() -> None:
     settings = GenerateSettings(stop=(r"a\nb", r"\t", r"\\n", r"\x"))
     assert settings.stop_texts == ["a\nb", "\t", r"\n", r"\x"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"ray": "local", "draft": "int8"}, "--draft int8 and --ray exclude each other"),
+        ({"tokens": True}, "--tokens is for records"),
+        ({"logprobs": True}, "--logprobs is for records"),
+        ({"output": "a.parquet", "nsamples": 0}, "a Parquet file must end"),
+    ],
+)
+def test_flags_that_exclude_each_other_are_named(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        GenerateSettings(**flags)  # type: ignore[arg-type]
+    GenerateSettings(draft="int8")
+    GenerateSettings(ray="local")
+    GenerateSettings(output="a.jsonl", tokens=True, logprobs=True)
+    GenerateSettings(output="a.parquet", nsamples=1)
