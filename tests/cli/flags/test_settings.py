@@ -35,7 +35,6 @@ IMPOSSIBLE = [
     {"precision": "int4"},
     {"threads": 0},
     {"threads": 1025},
-    {"draft": "float32"},
     {"length": 2**31},
 ]
 
@@ -47,6 +46,18 @@ def test_impossible_values_are_mistakes_that_name_flag_and_value(
 ) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(flags))} "):
         settings(**flags)  # type: ignore[arg-type]
+
+
+def test_every_setting_of_the_draw_has_a_flag() -> None:
+    settings = InteractiveSettings(
+        min_p=0.1, presence_penalty=0.5, frequency_penalty=-1, logit_bias='{"7": -100, "5": 1.5}'
+    )
+    assert settings.sampling == Sampling(
+        min_p=0.1, presence_penalty=0.5, frequency_penalty=-1, logit_bias={5: 1.5, 7: -100}
+    )
+    for bias in ("x", "[1]", '{"a": 1}', "5", "[" * 10_000):
+        with pytest.raises(UsageError, match="--logit_bias takes JSON"):
+            InteractiveSettings(logit_bias=bias)
 
 
 def test_the_defaults_are_those_of_openai_and_change_no_logits() -> None:
@@ -64,6 +75,8 @@ def test_only_without_prompts_can_samples_be_endless() -> None:
 def test_every_sampling_flag_can_be_changed_and_put_back() -> None:
     settings = InteractiveSettings(seed=1)
     words = {"ignore_eot": "True", "temperature": "0.7", "top_p": "0.9", "repetition_penalty": "2"}
+    words |= {"min_p": "0.1", "presence_penalty": "1", "frequency_penalty": "-1"}
+    words |= {"logit_bias": '{"5": 1}'}
     for field in dataclasses.fields(SamplingSettings):
         new = change(settings, field.name, words.get(field.name, "7"))
         assert getattr(new, field.name) not in (field.default, getattr(settings, field.name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import re
 from typing import Any, TypeVar
@@ -48,6 +49,9 @@ class SamplingSettings:
     )
     top_k: int = flag(0, "draw from the K likeliest tokens; 0 for all; 40 is good", "K")
     top_p: float = flag(1.0, "draw from the fewest tokens that make up P; 1 for all", "P")
+    min_p: float = flag(
+        0.0, "leave out tokens below P times the likeliest one's probability", "P", rare=True
+    )
     repetition_penalty: float = flag(
         1.0,
         "above 1 makes tokens that are in the text already less likely; try 1.1",
@@ -57,6 +61,13 @@ class SamplingSettings:
     no_repeat_ngram: int = flag(
         0, "never repeat N tokens in a row; 0 allows it; 4 ends most loops", "N", rare=True
     )
+    presence_penalty: float = flag(
+        0.0, "above 0 makes tokens less likely that were drawn since the prompt", "R", rare=True
+    )
+    frequency_penalty: float = flag(0.0, "the same, each time that they were drawn", "R", rare=True)
+    logit_bias: str | None = flag(
+        None, "raise or lower single tokens, as '{\"50256\": -100}'", "JSON", rare=True
+    )
     stop: tuple[str, ...] = flag(
         (), r"end a sample before this text (\n is a line break); can be repeated", "TEXT"
     )
@@ -64,13 +75,9 @@ class SamplingSettings:
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(
-            self.temperature,
-            self.top_k,
-            self.top_p,
-            self.repetition_penalty,
-            self.no_repeat_ngram,
-        )
+        names = [one.name for one in dataclasses.fields(Sampling) if one.name != "logit_bias"]
+        drawing = {name: getattr(self, name) for name in names}
+        return Sampling(**drawing, logit_bias=read_bias(self.logit_bias))
 
     @property
     def rows(self) -> int:
@@ -207,6 +214,14 @@ class InteractiveSettings(WriterSettings, PromptSettings):
         super().__post_init__()
         if self.prompt is not None and self.prompt_file is not None:
             raise UsageError("give either --prompt or --prompt_file, not both")
+
+
+def read_bias(text: str | None) -> dict[int, float]:
+    """--logit_bias: a JSON object of numbers by token ids. Raises UsageError for anything else."""
+    try:
+        return {int(id): value for id, value in json.loads(text or "{}").items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise UsageError(f'logit_bias takes JSON as {{"50256": -100}}, not {brief(text)}') from None
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
