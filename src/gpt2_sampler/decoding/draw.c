@@ -46,22 +46,25 @@ typedef struct {
 } Settings;
 
 typedef struct {
-    const float *logits;              /* [B, V] */
-    const Settings *const *settings;  /* [B] */
-    const int32_t *const *texts;      /* [B]: the tokens of each row's history */
-    const int64_t *lengths, *n_drawn; /* [B]: how many they are, and were generated */
-    const uint64_t *keys;             /* [B] */
-    int64_t *ids;                     /* [B]: tokens; -1 where logits are not numbers */
-    double *logprobs;                 /* [B, V], of a distribution */
-    char *scratch;                    /* [threads, scratch_size] */
-    int64_t scratch_size, n_vocab;
-    const int64_t *tops;              /* [B]: how many of the likeliest tokens are told */
-    int64_t most;                     /* N, the largest of them */
-    double *own_logprobs;             /* [B] */
-    int64_t *ranks;                   /* [B] */
-    int64_t *top_ids;                 /* [B, N] */
-    double *top_logprobs;             /* [B, N] */
-    int32_t version;
+    const Settings *settings;
+    const int32_t *text;     /* the tokens of the row's history */
+    int64_t length, n_drawn; /* how many they are, and were generated */
+} Asked;
+
+typedef struct {
+    const float *logits;  /* [B, V] */
+    const Asked *asked;   /* [B] */
+    const uint64_t *keys; /* [B] */
+    int64_t *ids;         /* [B]: tokens; -1 where logits are not numbers */
+    char *scratch;        /* [threads, scratch_size] */
+    int64_t scratch_size, n_vocab, version;
+    double *logprobs;     /* [B, V], of a distribution */
+    const int64_t *tops;  /* [B]: how many of the likeliest tokens are told */
+    int64_t most;         /* N, the largest of them */
+    double *own_logprobs; /* [B] */
+    int64_t *ranks;       /* [B] */
+    int64_t *top_ids;     /* [B, N] */
+    double *top_logprobs; /* [B, N] */
 } Call;
 
 /* A token whose logit rules changed. */
@@ -226,8 +229,9 @@ static int gather(const Row *r, double low, double high, Item *items) {
         if (!(r->tops[block] >= low)) continue;
         int end = end_of(r, block);
         for (int token = first_of(block); token < end; token += APART) {
-            double value = r->logits[token];
-            if (value >= low && value <= high) items[n++] = (Item){.x = value, .token = token};
+            double value = r->logits[token]; /* no branch: which way it goes cannot be foreseen */
+            items[n].x = value, items[n].token = token;
+            n += (value >= low) & (value <= high);
         }
     }
     for (const Change *c = r->changes; c < r->changes + r->n_changes; c++)
@@ -501,22 +505,24 @@ EXPORTED int64_t draw_scratch(int64_t n_vocab, int64_t most_changes) {
     int64_t places = 4, blocks = (n_vocab / GROUP + 1) * APART;
     while (places < 2 * most_changes) places *= 2;
     int64_t all = n_vocab + blocks + most_changes; /* tokens, and sets of them */
-    return n_vocab * 4 + blocks * 4 + BUCKETS * 8 + most_changes * (int64_t)sizeof(Change) +
-           places * 4 + all * 8 + all * (int64_t)sizeof(Item) + 8 * 64;
+    int64_t size = n_vocab * 4 + blocks * 4 + BUCKETS * 8 + most_changes * (int64_t)sizeof(Change) +
+                   places * 4 + all * 8 + all * (int64_t)sizeof(Item) + 8 * 64;
+    return (size + 63) / 64 * 64;
 }
 
 /* Makes a row ready, with its rules applied -> whether its logits are numbers. */
 static int begin(Row *r, const Call *c, int n, int worker) {
     char *room = c->scratch + worker * c->scratch_size;
-    const Settings *s = c->settings[n];
+    const Asked *asked = c->asked + n;
+    const Settings *s = asked->settings;
     const float *logits = c->logits + n * c->n_vocab;
     int groups = (int)(c->n_vocab / GROUP), rest = (int)(c->n_vocab % GROUP);
-    *r = (Row){.s = s, .logits = logits, .n_vocab = (int)c->n_vocab, .version = c->version};
+    *r = (Row){.s = s, .logits = logits, .n_vocab = (int)c->n_vocab, .version = (int)c->version};
     r->n_blocks = groups * APART + (rest < APART ? rest : APART);
     r->kth = r->edge = -INFINITY;
     r->least = s->least;
     r->last = INT32_MAX;
-    int64_t most = c->lengths[n] + s->n_bias, all = c->n_vocab + r->n_blocks + most;
+    int64_t most = asked->length + s->n_bias, all = c->n_vocab + r->n_blocks + most;
     float *copy = (float *)taken(&room, 4 * (size_t)c->n_vocab);
     r->tops = (float *)taken(&room, 4 * (size_t)r->n_blocks);
     double *buckets = (double *)taken(&room, BUCKETS * sizeof(double));
@@ -527,7 +533,7 @@ static int begin(Row *r, const Call *c, int n, int worker) {
         r->places = (int32_t *)taken(&room, 4 * (size_t)r->n_places);
         r->changes = (Change *)taken(&room, sizeof(Change) * (size_t)most);
         memset(r->places, 0, 4 * (size_t)r->n_places);
-        find_changes(r, logits, c->texts[n], c->lengths[n], c->n_drawn[n]);
+        find_changes(r, logits, asked->text, asked->length, asked->n_drawn);
     }
     r->items = (Item *)taken(&room, sizeof(Item) * (size_t)all);
     int numbers = 1;
@@ -628,10 +634,19 @@ static void tell_row(const void *call, int n, int worker) {
     }
 }
 
-EXPORTED void draw_choose(const Call *c, int rows, int threads) {
-    each(choose_row, c, rows, threads);
+/* Each returns whether all logits are numbers. */
+static int all(Work work, const Call *c, int rows, int threads) {
+    each(work, c, rows, threads);
+    for (int n = 0; n < rows; n++)
+        if (c->ids[n] < 0) return 0;
+    return 1;
 }
-EXPORTED void draw_distribute(const Call *c, int rows, int threads) {
-    each(distribute_row, c, rows, threads);
+EXPORTED int draw_choose(const Call *c, int rows, int threads) {
+    return all(choose_row, c, rows, threads);
 }
-EXPORTED void draw_tell(const Call *c, int rows, int threads) { each(tell_row, c, rows, threads); }
+EXPORTED int draw_distribute(const Call *c, int rows, int threads) {
+    return all(distribute_row, c, rows, threads);
+}
+EXPORTED int draw_tell(const Call *c, int rows, int threads) {
+    return all(tell_row, c, rows, threads);
+}

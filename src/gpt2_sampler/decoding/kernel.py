@@ -26,7 +26,7 @@ from gpt2_sampler.errors import UsageError
 
 WORTH_A_THREAD = 4  # rows; fewer are done before a second thread has woken up
 MOST_COUNT = 2**31 - 1  # as large as any vocabulary and any text
-NO_HISTORY = History()
+NO_HISTORY, NO_TEXT = History(), array("i")
 
 
 class DrawSettings(ctypes.Structure):
@@ -40,19 +40,18 @@ class DrawSettings(ctypes.Structure):
     )
 
 
+POINTER, NUMBER = ctypes.c_void_p, ctypes.c_int64
+
+
 class DrawCall(ctypes.Structure):
     """As in draw.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("logits", "settings", "texts")),
-        *((name, ctypes.c_void_p) for name in ("lengths", "n_drawn", "keys", "ids", "logprobs")),
-        ("scratch", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("scratch_size", "n_vocab")),
-        ("tops", ctypes.c_void_p),
-        ("most", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("own_logprobs", "ranks")),
-        *((name, ctypes.c_void_p) for name in ("top_ids", "top_logprobs")),
-        ("version", ctypes.c_int32),
+        *((name, POINTER) for name in ("logits", "asked", "keys", "ids", "scratch")),
+        *((name, NUMBER) for name in ("scratch_size", "n_vocab", "version")),
+        *((name, POINTER) for name in ("logprobs", "tops")),
+        ("most", NUMBER),
+        *((name, POINTER) for name in ("own_logprobs", "ranks", "top_ids", "top_logprobs")),
     )
 
 
@@ -77,17 +76,19 @@ def packed(sampling: Sampling) -> tuple[int, Any]:
     return ctypes.addressof(settings), (settings, tokens, values)
 
 
-def as_text(history: History, sampling: Sampling, n_vocab: int) -> npt.NDArray[np.int32]:
+def as_text(history: History, sampling: Sampling, n_vocab: int) -> array[int]:
     """The tokens of a history that a row's rules look at."""
-    if not sampling.looks_back:
-        return np.zeros(0, np.int32)
+    if not sampling.looks_back or not len(history.tokens):
+        return NO_TEXT
     tokens: Any = history.tokens
-    if not isinstance(tokens, np.ndarray):  # NumPy takes five times as long for a list
-        tokens = np.frombuffer(array("i", tokens), np.int32)
-    text = np.ascontiguousarray(tokens, np.int32)
-    if len(text) and text.view(np.uint32).max() >= n_vocab:
+    text = array("i", tokens.tolist() if isinstance(tokens, np.ndarray) else tokens)
+    if min(text) < 0 or max(text) >= n_vocab:
         raise UsageError(f"a history has tokens 0 to {n_vocab - 1}, and others")
     return text
+
+
+def address(numbers: npt.NDArray[Any]) -> int:  # ctypes.data takes three times as long
+    return numbers.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
 class DrawKernel:
@@ -98,6 +99,7 @@ class DrawKernel:
         that this one can run."""
         self.library = library
         self.version = library.draw_versions() - 1 if version is None else version
+        self._size = functools.cache(library.draw_scratch)
         self._local = threading.local()
 
     def choose(
@@ -110,14 +112,15 @@ class DrawKernel:
     ) -> Ids:
         ids = np.empty(len(logits), np.int64)
         keys = np.ascontiguousarray(keys)
-        self._run("choose", logits, ids, histories, samplings, threads, keys=keys.ctypes.data)
+        self._run("choose", logits, ids, histories, samplings, threads, keys=address(keys))
         return ids.astype(np.intp, copy=False)
 
     def distribution(self, logits: Logits, history: History, sampling: Sampling) -> Floats:
         logprobs = np.empty(len(logits))
         ids = np.empty(1, np.int64)
-        address = logprobs.ctypes.data
-        self._run("distribute", logits[None], ids, [history], [sampling], 1, logprobs=address)
+        self._run(
+            "distribute", logits[None], ids, [history], [sampling], 1, logprobs=address(logprobs)
+        )
         return logprobs
 
     def tell(
@@ -132,10 +135,10 @@ class DrawKernel:
             np.full(shape, -1),
             np.full(shape, -np.inf),
         )
-        own_logprobs, ranks, top_ids, top_logprobs = (part.ctypes.data for part in standing)
+        own_logprobs, ranks, top_ids, top_logprobs = map(address, standing)
         self._run(
             "tell", logits, np.array(ids, np.int64), [NO_HISTORY] * n_rows, [Sampling()] * n_rows,
-            threads, tops=wanted.ctypes.data, most=shape[1], own_logprobs=own_logprobs, ranks=ranks,
+            threads, tops=address(wanted), most=shape[1], own_logprobs=own_logprobs, ranks=ranks,
             top_ids=top_ids, top_logprobs=top_logprobs,
         )  # fmt: skip
         return standing
@@ -152,34 +155,31 @@ class DrawKernel:
     ) -> None:
         n_rows, n_vocab = logits.shape
         rows = np.ascontiguousarray(logits)
-        settings = [packed(sampling) for sampling in samplings]
-        texts = [
-            as_text(history, sampling, n_vocab)
-            for history, sampling in zip(histories, samplings, strict=True)
-        ]
-        lengths = np.array([len(text) for text in texts], np.int64)
-        n_drawn = np.array([history.n_drawn for history in histories], np.int64)
-        addresses = np.array([address for address, _ in settings], np.uintp)
-        beginnings = np.array([text.ctypes.data for text in texts], np.uintp)
+        kept, asked, most_changes = [], array("q"), 0  # what is kept is pointed to
+        for history, sampling in zip(histories, samplings, strict=True):
+            text = as_text(history, sampling, n_vocab)
+            settings = packed(sampling)
+            kept.append((text, settings))
+            asked.extend((settings[0], *text.buffer_info(), history.n_drawn))
+            most_changes = max(most_changes, len(text) + len(sampling.logit_bias))
         threads = threads if n_rows >= WORTH_A_THREAD else 1
-        n_bias = max((len(sampling.logit_bias) for sampling in samplings), default=0)
-        size, scratch = self._scratch(n_vocab, int(lengths.max(initial=0)) + n_bias, threads)
+        size, scratch = self._scratch(n_vocab, most_changes, threads)
         call = DrawCall(
-            logits=rows.ctypes.data, settings=addresses.ctypes.data, texts=beginnings.ctypes.data,
-            lengths=lengths.ctypes.data, n_drawn=n_drawn.ctypes.data, ids=ids.ctypes.data,
-            scratch=scratch, scratch_size=size, n_vocab=n_vocab, version=self.version, **pointers,
+            address(rows), asked.buffer_info()[0], 0, address(ids), scratch, size, n_vocab,
+            self.version,
         )  # fmt: skip
-        getattr(self.library, f"draw_{what}")(ctypes.byref(call), n_rows, threads)
-        if n_rows and ids.min() < 0:
+        for name, pointer in pointers.items():
+            setattr(call, name, pointer)
+        if not getattr(self.library, f"draw_{what}")(ctypes.byref(call), n_rows, threads):
             check_numbers(logits)
 
     def _scratch(self, n_vocab: int, most_changes: int, threads: int) -> tuple[int, int]:
         """The size of a thread's part, and the address of all."""
-        size = -(-self.library.draw_scratch(n_vocab, most_changes) // 64) * 64
+        size = self._size(n_vocab, 1 << most_changes.bit_length())
         room = getattr(self._local, "room", None)
         if room is None or len(room) < size * threads:
             room = self._local.room = np.empty(size * threads, np.uint8)
-        return size, room.ctypes.data
+        return size, address(room)
 
 
 @functools.cache
@@ -192,5 +192,5 @@ def find_kernel() -> DrawKernel | None:
     library.draw_scratch.restype = ctypes.c_int64
     for function in (library.draw_choose, library.draw_distribute, library.draw_tell):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
-        function.restype = None
-    return DrawKernel(library)
+        function.restype = ctypes.c_int
+    return Kernel(library)
