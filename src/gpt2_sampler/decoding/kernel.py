@@ -186,11 +186,13 @@ class DrawKernel:
 def find_kernel() -> DrawKernel | None:
     """The compiled draw.c, if the installation has one."""
     library = compiled(Path(__file__).parent, "_draw")
-    if library is None:
+    if library is None or not hasattr(library, "draw_layout"):
+        return None
+    if library.draw_layout() != ctypes.sizeof(DrawCall):  # compiled from an earlier checkout
         return None
     library.draw_scratch.argtypes = [ctypes.c_int64, ctypes.c_int64]
     library.draw_scratch.restype = ctypes.c_int64
     for function in (library.draw_choose, library.draw_distribute, library.draw_tell):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
-    return Kernel(library)
+    return DrawKernel(library)
