@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,32 +58,32 @@ def measure(repeats: int, threads: int) -> Least:
         sys.exit("there was no C compiler when this was installed")
     random = np.random.default_rng(0)
     logits = (random.normal(size=[32, V]) * 2.5).astype(np.float32)
-    histories = [History(random.integers(0, V, 300).astype(np.int32), 200) for _ in range(32)]
+    histories = [History(random.integers(0, V, 300).tolist(), 200) for _ in range(32)]
     keys = np.array([key((0, 0), place) for place in range(32)], np.uint64)
     least: Least = {}
     for name, samplings in CASES.items():
         n = len(samplings)
         own = logits[:n], histories[:n], samplings, keys[:n]
-        ways = {
-            "kernel": lambda own=own: kernel.choose(*own, threads),
-            "numpy": lambda own=own: plain.choose(*own),
-        }
-        turns = [{way: timed(work) for way, work in ways.items()} for _ in range(repeats)]
-        least[name] = {way: min(turn[way] for turn in turns) for way in ways}
+        least[name] = in_turns(
+            partial(kernel.choose, *own, threads), partial(plain.choose, *own), repeats
+        )
     for n in (1, 32):
-        ids, tops = [3] * n, [10] * n
-        ways = {
-            "kernel": lambda n=n, ids=ids, tops=tops: kernel.tell(logits[:n], ids, tops, threads),
-            "numpy": lambda n=n, ids=ids, tops=tops: plain.tell(logits[:n], ids, tops),
-        }
-        turns = [{way: timed(work) for way, work in ways.items()} for _ in range(repeats)]
-        name = f"{n} row{'s' * (n > 1)}, 10 likeliest told"
-        least[name] = {way: min(turn[way] for turn in turns) for way in ways}
+        told = logits[:n], [3] * n, [10] * n
+        least[f"10 likeliest told, rows: {n}"] = in_turns(
+            partial(kernel.tell, *told, threads), partial(plain.tell, *told), repeats
+        )
     return least
 
 
+def in_turns(
+    compiled: Callable[[], object], numpy: Callable[[], object], repeats: int
+) -> dict[str, float]:
+    turns = [(timed(compiled), timed(numpy)) for _ in range(repeats)]
+    return dict(zip(("kernel", "numpy"), map(min, zip(*turns, strict=True)), strict=True))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

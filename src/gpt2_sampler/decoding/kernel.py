@@ -88,7 +88,7 @@ def as_text(history: History, sampling: Sampling, n_vocab: int) -> array[int]:
 
 
 def address(numbers: npt.NDArray[Any]) -> int:  # ctypes.data takes three times as long
-    return numbers.__array_interface__["data"][0]  # type: ignore[no-any-return]
+    return numbers.__array_interface__["data"][0]
 
 
 class DrawKernel:
