@@ -167,7 +167,8 @@ class Batch:
         plan = self._with_guesses(self._plan())
         logits = self._read(plan)
         spots = [spot for turn in plan for spot in turn.spots]
-        tokens = iter(look(spots, logits, draw(spots, logits)))
+        threads = self.engine.threads
+        tokens = iter(look(spots, logits, draw(spots, logits, threads), threads))
         for turn in plan:
             self._keep(turn, list(islice(tokens, turn.n_spots)))
 

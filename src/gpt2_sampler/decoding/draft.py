@@ -105,7 +105,7 @@ class Draft:
                 self._held[guess.row] += guess.unread
             reading = [guess for guess in reading if guess.whole]
             spots = [Spot(guess.progress, guess.tokens) for guess in reading]
-            for guess, token in zip(reading, draw(spots, logits), strict=True):
+            for guess, token in zip(reading, draw(spots, logits, engine.threads), strict=True):
                 guess.add(token)
             reading = [guess for guess in reading if guess.goes_on]
         return {guess.row: guess.tokens for guess in guesses}

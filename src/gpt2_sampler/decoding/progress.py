@@ -106,7 +106,7 @@ class Spot(NamedTuple):
         return History(tokens, min(max(0, self.place), len(tokens)))
 
 
-def draw(spots: Sequence[Spot], logits: Logits) -> list[int]:
+def draw(spots: Sequence[Spot], logits: Logits, threads: int) -> list[int]:
     """The token at each spot: drawn, from logits [B, V], unless it is known. Raises CheckpointError
     for logits that are no numbers."""
     ids = [spot.known for spot in spots]
@@ -119,13 +119,14 @@ def draw(spots: Sequence[Spot], logits: Logits) -> list[int]:
             [spots[n].history for n in unknown],
             [spots[n].progress.request.sampling for n in unknown],
             np.array([spots[n].key for n in unknown], np.uint64),
+            threads,
         )
         for n, id in zip(unknown, drawn.tolist(), strict=True):
             ids[n] = id
     return cast(list[int], ids)
 
 
-def look(spots: Sequence[Spot], logits: Logits, ids: Sequence[int]) -> list[Token]:
+def look(spots: Sequence[Spot], logits: Logits, ids: Sequence[int], threads: int) -> list[Token]:
     """The token that stands at each spot, from logits [B, V], with what its request wants to be
     told of it."""
     tokens = [
@@ -137,7 +138,7 @@ def look(spots: Sequence[Spot], logits: Logits, ids: Sequence[int]) -> list[Toke
         return tokens
     of_told = logits if len(told) == len(spots) else logits[told]
     tops = [tokens[n].request.top or 0 for n in told]
-    standing = tell(of_told, [ids[n] for n in told], tops)
+    standing = tell(of_told, [ids[n] for n in told], tops, threads)
     for row, n, top, logprob, rank, best, likely in zip(
         of_told, told, tops, *(array.tolist() for array in standing), strict=True
     ):

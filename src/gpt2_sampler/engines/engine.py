@@ -41,6 +41,8 @@ class Engine(abc.ABC):
 
     def __init__(self, hparams: HParams) -> None:
         self.hparams = hparams
+        self.threads = 1
+        """That it uses of the processor's."""
         self.weight_bytes = 4 * hparams.n_parameters
         """What it reads for a token, however many texts share it."""
         self._lock = threading.RLock()
