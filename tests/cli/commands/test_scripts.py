@@ -495,7 +495,7 @@ def test_a_vocabulary_of_another_model_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["--", "--help"]])
 def test_help_goes_to_stdout(script: str, words: list[str]) -> None:
     done = subprocess.run([sys.executable, script, *words], capture_output=True, check=True)
-    assert b"--repetition_penalty" in done.stdout and b"\n    For text" not in done.stdout
+    assert b"--temperature" in done.stdout and b"\n    For text" not in done.stdout
     assert done.stderr == b""
 
 
