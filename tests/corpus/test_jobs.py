@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpt2_sampler.corpus.jobs import OWN, Job, Plan, after_prompts, out_of_nothing
-from gpt2_sampler.corpus.prompts import Prompt
+from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts, out_of_nothing
+from gpt2_sampler.corpus.prompts import OWN, Id, Prompt
 from gpt2_sampler.decoding.request import stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
@@ -36,11 +36,37 @@ def test_samples_out_of_nothing_are_numbered_from_the_first_on() -> None:
     assert [job.id for job in itertools.islice(endless, 4)] == [0, 1, 2, 3]
 
 
-def test_ids_count_the_records_unless_a_prompt_has_its_own() -> None:
+def test_ids_count_the_prompts_unless_one_has_its_own() -> None:
     found = jobs(Prompt(1, "a"), Prompt(2, "b", id=41), Prompt(3, "c"), first=5)
     assert [(job.id, job.sample) for job in found] == [
-        (0, 5), (1, 6), (41, 5), (41, 6), (4, 5), (5, 6),
+        (0, 5), (0, 6), (41, 5), (41, 6), (2, 5), (2, 6),
     ]  # fmt: skip
+
+
+def test_parts_have_the_ids_of_the_whole() -> None:
+    prompts = [Prompt(n, "a" * n) for n in range(1, 5)]
+    whole = {(job.id, job.sample) for job in jobs(*prompts, samples=3)}
+    parts = [jobs(*prompts, first=first, samples=samples) for first, samples in ((0, 2), (2, 1))]
+    assert {(job.id, job.sample) for part in parts for job in part} == whole
+
+
+@pytest.mark.parametrize(
+    ("own", "ids"),
+    [
+        ([2, None, None, None], [2, 1, 3, 4]),
+        (["a", None, "3", None], ["a", "1", "3", "4"]),
+        ([None, "a", 1.5, True], [0, "a", 1.5, True]),
+    ],
+)
+def test_a_counted_id_is_never_one_that_a_prompt_has(own: list[Id | None], ids: list[Id]) -> None:
+    found = jobs(*(Prompt(n, "a", id) for n, id in enumerate(own)), samples=1)
+    assert [job.id for job in found] == ids
+
+
+def test_an_id_that_was_counted_before_is_refused() -> None:
+    _, job, last = jobs(Prompt(1, "a"), Prompt(2, "b", 0), Prompt(3, "c"), samples=1)
+    assert (job.id, job.prompt, last.id) == (1, "b", 2)
+    assert job.problem == "line 2: its id 0 is the number of a prompt without one"
 
 
 def test_a_text_depends_on_its_prompt_and_not_on_where_that_stands() -> None:

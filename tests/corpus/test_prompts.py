@@ -56,16 +56,47 @@ def test_a_line_of_json_has_a_prompt_an_id_and_settings() -> None:
         ({"prompt": 3}, "it is not a JSON object"),
         ({"prompt": ""}, "its prompt is empty"),
         ({"prompt": "\ud83d"}, "its prompt contains half a character"),
-        ({"prompt": "a", "id": "7"}, f"its id must be a whole number, 0 to {2**63 - 1}, not '7'"),
+        ({"prompt": "a", "id": [7]}, "its id must be a text, a number of 64 bits, true or false, "),
         ({"prompt": "a", "id": 2**63}, "its id must be"),
-        ({"prompt": "a", "id": True}, "its id must be"),
-        ({"prompt": "a", "id": -1}, "its id must be"),
+        ({"prompt": "a", "id": "\ud83d"}, "its id must be"),
+        ('{"prompt": "a", "id": 1e999}', "its id must be"),
+        ('{"prompt": "a", "id": NaN}', "it is not JSON (NaN is no JSON)"),
+        ({"custom_id": "a", "body": {"messages": []}}, "it is not a JSON object with a text"),
     ],
 )
 def test_a_bad_line_of_json_says_why_and_the_next_is_read(line: object, problem: str) -> None:
     bad, good = of_json(line, {"prompt": "good"})
     assert bad.problem.startswith(problem)
     assert (good.line, good.text, good.problem) == (2, "good", "")
+
+
+@pytest.mark.parametrize("id", ["7", "", 7, -1, 1.5, True, False])
+def test_an_id_is_any_json_value_that_is_no_list_or_object(id: object) -> None:
+    [prompt] = of_json({"id": id, "prompt": "a"})
+    assert (prompt.id, type(prompt.id), prompt.problem) == (id, type(id), "")
+
+
+def test_a_line_keeps_its_own_columns_and_its_id_whatever_is_wrong_with_it() -> None:
+    good, bad, typo = of_json(
+        {"prompt": "a", "label": 1, "reference": {"b": [2]}, "top_k": None},
+        {"prompt": 3, "id": "x", "label": 0},
+        {"prompt": "a", "topk": 3},
+    )
+    assert good == Prompt(1, "a", None, {}, "", {"label": 1, "reference": {"b": [2]}})
+    assert (bad.id, bad.extra, bool(bad.problem)) == ("x", {"label": 0}, True)
+    assert typo.settings == {"topk": 3}
+
+
+def test_a_request_of_a_batch_file_is_a_prompt() -> None:
+    body = {"model": "m", "prompt": "a", "max_tokens": 5, "top_p": 0.5, "n": 1, "stream": False}
+    same, several = of_json(
+        {"custom_id": "r-1", "method": "POST", "url": "/v1/completions", "body": body},
+        {"custom_id": "r-2", "body": body | {"n": 2}},
+    )
+    assert (same.id, same.text, same.problem) == ("r-1", "a", "")
+    assert same.settings == {"length": 5, "top_p": 0.5}
+    assert same.extra == {"method": "POST", "url": "/v1/completions", "model": "m"}
+    assert several.settings["n"] == 2
 
 
 def test_a_file_may_be_packed(tmp_path: Path) -> None:

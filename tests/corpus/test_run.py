@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from gpt2_sampler.corpus.jobs import Job
+from gpt2_sampler.corpus.prompts import Id
 from gpt2_sampler.corpus.records import MEMBER
 from gpt2_sampler.corpus.run import Run, check_name, meta_path
 from gpt2_sampler.corpus.write import Written, described
@@ -21,6 +23,7 @@ from gpt2_sampler.errors import SamplerError, UsageError
 
 N = 2 * MEMBER + 5
 SETTINGS = {"seed": 3, "top_k": 40, "stop": ("a", "b")}
+IDS: list[Id] = ["a", 1.5, True, 7]
 NAMES = ["a.jsonl", "a.jsonl.gz", "a.parquet"]
 
 
@@ -188,6 +191,56 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
     begin(path, jobs())
 
 
+def test_a_second_process_that_is_refused_changes_nothing(path: Path) -> None:
+    writing = begin(path, jobs()).write(pieces(iter(jobs())))
+    next(writing)
+    there = {one: one.read_bytes() for one in path.parent.iterdir()}
+    with pytest.raises(UsageError, match="another process is writing"):
+        begin(path, jobs(seed=4), seed=4)
+    assert {one: one.read_bytes() for one in path.parent.iterdir()} == there
+    writing.close()
+    meta_path(path).unlink()
+    with pytest.raises(UsageError, match="exists and has no"):
+        begin(path, jobs())
+    assert sorted(path.parent.iterdir()) == [growing(path)]
+
+
+@pytest.mark.parametrize("harm", ["remove", "rename", "replace", "empty", "add"])
+def test_an_output_that_others_take_or_change_is_never_complete(path: Path, harm: str) -> None:
+    run = begin(path, jobs())
+    growth = growing(path)
+    with pytest.raises(SamplerError, match="while records were added to it"):
+        for n, _ in enumerate(run.write(pieces(run.jobs))):
+            if n == 12:
+                if harm == "rename":
+                    growth.rename(growth.with_name("other"))
+                elif harm in ("remove", "replace"):
+                    growth.unlink()
+                if harm == "replace":
+                    growth.write_text("mine")
+                elif harm in ("empty", "add"):
+                    with growth.open("w" if harm == "empty" else "a") as file:
+                        file.write("" if harm == "empty" else "mine")
+        run.close()
+
+
+def test_records_of_ids_of_any_kind_are_resumed_and_become_a_table(tmp_path: Path) -> None:
+    path = tmp_path / NAMES[2]
+    parquet = pytest.importorskip("pyarrow.parquet")
+    asked = [dataclasses.replace(job, id=id) for job, id in zip(jobs(4), IDS, strict=True)]
+    run = begin(path, asked)
+    writing = run.write(pieces(run.jobs, (2,)))
+    next(writing)
+    writing.close()
+    run = begin(path, asked)
+    assert run.done == 2
+    for _ in run.write(pieces(run.jobs)):
+        pass
+    run.close()
+    assert parquet.read_table(path)["id"].to_pylist() == ["a", "1.5", "true", "7"]
+    assert begin(path, asked).finished
+
+
 def test_any_program_can_read_the_lines(tmp_path: Path) -> None:
     plain, packed = (tmp_path / name for name in NAMES[:2])
     assert gzip.decompress(complete(packed)) == complete(plain)
@@ -203,10 +256,7 @@ def test_a_table_has_the_same_records(tmp_path: Path) -> None:
     complete(table)
     rows = parquet.read_table(table).to_pylist()
     for line, row in zip(lines.open(), rows, strict=True):
-        record = json.loads(line)
-        assert {**record, "settings": json.dumps(record["settings"])} == {
-            name: value for name, value in row.items() if value is not None
-        }
+        assert json.loads(line) == row
 
 
 def test_a_damaged_table_costs_nothing_that_is_beside_it(tmp_path: Path) -> None:

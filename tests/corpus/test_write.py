@@ -47,7 +47,9 @@ def test_neither_rows_nor_neighbours_change_a_record_or_the_order() -> None:
     for job in jobs(plan):
         [piece] = [p for p in write(Batch(FakeEngine(V, C), 1), BYTES, [job], plan) if p.records]
         expected += piece.records
-    assert [record["id"] for record in expected] == list(range(2 * len(PROMPTS) - 1))
+    assert [record["id"] for record in expected] == [
+        number for number in range(len(PROMPTS)) for _ in range(1 if number == 1 else 2)
+    ]
     for rows in (1, 2, 3, 7, 50):
         assert records(rows, plan) == expected
 
@@ -55,7 +57,7 @@ def test_neither_rows_nor_neighbours_change_a_record_or_the_order() -> None:
 def test_a_run_can_be_cut_anywhere() -> None:
     whole = {(r.get("prompt"), r["sample"]): r["text"] for r in records(3)}
     part = records(3, dataclasses.replace(PLAN, first=1, samples=1))
-    assert all(whole[r.get("prompt"), r["sample"]] == r["text"] for r in part if "error" not in r)
+    assert all(whole[r.get("prompt"), r["sample"]] == r["text"] for r in part if not r["error"])
 
 
 def test_few_records_wait_for_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +98,7 @@ def test_a_record_says_what_it_holds_and_why_it_ended() -> None:
         return record
 
     shared = {"id": 0, "prompt": "Once", "seed": 3, "sample": 0}
+    shared |= {"settings": "{}", "extra": "{}", "left_out": 0, "error": ""}
     assert one(plan, Prompt(1, "Once")) == shared | {
         "ended": True,
         "length": 13,
@@ -117,8 +120,16 @@ def test_a_record_says_what_it_holds_and_why_it_ended() -> None:
     assert (found["why"], found["error"]) == ("error", "line 8: it is no text")
 
 
+def test_records_have_the_same_fields_of_the_same_types_whatever_becomes_of_them() -> None:
+    plan = dataclasses.replace(PLAN, tokens=True, logprobs=True)
+    shapes = {tuple((name, type(value)) for name, value in r.items()) for r in records(3, plan)}
+    assert len(shapes) == 1
+
+
 def test_log_probabilities_stand_for_every_token() -> None:
     for record in records(3, dataclasses.replace(PLAN, logprobs=True)):
-        if "error" not in record:
+        if record["error"]:
+            assert record["logprobs"] == []
+        else:
             assert len(record["logprobs"]) == record["length"]
             assert all(logprob <= 0 for logprob in record["logprobs"])

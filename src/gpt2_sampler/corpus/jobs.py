@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gpt2_sampler.corpus.prompts import Prompt
+from gpt2_sampler.corpus.prompts import COUNTS, IN_BODY, OWN, Id, Prompt
 from gpt2_sampler.decoding.request import stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.text import encode_prompt
@@ -21,9 +21,6 @@ from gpt2_sampler.limits import check_limits
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.hparams import HParams
 
-COUNTS = ("seed", "length")
-OWN = (*COUNTS, *(field.name for field in dataclasses.fields(Sampling)))
-"""The settings that a prompt may have of its own."""
 LONG = ("tail", "error")
 """What to do with a prompt that is longer than the window: keep its last tokens, or refuse it."""
 
@@ -52,7 +49,7 @@ class Plan:
 class Job:
     """A record to write: what its text is made from, or why there cannot be one."""
 
-    id: int
+    id: Id
     sample: int
     seed: int
     tokens: Sequence[int]
@@ -64,6 +61,8 @@ class Job:
     left_out: int = 0
     """How many tokens at the beginning of the prompt do not fit the window."""
     problem: str = ""
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What else the prompt's line has."""
 
     @property
     def stream(self) -> tuple[int, ...]:
@@ -81,20 +80,55 @@ def out_of_nothing(start: int, plan: Plan) -> Iterator[Job]:
 def after_prompts(
     prompts: Iterable[Prompt], plan: Plan, tokenizer: Tokenizer, hparams: HParams
 ) -> Iterator[Job]:
-    """The samples of each prompt. Their ids are the prompt's, or else count the records."""
-    place = 0
-    for prompt in prompts:
-        job = of_prompt(prompt, plan, tokenizer, hparams)
+    """The samples of each prompt. Their ids are the prompt's own, or else its number from 0 on."""
+    ids = Ids()
+    for number, prompt in enumerate(prompts):
+        id, problem = ids.give(number, prompt.id)
+        checked = dataclasses.replace(prompt, problem=prompt.problem or problem)
+        job = of_prompt(checked, plan, tokenizer, hparams)
         samples = 1 if job.problem else plan.samples
         for sample in range(plan.first, plan.first + samples):
-            id = place if prompt.id is None else prompt.id
             yield dataclasses.replace(job, id=id, sample=sample)
-            place += 1
+
+
+class Ids:
+    """Gives each prompt its own id or, if it has none, a number that no other prompt has."""
+
+    def __init__(self) -> None:
+        self._own = set[Id]()
+        self._counted = set[Id]()
+        self._next = 0
+        """No number from this one on was counted."""
+        self._as_text: bool | None = None
+        """Whether numbers are given as texts, since the first prompt's id is one."""
+
+    def give(self, number: int, own: Id | None) -> tuple[Id, str]:
+        """A prompt's number in the file and the id it has -> its id, and what is wrong with it."""
+        if self._as_text is None:
+            self._as_text = isinstance(own, str)
+        if own is not None and own not in self._counted:
+            self._own.add(own)
+            return own, ""
+        free = max(number, self._next)
+        while (id := str(free) if self._as_text else free) in self._own:
+            free += 1
+        self._next = free + 1
+        self._counted.add(id)
+        taken = "" if own is None else f"its id {own!r:.40} is the number of a prompt without one"
+        return id, taken
 
 
 def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams) -> Job:
     job = Job(
-        0, 0, plan.seed, (), plan.length, plan.sampling, prompt.text, settings=prompt.settings
+        0,
+        0,
+        plan.seed,
+        (),
+        plan.length,
+        plan.sampling,
+        prompt.text,
+        prompt.settings,
+        extra=prompt.extra,
     )
     try:
         if prompt.problem:
@@ -116,8 +150,8 @@ def with_settings(job: Job) -> Job:
     """The job with its own settings applied. Raises UsageError for an impossible one."""
     for name, value in job.settings.items():
         if name not in OWN:
-            near = difflib.get_close_matches(name, OWN, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OWN)}"
+            near = IN_BODY.get(name) or next(iter(difflib.get_close_matches(name, OWN, n=1)), None)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(OWN)}"
             raise UsageError(f"there is no setting {name!r:.40}; {hint}")
         if name in COUNTS:
             check_limits(name, value)

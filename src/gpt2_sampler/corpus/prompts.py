@@ -1,26 +1,45 @@
-"""A file of prompts -> one after another, with the settings that a line gives. Knows no tokens.
+"""A file of prompts -> one after another, with what else a line gives. Knows no tokens.
 
 A line that is not a prompt takes its turn too, with what is wrong: one bad line does not end a run.
+Lines of JSON may also be requests of OpenAI's and vLLM's batch files, with custom_id and body.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import gzip
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
+from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.encodings import decoded, open_file, raw_lines
 from gpt2_sampler.errors import UsageError
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
 """How the names of files end whose lines are JSON objects."""
+Id = int | float | str
+"""A JSON value that is neither a list nor an object. Python's bool is an int."""
 TOP_ID = 2**63 - 1
-"""What a Parquet file holds."""
+"""The largest whole number that tables hold."""
+COUNTS = ("seed", "length")
+OWN = (*COUNTS, *(field.name for field in dataclasses.fields(Sampling)))
+"""The settings that a prompt may have of its own."""
+NEAR = 0.8
+"""How much alike (1 for equal) a name and a setting's are if the name is taken for a mistake."""
+IN_BODY = {"max_tokens": "length", "max_completion_tokens": "length"}
+"""Settings that have other names in the body of a batch file's request."""
+NEUTRAL = {"n": 1, "best_of": 1, "stream": False, "echo": False}
+"""What a body may say that changes nothing here. Other values are refused as unknown settings."""
+UNREAD = ("model", "user", "metadata", "store")
+"""What a body says that is no setting: it comes back with the other columns."""
+NO_PROMPT = 'it is not a JSON object with a text called "prompt"'
 HALF = re.compile("[\ud800-\udfff]")
 """A half of UTF-16's pairs, which JSON can have by itself."""
 
@@ -30,11 +49,13 @@ class Prompt:
     line: int
     """Where it begins, from 1 on."""
     text: str
-    id: int | None = None
+    id: Id | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Its own, by name, as they came."""
     problem: str = ""
     """Why it is not a prompt."""
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What else its line has, for its records."""
 
 
 def open_prompts(path: Path) -> BinaryIO:
@@ -92,20 +113,70 @@ def between(lines: Iterable[Prompt], separator: str) -> Iterator[Prompt]:
 
 
 def of_json(line: Prompt) -> Prompt:
-    def problem(what: str) -> Prompt:
-        return dataclasses.replace(line, text="", problem=what)
-
     try:
-        content = json.loads(line.text)
+        content = json.loads(line.text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
-        return problem(f"it is not JSON ({error})")
-    if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
-        return problem('it is not a JSON object with a text called "prompt"')
-    id, text = content.pop("id", None), content.pop("prompt")
-    if id is not None and not (type(id) is int and 0 <= id <= TOP_ID):
-        return problem(f"its id must be a whole number, 0 to {TOP_ID}, not {id!r:.40}")
+        return dataclasses.replace(line, text="", problem=f"it is not JSON ({error})")
+    if not isinstance(content, dict):
+        return dataclasses.replace(line, text="", problem=NO_PROMPT)
+    id = content.pop("custom_id", None)
+    if id is None:
+        id = content.pop("id", None)
+    if "prompt" not in content and isinstance(content.get("body"), dict):
+        text, settings, extra = of_body(content.pop("body"))
+        extra = content | extra
+    else:
+        text = content.pop("prompt", None)
+        settings = {name: content[name] for name in content if is_setting(name)}
+        extra = {name: content[name] for name in content if name not in settings}
+    problem = problem_of(text, id)
+    return Prompt(
+        line.line,
+        HALF.sub("\ufffd", text) if isinstance(text, str) else "",
+        id if is_id(id) else None,
+        {name: value for name, value in settings.items() if value is not None},
+        problem,
+        extra,
+    )
+
+
+def of_body(body: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The body of a batch file's request -> its prompt, settings and other columns."""
+    text = body.pop("prompt", None)
+    extra = {name: body.pop(name) for name in UNREAD if name in body}
+    settings = {
+        IN_BODY.get(name, name): value
+        for name, value in body.items()
+        if value is not None and not (name in NEUTRAL and value == NEUTRAL[name])
+    }
+    return text, settings, extra
+
+
+def problem_of(text: Any, id: Any) -> str:
+    """Why a line's prompt or id cannot be one; "" if both can."""
+    if not isinstance(text, str):
+        return NO_PROMPT
+    if id is not None and not is_id(id):
+        return f"its id must be a text, a number of 64 bits, true or false, not {id!r:.40}"
     if not text:
-        return problem("its prompt is empty")
-    if HALF.search(text):
-        return problem("its prompt contains half a character, which is not text")
-    return Prompt(line.line, text, id, content)
+        return "its prompt is empty"
+    return "its prompt contains half a character, which is not text" if HALF.search(text) else ""
+
+
+def is_id(id: object) -> bool:
+    if isinstance(id, int):
+        return -TOP_ID <= id <= TOP_ID
+    if isinstance(id, float):
+        return math.isfinite(id)
+    return isinstance(id, str) and not HALF.search(id)
+
+
+@lru_cache
+def is_setting(name: str) -> bool:
+    """Whether a line's name is that of a setting, or so near to one that it is a mistyped one."""
+    return name in OWN or bool(difflib.get_close_matches(name, [*OWN, *IN_BODY], 1, NEAR))
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """NaN and Infinity, which Python's JSON has and nobody else's."""
+    raise ValueError(f"{name} is no JSON")

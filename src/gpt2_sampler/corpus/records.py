@@ -16,6 +16,7 @@ from typing import IO
 
 from gpt2_sampler.corpus.write import Record
 from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.files import is_at
 from gpt2_sampler.writing import writing
 
 READ = 1 << 20  # bytes
@@ -39,9 +40,13 @@ class Lines(abc.ABC):
             self._file: IO[bytes] = path.open("a+b", buffering=0)
             try:
                 lock(self._file)
+                if not is_at(self._file, path):  # whoever had it has just removed it
+                    raise BlockingIOError
             except BlockingIOError:
                 self._file.close()
                 raise UsageError(f"another process is writing {path}") from None
+        self._end = 0
+        """Bytes that this process knows to be in the file."""
 
     def read(self) -> Iterator[Record]:
         """All complete records. What follows them is cut off in the end."""
@@ -59,21 +64,49 @@ class Lines(abc.ABC):
                 n_read += 1
         if self._file.seek(0, os.SEEK_END) > end:
             self._file.truncate(end)
+        self._end = end
 
     def write(self, records: Sequence[Record]) -> None:
         """Appends records. If the process is killed before close, those that still wait for a unit
         to fill are lost; all others are safe."""
+        if not records:
+            return
+        self.require_untouched()
         with writing(self.path):
             if self._unfilled is not None:
                 self._file.truncate(self._unfilled)
-                self._unfilled = None
+                self._end, self._unfilled = self._unfilled, None
             for data in self._packed([as_line(record) for record in records]):
-                view = memoryview(data)
-                while view:
-                    view = view[self._file.write(view) :]
+                self._append(data)
+
+    def _append(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            n = self._file.write(view)
+            self._end += n
+            view = view[n:]
 
     def close(self) -> None:
+        """Raises SamplerError also where the file is no longer what was written."""
+        if not self._file.closed:
+            try:
+                self.require_untouched()
+            finally:
+                self._file.close()
+
+    def release(self) -> None:
+        """Closes a file that was not read."""
         self._file.close()
+
+    def require_untouched(self) -> None:
+        """Raises SamplerError if something else has removed, renamed, replaced or changed it."""
+        if not is_at(self._file, self.path):
+            what = "is not there any more" if not self.path.exists() else "was replaced"
+        elif os.fstat(self._file.fileno()).st_size != self._end:
+            what = "was changed by something else"
+        else:
+            return
+        raise SamplerError(f"{self.path} {what} while records were added to it")
 
     @abc.abstractmethod
     def _units(self) -> Iterator[tuple[list[bytes], int]]:
@@ -144,8 +177,8 @@ class GzipLines(Lines):
     def close(self) -> None:
         try:
             with writing(self.path):
-                if self._waiting and self._unfilled is None:
-                    self._file.write(packed(self._waiting))
+                if self._waiting and self._unfilled is None and not self._file.closed:
+                    self._append(packed(self._waiting))
                     self._waiting = []
         finally:
             super().close()

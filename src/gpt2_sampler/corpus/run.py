@@ -13,8 +13,8 @@ from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.records import GzipLines, PlainLines
-from gpt2_sampler.corpus.table import read_table, require_pyarrow, write_table
-from gpt2_sampler.corpus.write import DESCRIBING, Record, Written, described
+from gpt2_sampler.corpus.table import cell, read_table, require_pyarrow, write_table
+from gpt2_sampler.corpus.write import DESCRIBING, Record, Written, described, has_failed
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, require_place
 from gpt2_sampler.writing import written
@@ -71,25 +71,20 @@ class Run:
         self.is_table = path.suffix == ".parquet"
         self._growing = unfinished(path)
         self._jobs = iter(jobs)
-        whole = self.is_table and path.exists()
-        there = [one for one in (path, self._growing) if one.exists() and one.stat().st_size]
-        before = read_meta(path)
-        if there and before is None:
-            raise UsageError(f"{path} exists and has no {meta_path(path).name}", change=["output"])
-        if there:
-            require_same_model(path, before or {}, meta)
-            require_same(path, (before or {}).get("settings", {}), meta["settings"])
-        else:
-            write_meta(path, meta)
         self.done = self.failed = 0
         """How many records are in the file, and how many of them have no text but an error."""
-        if whole:
-            self._lines = None
-            self._pass(read_table(path))  # if it is damaged, the other may be all there is
-            self._growing.unlink(missing_ok=True)  # left by a run that was killed at its very end
-        else:
-            self._lines = (GzipLines if path.suffix == ".gz" else PlainLines)(self._growing)
-            self._pass(self._lines.read())
+        self._all_whole = True
+        """Whether all their ids are whole numbers."""
+        made = not self._growing.exists()
+        # Nothing is looked at or written before this process has the file for itself.
+        self._lines = (GzipLines if path.suffix == ".gz" else PlainLines)(self._growing)
+        try:
+            whole = self._begin(meta)
+        except BaseException:
+            self._lines.release()
+            if made:
+                self._growing.unlink(missing_ok=True)
+            raise
         rest = next(self._jobs, None)
         self.finished = rest is None
         """Whether nothing is left to write."""
@@ -101,9 +96,29 @@ class Run:
         self.jobs: Iterator[Job] = itertools.chain([] if rest is None else [rest], self._jobs)
         """Those that are left."""
 
+    def _begin(self, meta: Meta) -> bool:
+        """Passes the records that are there -> whether they are a table that is complete."""
+        path, whole = self.path, self.is_table and self.path.exists()
+        before = read_meta(path)
+        if whole or self._growing.stat().st_size:
+            if before is None:
+                raise UsageError(
+                    f"{path} exists and has no {meta_path(path).name}", change=["output"]
+                )
+            require_same_model(path, before, meta)
+            require_same(path, before.get("settings", {}), meta["settings"])
+        else:
+            write_meta(path, meta)
+        if not whole:
+            self._pass(self._lines.read())
+            return False
+        self._pass(read_table(path), cells=True)  # if it is damaged, the other may be all there is
+        self._growing.unlink()  # empty, or left by a run that was killed at its very end
+        self._lines.release()
+        return True
+
     def write(self, steps: Iterable[Written]) -> Generator[Written, None, None]:
         """Writes the records of each step, and then yields it."""
-        assert self._lines is not None
         try:
             for step in steps:
                 self._lines.write(step.records)
@@ -114,17 +129,24 @@ class Run:
 
     def close(self) -> None:
         """To be called when everything is written."""
-        if self._lines is None:
-            return
         self._lines.close()
-        if self.is_table:
+        if self.is_table and not self.path.exists():
             lines = PlainLines(self._growing)
-            write_table(self.path, lines.read())
-            lines.close()
+            write_table(self.path, self._all_of(lines), self._all_whole)
             self._growing.unlink()
+            lines.release()
 
-    def _pass(self, records: Iterable[Record]) -> None:
-        """Compares the records in the file with the jobs for them."""
+    def _all_of(self, lines: PlainLines) -> Iterator[Record]:
+        """Its records, unless some were lost since they were counted."""
+        n_records = 0
+        for record in lines.read():
+            yield record
+            n_records += 1
+        if n_records != self.done:
+            raise SamplerError(f"{self._growing} has {n_records} of {self.done} records")
+
+    def _pass(self, records: Iterable[Record], cells: bool = False) -> None:
+        """Compares the records in the file with the jobs for them; cells: those of a table."""
         for record in records:
             job = next(self._jobs, None)
             if job is None:
@@ -133,13 +155,15 @@ class Run:
                     change=["output"],
                 )
             where = f" in record {self.done + 1}"
-            asked = {"id": job.id, **dict.fromkeys(DESCRIBING), **described(job)}
+            id = cell(job.id, whole=type(record.get("id")) is int) if cells else job.id
+            asked = {"id": id, **dict.fromkeys(DESCRIBING), **described(job)}
             require_same(self.path, record, asked, where)
             self._count([record])
 
     def _count(self, records: Sequence[Record]) -> None:
         self.done += len(records)
-        self.failed += sum("error" in record for record in records)
+        self.failed += sum(map(has_failed, records))
+        self._all_whole = self._all_whole and all(type(record["id"]) is int for record in records)
 
 
 def write_meta(path: Path, meta: Meta) -> None:

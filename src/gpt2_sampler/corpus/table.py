@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
+from gpt2_sampler.corpus.prompts import Id
 from gpt2_sampler.corpus.write import Record
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.writing import written
@@ -27,38 +28,41 @@ def require_pyarrow() -> None:
         ) from None
 
 
-def write_table(path: Path, records: Iterable[Record]) -> None:
-    """Writes all columns, with null for what a record does not have. Raises SamplerError."""
+def write_table(path: Path, records: Iterable[Record], all_whole: bool) -> None:
+    """Writes the columns that the first record has; id is a column of whole
+    numbers if all are, or else of texts. Raises SamplerError."""
     import pyarrow
     import pyarrow.parquet
 
-    schema = pyarrow.schema(
-        {
-            "id": pyarrow.int64(),
-            "ended": pyarrow.bool_(),
-            "length": pyarrow.int64(),
-            "text": pyarrow.string(),
-            "prompt": pyarrow.string(),
-            "seed": pyarrow.int64(),
-            "sample": pyarrow.int64(),
-            "settings": pyarrow.string(),
-            "left_out": pyarrow.int64(),
-            "why": pyarrow.string(),
-            "error": pyarrow.string(),
-            "tokens": pyarrow.list_(pyarrow.int32()),
-            "logprobs": pyarrow.list_(pyarrow.float64()),
-        }
-    )
+    types = {
+        "id": pyarrow.int64() if all_whole else pyarrow.string(),
+        "ended": pyarrow.bool_(),
+        "length": pyarrow.int64(),
+        "text": pyarrow.string(),
+        "prompt": pyarrow.string(),
+        "seed": pyarrow.int64(),
+        "sample": pyarrow.int64(),
+        "settings": pyarrow.string(),
+        "extra": pyarrow.string(),
+        "left_out": pyarrow.int64(),
+        "why": pyarrow.string(),
+        "error": pyarrow.string(),
+        "tokens": pyarrow.list_(pyarrow.int32()),
+        "logprobs": pyarrow.list_(pyarrow.float64()),
+    }
     rows = iter(records)
+    first = list(islice(rows, 1))
+    names = first[0] if first else types
+    schema = pyarrow.schema({name: types[name] for name in names})
+    rows = chain(first, rows)
     with written(path) as new, pyarrow.parquet.ParquetWriter(new, schema) as file:
-        while group := [flat(record) for record in islice(rows, GROUP)]:
+        while group := [{**r, "id": cell(r["id"], all_whole)} for r in islice(rows, GROUP)]:
             file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 
 
-def flat(record: Record) -> Record:
-    """The record with its prompt's own settings, whose names vary, as JSON text."""
-    settings = record.get("settings")
-    return {**record, "settings": None if settings is None else json.dumps(settings)}
+def cell(id: Id, whole: bool) -> Id:
+    """An id as a table has it, whose column holds whole numbers or else texts."""
+    return id if whole or isinstance(id, str) else json.dumps(id)
 
 
 def read_table(path: Path) -> Iterator[Record]:
@@ -70,9 +74,6 @@ def read_table(path: Path) -> Iterator[Record]:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(GROUP):
                 for row in batch.to_pylist():
-                    record = {name: value for name, value in row.items() if value is not None}
-                    if "settings" in record:
-                        record["settings"] = json.loads(record["settings"])
-                    yield record
+                    yield {name: value for name, value in row.items() if value is not None}
     except (OSError, pyarrow.ArrowException) as problem:
         raise SamplerError(f"{path} cannot be read ({problem})") from None

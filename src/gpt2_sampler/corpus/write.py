@@ -6,6 +6,7 @@ those before them.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -18,10 +19,14 @@ from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 Record = dict[str, Any]
-"""id, ended, length and text are named as in the sets that OpenAI published."""
+"""id, ended, length and text are named as in the sets that OpenAI published. All records of a file
+have the same fields, each of one type and never null, as programs that read tables decide by the
+first megabytes what a field is. So settings and extra, whose names vary, are JSON in a text."""
+LAYOUT = 2
+"""Of records with a prompt. Those of the first had fields only where there was something to say."""
 AHEAD = 1024  # records that may wait for an earlier one, about 10 MB
 DIGITS = 4  # of a log-probability, in nats
-DESCRIBING = ("prompt", "seed", "sample", "settings", "left_out", "error")
+DESCRIBING = ("prompt", "seed", "sample", "settings", "extra", "left_out", "error")
 """The fields of a record that are known before its text is written."""
 FAILED = "error"
 """What a record without a text has in the place of why its text ended."""
@@ -80,17 +85,28 @@ def record_of(job: Job, text: Text, plan: Plan) -> Record:
         **described(job),
         "why": text.ended,
     }
-    if plan.tokens and not job.problem:
+    if plan.tokens:
         record["tokens"] = text.tokens
-    if plan.logprobs and not job.problem:
+    if plan.logprobs:
         record["logprobs"] = [round(choice.logprob, DIGITS) for choice in text.choices]
     return record
 
 
+def has_failed(record: Record) -> bool:
+    """Whether it has no text but an error."""
+    return bool(record.get("error"))
+
+
 def described(job: Job) -> Record:
     """The fields that a job determines: a record with other values belongs to another job."""
-    error = {"error": job.problem} if job.problem else {}
-    left_out = {"left_out": job.left_out} if job.left_out else {}
-    settings = {"settings": dict(job.settings)} if job.settings else {}
-    prompt = {} if job.prompt is None else {"prompt": job.prompt}
-    return {**prompt, "seed": job.seed, "sample": job.sample, **settings, **left_out, **error}
+    if job.prompt is None:
+        return {"seed": job.seed, "sample": job.sample}
+    return {
+        "prompt": job.prompt,
+        "seed": job.seed,
+        "sample": job.sample,
+        "settings": json.dumps(dict(job.settings)),
+        "extra": json.dumps(dict(job.extra)),
+        "left_out": job.left_out,
+        "error": job.problem,
+    }

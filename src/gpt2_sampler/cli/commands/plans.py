@@ -16,6 +16,7 @@ from gpt2_sampler.cli.flags.version import version_of
 from gpt2_sampler.cli.session.loading import Files
 from gpt2_sampler.corpus.jobs import Plan
 from gpt2_sampler.corpus.run import Meta, read_meta
+from gpt2_sampler.corpus.write import LAYOUT
 from gpt2_sampler.engines.load import find_device
 
 AnyCorpus = TypeVar("AnyCorpus", bound=CorpusSettings)
@@ -69,6 +70,7 @@ def settings_that_matter(settings: CorpusSettings, plan: Plan) -> Meta:
             "nsamples": s.nsamples,
             "on_long": plan.on_long,
             "special_tokens": plan.special_tokens,
+            "layout": LAYOUT,
         }
     return {
         "device": device_of(s),

@@ -24,7 +24,7 @@ from gpt2_sampler.cli.session.writer import CLOSING, header
 from gpt2_sampler.corpus.cluster import Source, write_on
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.corpus.run import Run, check_name
-from gpt2_sampler.corpus.write import Record, Written, write
+from gpt2_sampler.corpus.write import Record, Written, has_failed, write
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.files import user_path
 
@@ -51,7 +51,7 @@ def write_records(
         done = failed = 0
         for record in with_progress(settings, steps(settings, files, jobs, plan), total):
             done += 1
-            failed += "error" in record
+            failed += has_failed(record)
             show_sample(record, settings)
         return require_a_text(done, failed)
     run = Run(path, meta_of(settings, files, plan), jobs)
@@ -126,7 +126,7 @@ def with_progress(
 def show_sample(record: Record, settings: CorpusSettings) -> None:
     """Writes a sample to stdout as OpenAI's scripts do, with a rule after a prompt's last one."""
     warn_about(record)
-    if "error" in record:
+    if has_failed(record):
         return
     show(f"{header(record['sample'])}{record['text']}\n")
     last = settings.first + settings.nsamples - 1
@@ -136,9 +136,9 @@ def show_sample(record: Record, settings: CorpusSettings) -> None:
 
 def warn_about(record: Record) -> None:
     """Says above the progress bar what is wrong with the record's prompt, if anything."""
-    if "error" in record:
+    if has_failed(record):
         warning = f"error: {record['error']}"
-    elif "left_out" in record:
+    elif record.get("left_out"):
         n_left = count(record["left_out"], "token")
         warning = f"record {record['id']}: the first {n_left} of its prompt are left out"
     else:

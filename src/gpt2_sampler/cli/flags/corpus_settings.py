@@ -87,7 +87,8 @@ class ConditionalSettings(CorpusSettings, PromptSettings):
     """Continues the prompts of a file, or of stdin: many at the same time, in order.
 
     Each line is a prompt, or (.jsonl) a JSON object with "prompt" and optionally "id" and its own
-    seed, length, temperature, top_k, top_p, repetition_penalty or no_repeat_ngram.
+    seed, length, temperature, top_k, top_p, repetition_penalty or no_repeat_ngram. Lines of batch
+    files, with "custom_id" and "body", are read too; other columns come back under "extra".
     """
 
     group = "prompts:"
