@@ -112,4 +112,6 @@ class Reply:
 
 
 def as_json(found: Any) -> str:
-    return json.dumps(found, ensure_ascii=False, allow_nan=False)
+    """In ASCII, because clients that split a stream with splitlines() take U+0085 and U+2028 for
+    the ends of lines."""
+    return json.dumps(found, allow_nan=False)
