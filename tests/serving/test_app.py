@@ -257,6 +257,18 @@ def test_tokens_and_text_turn_into_each_other(server: Running) -> None:
 # llama.cpp's way to ask.
 
 
+def test_the_name_of_the_end_of_text_alone_is_its_token(server: Running) -> None:
+    name = server.client.get("/tokenizer_info").json()["eos_token"]
+    assert server.post("/tokenize", prompt=name).json()["tokens"] == [END]
+    assert server.post("/tokenize", prompt=f"{name}.").json()["count"] == len(name) + 1
+
+
+def test_events_are_single_lines_however_a_client_splits_them(server: Running) -> None:
+    odd = "a\x85b\u2028c\u2029d"
+    [event, *_] = server.stream(prompt=odd, max_tokens=1, seed=7, echo=True)
+    assert event["choices"][0]["text"] == odd
+
+
 def test_llama_cpps_completion_is_the_same_text(server: Running) -> None:
     asked = {"prompt": "Once", "n_predict": 20, "seed": 7, "repeat_penalty": 1.1, "top_k": 50}
     expected = text(sampling=Sampling(top_k=50, repetition_penalty=1.1))

@@ -204,7 +204,11 @@ class App:
         if not isinstance(text, str):
             raise Refusal("prompt must be a text", param="prompt")
         served = self._find(model_of(body), text)
-        tokens = await asyncio.to_thread(served.tokenizer.encode, text)
+        tokenizer = served.tokenizer
+        # lm-eval learns the ids of the names that /tokenizer_info says from here.
+        ends = (tokenizer.start_of_text, tokenizer.end_of_text)
+        named = [id for id in ends if id is not None and tokenizer.decode([id]) == text]
+        tokens = named[:1] or await asyncio.to_thread(tokenizer.encode, text)
         await reply.send_json(
             {"tokens": tokens, "count": len(tokens), "max_model_len": served.window}
         )
