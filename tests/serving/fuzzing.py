@@ -13,7 +13,7 @@ from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.serving.wire import SAMPLING
 from gpt2_sampler.tokenizer.load import Tokenizer
 from tests.fake_engine import FakeEngine
-from tests.serving.running import BYTES, WINDOW, Running
+from tests.serving.running import BYTES, END, WINDOW, Running
 
 PROMPTS = st.one_of(
     st.none(),
@@ -103,7 +103,7 @@ def api_texts(body: dict[str, Any]) -> list[str]:
                 stop=[one for one in ([stop] if isinstance(stop, str) else stop) if one],
             )
         )
-        for text in ([prompt] if one else prompt)
+        for text in (None if text == [END] else text for text in ([prompt] if one else prompt))
         for sample in range(first, first + body.get("n", 1))
     ]  # fmt: skip
 

@@ -266,7 +266,7 @@ def test_the_name_of_the_end_of_text_alone_is_its_token(server: Running) -> None
 def test_events_are_single_lines_however_a_client_splits_them(server: Running) -> None:
     odd = "a\x85b\u2028c\u2029d"
     [event, *_] = server.stream(prompt=odd, max_tokens=1, seed=7, echo=True)
-    assert event["choices"][0]["text"] == odd
+    assert event["choices"][0]["text"].startswith(odd)
 
 
 def test_llama_cpps_completion_is_the_same_text(server: Running) -> None:
