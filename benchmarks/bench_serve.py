@@ -3,8 +3,8 @@
     python3 benchmarks/bench_serve.py [--clients 1,8,32,64] [--precision int8] [--quick]
 
 Random weights in the shape of 117M, 32 rows, prompts of 16 tokens, 128 new ones, every request with
-a seed and settings of its own, streamed over loopback to an asyncio client in another process. As in
-vLLM's benchmark, TTFT is from sending a request to its first token, and ITL between two of its
+a seed and settings of its own, streamed over loopback to an asyncio client in another process. As
+in vLLM's benchmark, TTFT is from sending a request to its first token, and ITL between two of its
 tokens. The raw loop is the scheduler with as many texts in one process, before and after: what the
 server and the client take of the processor beside it is what the ratio shows.
 """
