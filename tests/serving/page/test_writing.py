@@ -387,6 +387,8 @@ def test_fifty_thousand_words_stay_fluent(page: Page, broken: bool) -> None:
     page.press(Keys.ESCAPE)
     assert page.length() > len(text) + 50
     assert len(frames) > 5
-    assert frames[len(frames) // 2] < 50  # milliseconds
+    # 17 ms where nothing else runs, and a second where all of it is painted for each token: tests
+    # run beside each other.
+    assert frames[len(frames) // 2] < 200  # milliseconds
     ActionChains(page.driver).send_keys("x").perform()
     page.wait(lambda: page.driver.execute_script("return editor.textContent.endsWith('x')"))
