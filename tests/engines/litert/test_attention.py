@@ -99,7 +99,8 @@ def test_kernel_and_twin_agree(
         qkv[..., : heads * size] *= sharp / np.sqrt(size)
         expected = attend(plain, rows, positions, qkv)
         rounds = int8 and version == VNNI  # queries to 16 bits
-        atol = 2e-4 * max(1, sharp) if rounds else 1e-4
+        # float32 rounds a score of 100 by 4e-6 and more, and its weight by as much of itself.
+        atol = 2e-4 * max(1, sharp) if rounds else 1e-4 * max(1, sharp / 10)
         np.testing.assert_allclose(attend(fast, rows, positions, qkv), expected, atol=atol)
         fast.helped = threads
 
