@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from gpt2_sampler.serving.wire import Refusal, brief
+from gpt2_sampler.errors import brief
+from gpt2_sampler.serving.wire import Refusal
 
 SAME = (
     "prompt", "temperature", "top_k", "top_p", "min_p", "presence_penalty", "frequency_penalty",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import UsageError, brief
 
 MOST_CHOICES = 128  # prompts x samples of one request
 MOST_LOGPROBS = 100
@@ -225,8 +225,3 @@ def read_bias(bias: Any) -> dict[int, Any]:
         if not (id.isascii() and id.isdecimal() and len(id) < 10):
             raise Refusal(f"logit_bias is by token ids, not {brief(id)}", param="logit_bias")
     return {int(id): value for id, value in bias.items()}
-
-
-def brief(value: Any) -> str:
-    shown = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a larger one"
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
