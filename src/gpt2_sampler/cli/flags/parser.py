@@ -7,12 +7,12 @@ something that is cheap and has no side effects: a frozen dataclass, each field 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
+import sys
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
-
-import fire
-import fire.decorators
 
 from gpt2_sampler.cli.flags.completion import completion
 from gpt2_sampler.cli.flags.fields import kinds
@@ -21,6 +21,25 @@ from gpt2_sampler.cli.flags.version import version_text
 from gpt2_sampler.cli.flags.words import ALWAYS, FLAG, is_flag, typography, unknown
 from gpt2_sampler.cli.session.terminal import show
 from gpt2_sampler.errors import UsageError, brief
+
+
+@contextlib.contextmanager
+def without_asyncio() -> Iterator[None]:
+    """fire asks asyncio only whether a function is a coroutine, which inspect knows too; asyncio
+    takes longer to import than fire and all that our settings are made of."""
+    stand_in = types.ModuleType("asyncio")
+    stand_in.iscoroutinefunction = inspect.iscoroutinefunction  # type: ignore[attr-defined]
+    loaded = sys.modules.setdefault("asyncio", stand_in)
+    try:
+        yield
+    finally:
+        if loaded is stand_in:
+            del sys.modules["asyncio"]
+
+
+with without_asyncio():
+    import fire
+    import fire.decorators
 
 Settings = TypeVar("Settings")
 TRUTH = {"true": True, "false": False}
