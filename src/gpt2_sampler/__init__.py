@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpt2_sampler.errors import SamplerError as SamplerError
     from gpt2_sampler.errors import UsageError as UsageError
     from gpt2_sampler.opening import load_tokenizer as load_tokenizer
-    from gpt2_sampler.serving.serve import serve as serve
+    from gpt2_sampler.serving.server import serve as serve
     from gpt2_sampler.tokenizer.load import Tokenizer as Tokenizer
 
 __version__ = "0.1.0"
@@ -50,7 +50,7 @@ HOMES = {
     "places": "decoding.score",
     "score": "decoding.score",
     "score_texts": "decoding.score",
-    "serve": "serving.serve",
+    "serve": "serving.server",
 }
 """The module that has each public name."""
 __all__ = [  # noqa: PLE0604

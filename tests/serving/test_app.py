@@ -439,7 +439,7 @@ def test_open_streams_are_told_when_the_server_ends() -> None:
 
 
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt2_sampler.serving.serve.HEAD_TIME", 0.2)
+    monkeypatch.setattr("gpt2_sampler.serving.server.HEAD_TIME", 0.2)
     with running() as server:
         for sent in (b"", b"POST /v1/completions HTTP/1.1\r\n"):
             with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
