@@ -15,10 +15,10 @@ import uvicorn
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.texts import Texts
 from gpt2_sampler.serving.app import App
+from gpt2_sampler.serving.choices import Served
 from gpt2_sampler.serving.decoder import Decoder
 from gpt2_sampler.serving.guard import Guard, hosts_of
 from gpt2_sampler.serving.server import bind, configure
-from gpt2_sampler.serving.writing import Served
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from tests.fake_engine import FakeEngine
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from gpt2_sampler.decoding.text import Piece
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.serving.answer import Answer, LlamaAnswer
+from gpt2_sampler.serving.choices import Served, Writing, check_ids
 from gpt2_sampler.serving.decoder import QueueFull, TextGroup
 from gpt2_sampler.serving.guard import Guard
 from gpt2_sampler.serving.llama import read_llama
 from gpt2_sampler.serving.page import INDEX, page_files
 from gpt2_sampler.serving.reply import ClientGone, Reply, Send
 from gpt2_sampler.serving.wire import Completion, Refusal, read_completion
-from gpt2_sampler.serving.writing import Served, Writing, check_ids
 
 if TYPE_CHECKING:  # needs a package that only who counts has loaded
     from gpt2_sampler.serving.metrics import Metrics

@@ -15,9 +15,9 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import reason
 from gpt2_sampler.serving.app import App
+from gpt2_sampler.serving.choices import Served
 from gpt2_sampler.serving.decoder import Decoder
 from gpt2_sampler.serving.guard import Guard, hosts_of
-from gpt2_sampler.serving.writing import Served
 from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 
 KEEP_ALIVE = 75  # seconds; a client's pool that keeps its connections longer meets closed ones

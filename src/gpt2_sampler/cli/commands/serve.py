@@ -67,9 +67,9 @@ def serve_completions(argv: Sequence[str], program: str, loader: Loader = LOADER
     settings = parse(ServeSettings, argv, program)
     try:
         from gpt2_sampler.serving.app import App
+        from gpt2_sampler.serving.choices import Served
         from gpt2_sampler.serving.guard import Guard, hosts_of
         from gpt2_sampler.serving.server import bind, run_server
-        from gpt2_sampler.serving.writing import Served
 
         metrics = None
         if settings.metrics:
