@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job
+from gpt2_sampler.corpus.parquet import cell, read_table, require_pyarrow, write_table
 from gpt2_sampler.corpus.records import GzipLines, PlainLines
-from gpt2_sampler.corpus.table import cell, read_table, require_pyarrow, write_table
 from gpt2_sampler.corpus.write import DESCRIBING, Record, Written, described, has_failed
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, require_place
