@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpt2_sampler.weights.table import encode_table, read_table
+from gpt2_sampler.weights.leveldb import encode_table, read_table
 from gpt2_sampler.weights.tensor_bundle import encode_bytes, encode_number, read_fields
 
 NUMBERS = (0, 1, 2, 5, 255, 2**16, 2**31, 2**40, 2**48, 2**62, 2**63, 2**64 - 1)

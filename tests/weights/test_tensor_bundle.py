@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.weights.table import (
+from gpt2_sampler.weights.leveldb import (
     encode_block,
     encode_table,
     encode_trailer,

@@ -13,8 +13,8 @@ from gpt2_sampler.files import map_bytes, read_bytes, read_object, read_text
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME
 from gpt2_sampler.weights.hparams import FILE_NAME
 from gpt2_sampler.weights.huggingface import READERS
+from gpt2_sampler.weights.leveldb import masked_crc32c
 from gpt2_sampler.weights.openai import STATE_FILE
-from gpt2_sampler.weights.table import masked_crc32c
 from gpt2_sampler.weights.tensor_bundle import read_index
 
 

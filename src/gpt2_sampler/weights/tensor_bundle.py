@@ -19,14 +19,14 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import map_bytes, read_bytes
-from gpt2_sampler.weights.storage import Floats, is_natural, require_shape
-from gpt2_sampler.weights.table import (
+from gpt2_sampler.weights.leveldb import (
     encode_table,
     encode_varints,
     masked_crc32c,
     read_table,
     read_varint,
 )
+from gpt2_sampler.weights.storage import Floats, is_natural, require_shape
 
 INDEX, DATA = ".index", ".data-00000-of-00001"
 """How the names of a checkpoint's two files go on after its prefix."""
