@@ -16,9 +16,9 @@ from importlib.resources import files
 from itertools import pairwise
 
 from gpt2_sampler.seeing.bars import percent
-from gpt2_sampler.seeing.packed import pack
 from gpt2_sampler.seeing.ranks import NAMES
 from gpt2_sampler.seeing.score import Scored, bits
+from gpt2_sampler.seeing.score_data import pack
 
 BINS = 16  # of the histogram of entropies
 WIDTH, HEIGHT = 1000, 100  # of the curve, in units of its own
