@@ -17,7 +17,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from gpt2_sampler.decoding.score import Place
 from gpt2_sampler.seeing.page import entropy, page
-from gpt2_sampler.seeing.score import Scored
+from gpt2_sampler.seeing.scored import Scored
 from tests.seeing import browser
 from tests.seeing.axe import AXE, NEEDS_AXE
 

@@ -9,7 +9,7 @@ import pytest
 
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.seeing.plot import plot
-from gpt2_sampler.seeing.score import Scored
+from gpt2_sampler.seeing.scored import Scored
 from tests.seeing.test_page import scored
 
 

@@ -17,8 +17,8 @@ from itertools import pairwise
 
 from gpt2_sampler.seeing.bars import percent
 from gpt2_sampler.seeing.ranks import NAMES
-from gpt2_sampler.seeing.score import Scored, bits
 from gpt2_sampler.seeing.score_data import pack
+from gpt2_sampler.seeing.scored import Scored, bits
 
 BINS = 16  # of the histogram of entropies
 WIDTH, HEIGHT = 1000, 100  # of the curve, in units of its own

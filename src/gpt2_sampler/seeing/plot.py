@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.seeing.score import Scored, bits
+from gpt2_sampler.seeing.scored import Scored, bits
 
 MOST = 150  # texts: a picture may have 65,535 lines of pixels, and each takes 390
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.seeing.score import Scored
+from gpt2_sampler.seeing.scored import Scored
 
 STEP = 2048  # parts of a nat
 UNLIKELY = 2**16 - 1

@@ -17,7 +17,7 @@ from gpt2_sampler.cli.commands.scoring import ScoreSettings, compare, in_order, 
 from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.decoding.score import Place
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.seeing.score import Scored, bits
+from gpt2_sampler.seeing.scored import Scored, bits
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
 from tests.checkpoints import ROOT
 from tests.cli.commands.test_scripts import environment

@@ -15,7 +15,7 @@ from gpt2_sampler.seeing.bars import bar, can_show_blocks, fitted, percent
 from gpt2_sampler.seeing.paint import legend, painted
 from gpt2_sampler.seeing.pieces import quoted
 from gpt2_sampler.seeing.ranks import NAMES
-from gpt2_sampler.seeing.score import Scored, bits
+from gpt2_sampler.seeing.scored import Scored, bits
 
 BAR = 40  # columns
 BEGINNING = 60  # columns for a text's beginning, if stdout is not a terminal

@@ -36,7 +36,7 @@ from gpt2_sampler.seeing.compare import as_json, compared, effects
 from gpt2_sampler.seeing.page import page
 from gpt2_sampler.seeing.pieces import look, pieces, quoted
 from gpt2_sampler.seeing.plot import plot, require_matplotlib
-from gpt2_sampler.seeing.score import Scored
+from gpt2_sampler.seeing.scored import Scored
 from gpt2_sampler.writing import written
 
 TOP = 10  # alternatives to each token

@@ -18,7 +18,7 @@ from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Token
 from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, painted
 from gpt2_sampler.seeing.pieces import piece
-from gpt2_sampler.seeing.score import bits
+from gpt2_sampler.seeing.scored import bits
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 
