@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.make_checkpoint import make
 
 from gpt2_sampler import Batch, Request, Sampling, Text, load_engine
-from gpt2_sampler.decoding.texts import Texts, write_in_order
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS, PROMPT, LENGTH, SEED = 32, 16, 128, 1

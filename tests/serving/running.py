@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.texts import Texts
+from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.serving.app import App
 from gpt2_sampler.serving.choices import Served
 from gpt2_sampler.serving.decoder import Decoder

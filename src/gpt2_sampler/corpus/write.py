@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.request import END_OF_TEXT, Request
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Text
-from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 Record = dict[str, Any]

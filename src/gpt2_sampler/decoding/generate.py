@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.request import Request, check_tokens, is_whole, stream_of
 from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Piece, Text, encode_prompt
-from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.limits import LIMITS

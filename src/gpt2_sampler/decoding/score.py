@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.request import Request, Token, check_tokens, is_whole
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Text
-from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
 

@@ -11,8 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.decoding.text import Piece, Text
-from gpt2_sampler.decoding.texts import Texts
 
 log = logging.getLogger(__name__)
 

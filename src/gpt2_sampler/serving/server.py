@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.texts import Texts
+from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import reason

@@ -29,7 +29,7 @@ from gpt2_sampler.cli.session.terminal import (
 )
 from gpt2_sampler.cli.session.typeahead import TypeAhead, type_ahead
 from gpt2_sampler.cli.session.writer import CLOSING, write
-from gpt2_sampler.decoding.texts import Texts
+from gpt2_sampler.decoding.scheduler import Texts
 
 
 def interact(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:

@@ -15,7 +15,7 @@ from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.bundled import choose_model, uses_bundled
 from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, load
 from gpt2_sampler.cli.session.terminal import notice, run
-from gpt2_sampler.decoding.texts import Texts
+from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.registry import DEMO, DEMO_ZH
 

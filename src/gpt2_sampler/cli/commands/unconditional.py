@@ -13,7 +13,7 @@ from gpt2_sampler.cli.session.loading import LOADER, Files, Loader, choose_seed,
 from gpt2_sampler.cli.session.terminal import run
 from gpt2_sampler.cli.session.writer import write
 from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
-from gpt2_sampler.decoding.texts import Texts
+from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import Tokenizer
 

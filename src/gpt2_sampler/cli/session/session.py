@@ -13,9 +13,9 @@ from gpt2_sampler.cli.session.loading import Model, tokens_of
 from gpt2_sampler.cli.session.terminal import interruptible, show
 from gpt2_sampler.cli.session.writer import CLOSING, header, write
 from gpt2_sampler.decoding.request import Choice
+from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.decoding.score import tell
 from gpt2_sampler.decoding.text import Text
-from gpt2_sampler.decoding.texts import Texts
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.seeing.pieces import look, quoted
 

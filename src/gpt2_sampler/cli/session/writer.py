@@ -15,8 +15,8 @@ from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.cli.session.quiet import quiet_at_first
 from gpt2_sampler.cli.session.terminal import aside, show
 from gpt2_sampler.decoding.request import END_OF_TEXT, Request, Token, stream_of
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Piece, Text
-from gpt2_sampler.decoding.texts import Texts, write_in_order
 
 RULE = "=" * 40
 CLOSING = f"{RULE}{RULE}\n"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.request import END_OF_TEXT, Request
 from gpt2_sampler.decoding.sampling import Sampling
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import STOP_TEXT, STOPPED, Piece, Text
-from gpt2_sampler.decoding.texts import Texts, write_in_order
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
 from gpt2_sampler.tokenizer.byte_level import END_OF_TEXT_NAME as END_NAME
