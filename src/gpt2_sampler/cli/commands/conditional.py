@@ -9,8 +9,8 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from gpt2_sampler.cli.commands.sample_sets import write_records
-from gpt2_sampler.cli.commands.texts import STDIN, STDIN_NUMBER
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings
+from gpt2_sampler.cli.flags.inputs import STDIN, STDIN_NUMBER
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.session.loading import LOADER, Files, Loader
 from gpt2_sampler.cli.session.terminal import run

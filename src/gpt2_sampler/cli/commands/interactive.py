@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpt2_sampler.cli.session.editor import Editor
 
-from gpt2_sampler.cli.commands.texts import lines, prompt_of
+from gpt2_sampler.cli.flags.inputs import lines, prompt_of
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.display import explain_colours

@@ -21,8 +21,8 @@ from gpt2_sampler.cli.commands.figures import (
     say,
     token_lines,
 )
-from gpt2_sampler.cli.commands.texts import sources, texts
 from gpt2_sampler.cli.flags.fields import flag
+from gpt2_sampler.cli.flags.inputs import sources, texts
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, Models
