@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer import characters
+from gpt2_sampler.tokenizer.by_class import load_folder
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, MERGES_NAME, load_encoder
 from gpt2_sampler.tokenizer.characters import load_characters
 from gpt2_sampler.tokenizer.declared import (
@@ -21,7 +22,6 @@ from gpt2_sampler.tokenizer.declared import (
     VOCABULARY_MERGES_NAME,
     VOCABULARY_NAME,
 )
-from gpt2_sampler.tokenizer.huggingface import load_folder
 from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 
 OPENAI_NAMES = (ENCODER_NAME, MERGES_NAME)
