@@ -10,7 +10,7 @@ import pytest
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.seeing.plot import plot
 from gpt2_sampler.seeing.scored import Scored
-from tests.seeing.test_page import scored
+from tests.seeing.test_score_page import scored
 
 
 def size(png: bytes) -> tuple[int, int]:

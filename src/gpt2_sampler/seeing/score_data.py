@@ -1,4 +1,4 @@
-"""Scored texts -> the numbers that page.js paints from, small enough for texts of a megabyte.
+"""Scored texts -> the numbers that score_page.js paints from, small enough for texts of a megabyte.
 
 Numbers lie side by side as little-endian bytes in base64, some 64 characters a token, instead of in
 JSON, some 400. Log-probabilities are counted in steps of 1/2048 nat, which is closer than what the

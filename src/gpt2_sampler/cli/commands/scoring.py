@@ -33,9 +33,9 @@ from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import require_apart, require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.compare import as_json, compared, effects
-from gpt2_sampler.seeing.page import page
 from gpt2_sampler.seeing.pieces import look, pieces, quoted
 from gpt2_sampler.seeing.plot import plot, require_matplotlib
+from gpt2_sampler.seeing.score_page import page
 from gpt2_sampler.seeing.scored import Scored
 from gpt2_sampler.writing import written
 

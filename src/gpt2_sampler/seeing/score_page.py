@@ -40,13 +40,13 @@ def page(texts: Sequence[Scored], model: str) -> str:
         "heading": f"<bdi>{escape(visible(one))}</bdi>, as <bdi>{escape(visible(model))}</bdi> "
         "reads it",
         "model": escape(visible(model)),
-        "style": resource("paint.css") + resource("page.css"),
-        "script": resource("paint.js") + IMPORT.sub("", resource("page.js")),
+        "style": resource("paint.css") + resource("score_page.css"),
+        "script": resource("paint.js") + IMPORT.sub("", resource("score_page.js")),
         "kind": "only" if len(texts) == 1 else "several",
         "sections": "".join(map(section, range(len(texts)), texts, pieces, cut)),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], resource("page.html"))
+    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], resource("score_page.html"))
 
 
 def resource(name: str) -> str:

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.seeing.page import entropy, page
+from gpt2_sampler.seeing.score_page import entropy, page
 from gpt2_sampler.seeing.scored import Scored
 from tests.seeing import browser
 from tests.seeing.axe import AXE, NEEDS_AXE
