@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from benchmarks.make_checkpoint import make  # noqa: E402
-from gpt2_sampler.decoding.texts import Texts, write_in_order  # noqa: E402
 
 from gpt2_sampler import Batch, Request, Sampling, Text, load_engine, load_tokenizer  # noqa: E402
+from gpt2_sampler.decoding.scheduler import Texts, write_in_order  # noqa: E402
 
 PRECISIONS = ("float32", "int8")
 ROWS, SAMPLES, LENGTH, SEED = 32, 64, 256, 1
