@@ -122,20 +122,22 @@ WINGS = {
     "writing": "errors files",
     "encodings": "errors files",
     "compiled": "",
+    "packages": "errors",
     "pickles": "",
     "registry": "errors files",
-    "tokenizer": "errors files pickles",
-    "weights": "errors files writing pickles tokenizer",
+    "tokenizer": "errors files packages pickles",
+    "weights": "errors files writing packages pickles tokenizer",
     "opening": "errors files registry tokenizer weights",
-    "engines": "errors files writing compiled weights opening",
+    "engines": "errors files writing compiled packages weights opening",
     "fetching": "errors files writing registry tokenizer weights opening",
     "decoding": "errors limits compiled tokenizer engines",
-    "seeing": "errors tokenizer decoding",
+    "seeing": "errors packages tokenizer decoding",
     "convert": "errors files writing tokenizer weights opening engines",
-    "corpus": "errors limits files writing encodings tokenizer weights opening engines decoding",
+    "corpus": "errors limits files writing encodings packages tokenizer weights opening engines "
+    "decoding",
     "serving": "errors files tokenizer engines decoding seeing",
-    "cli": "errors limits files writing encodings compiled registry tokenizer weights opening "
-    "engines fetching decoding seeing convert corpus serving",
+    "cli": "errors limits files writing encodings compiled packages registry tokenizer weights "
+    "opening engines fetching decoding seeing convert corpus serving",
     "__main__": "cli",
 }
 """A package or a module beside the packages -> those that it may import, as in CONTRIBUTING.md."""

@@ -27,6 +27,7 @@ from gpt2_sampler.engines.memory import free_memory, rows_that_fit
 from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
 from gpt2_sampler.files import reason
 from gpt2_sampler.opening import load_tokenizer, open_model
+from gpt2_sampler.packages import require
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
@@ -134,10 +135,9 @@ def connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address != LOCAL and has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    try:
-        import ray
-    except ImportError:
-        raise SamplerError("clusters need ray, which is not installed", package="ray") from None
+    require("ray", "clusters need")
+    import ray
+
     if address != LOCAL:
         require_answer(address)
     alone = {"include_dashboard": False} if address == LOCAL else {}

@@ -14,18 +14,14 @@ from pathlib import Path
 from gpt2_sampler.corpus.prompts import Id
 from gpt2_sampler.corpus.write import Record
 from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.packages import require
 from gpt2_sampler.writing import written
 
 GROUP = 4096  # records of a row group
 
 
 def require_pyarrow() -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise SamplerError(
-            "Parquet files need pyarrow, which is not installed", package="pyarrow"
-        ) from None
+    require("pyarrow", "Parquet files need")
 
 
 def write_table(path: Path, records: Iterable[Record], all_whole: bool) -> None:

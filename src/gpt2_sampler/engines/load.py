@@ -5,7 +5,6 @@ Knows which engines there are, but not how they work.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import sys
 from numbers import Integral
@@ -16,6 +15,7 @@ from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.processors import physical_cores
 from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
 from gpt2_sampler.opening import open_model
+from gpt2_sampler.packages import is_installed, require
 from gpt2_sampler.weights.checkpoint import Checkpoint
 
 DEVICES = ("auto", "cpu", "gpu")
@@ -104,10 +104,7 @@ def find_device(device: str, precision: str) -> str:
         return "cpu"
     if device == "auto" and not (has_driver() and is_installed("tensorflow")):
         return "cpu"
-    if not is_installed("tensorflow"):
-        raise EngineError(
-            "a GPU is used through TensorFlow, which is not installed", package="tensorflow"
-        )
+    require("tensorflow", "a GPU is used through", EngineError)
     from gpt2_sampler.engines.tensorflow.engine import sees_gpu
 
     if sees_gpu():  # a driver alone does not make TensorFlow use it
@@ -122,7 +119,3 @@ def has_driver(root: Path = ROOT) -> bool:
     without TensorFlow, whose import takes seconds."""
     wsl = (root / "dev/dxg").exists() and any((root / "usr/lib/wsl/lib").glob("libcuda.so*"))
     return wsl or any((root / "proc/driver/nvidia/gpus").glob("*"))
-
-
-def is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.packages import require
 from gpt2_sampler.seeing.scored import Scored, bits
 
 MOST = 150  # texts: a picture may have 65,535 lines of pixels, and each takes 390
@@ -18,12 +19,7 @@ def require_matplotlib(n_texts: int = 1) -> None:
     """Raises SamplerError if it is not installed, UsageError for too many texts."""
     if n_texts > MOST:
         raise UsageError(f"a picture has room for {MOST} texts; there are {n_texts:,}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise SamplerError(
-            "a picture needs matplotlib, which is not installed", package="matplotlib"
-        ) from None
+    require("matplotlib", "a picture needs")
 
 
 def plot(texts: Sequence[Scored]) -> bytes:

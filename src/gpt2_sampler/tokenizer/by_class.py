@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import quote, read_text
+from gpt2_sampler.packages import require
 from gpt2_sampler.tokenizer.bounds import require_bounded
 from gpt2_sampler.tokenizer.byte_level import (
     END_OF_TEXT_NAME,
@@ -49,8 +50,8 @@ S = TypeVar("S", bound=Subwords)
 
 
 def load_folder(path: Path) -> Encoder | Subwords:
-    """Raises CheckpointError for a folder whose tokenizer is damaged or of a class that is not
-    known here; ImportError where it takes the package tokenizers and that is not installed."""
+    """Raises CheckpointError for a folder whose tokenizer is damaged, of a class that is not known
+    here, or one for the package tokenizers where that is not installed."""
     folder = Folder(path)
     if folder.kind == GPT2:
         tokenizer = byte_level(folder)
@@ -182,6 +183,7 @@ def as_saved(folder: Folder) -> Subwords:
 def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> S:
     """The tokenizer as the library reads it, without what cuts or fills a text, or splits it by
     chance: that is for training."""
+    require("tokenizers", "it needs", CheckpointError)
     from tokenizers import AddedToken, Tokenizer
 
     require_bounded(saved)

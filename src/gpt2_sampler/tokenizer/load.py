@@ -50,11 +50,6 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if any((folder / name).is_file() for name in HUGGING_FACE_NAMES) or is_declared(folder):
         try:
             return load_folder(folder)
-        except ImportError:
-            raise CheckpointError(
-                f"the vocabulary of {folder} needs tokenizers, which is not installed",
-                package="tokenizers",
-            ) from None
         except CheckpointError as error:
             raise CheckpointError(f"the vocabulary of {folder}: {error}", **error.facts) from None
         except (LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:

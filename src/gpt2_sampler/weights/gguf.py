@@ -20,6 +20,7 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, brief
 from gpt2_sampler.files import map_bytes
+from gpt2_sampler.packages import require
 from gpt2_sampler.tokenizer.ggml import ggml_tokenizer
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.format import find_file
@@ -192,14 +193,10 @@ class GGUF:
         """A quantised type's name, and a block's numbers and bytes. Raises CheckpointError."""
         if kind == Q8_0:
             return "Q8_0", Q8_0_NUMBERS, Q8_0_BYTES
-        try:
-            from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
-        except ImportError:
-            raise CheckpointError(
-                f"{self.path}: {name!r:.80} is of ggml's type {kind}, which can only be read with "
-                "gguf, which is not installed",
-                package="gguf",
-            ) from None
+        what = f"{self.path}: {name!r:.80} is of ggml's type {kind}, which can only be read with"
+        require("gguf", what, CheckpointError)
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
+
         if kind not in GGML_QUANT_SIZES:
             raise ValueError(f"{name!r:.80} is of ggml's type {kind}, which is none")
         known = GGMLQuantizationType(kind)

@@ -15,6 +15,7 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import map_bytes
+from gpt2_sampler.packages import require
 from gpt2_sampler.weights.storage import Floats, crc32c, require_shape
 
 DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
@@ -58,12 +59,9 @@ class Dataset:
 def read_hdf5(path: Path) -> dict[str, Dataset]:
     """The tensors by the names of their paths in the file. Raises CheckpointError."""
     map_bytes(path)  # whether it can be read at all
-    try:
-        import h5py
-    except ImportError:
-        raise CheckpointError(
-            f"{path} can only be read with h5py, which is not installed", package="h5py"
-        ) from None
+    require("h5py", f"{path} can only be read with", CheckpointError)
+    import h5py
+
     found: dict[str, Dataset] = {}
     count = itertools.count(1)
 

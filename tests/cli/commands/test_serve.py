@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from gpt2_sampler.cli.commands.serve import serve_completions
+from gpt2_sampler.errors import SamplerError
 from tests.checkpoints import ROOT
 
 openai = pytest.importorskip("openai")
@@ -119,3 +121,15 @@ def test_the_key_may_come_from_the_environment() -> None:
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert "there is no address" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "flags"), [("uvicorn", []), ("prometheus_client", ["--metrics"])]
+)
+def test_a_package_that_it_lacks_is_named_as_it_is_installed(
+    package: str, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SamplerError, match="which is not installed") as error:
+        serve_completions([*flags, "--port", "0"], "gpt2-serve")
+    assert error.value.facts == {"package": package}

@@ -16,7 +16,8 @@ from gpt2_sampler.cli.session.bundled import choose_model, uses_bundled
 from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, load
 from gpt2_sampler.cli.session.terminal import notice, run
 from gpt2_sampler.decoding.scheduler import Texts
-from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.errors import UsageError
+from gpt2_sampler.packages import require
 from gpt2_sampler.registry import DEMO, DEMO_ZH
 
 KEY = "GPT2_SAMPLER_API_KEY"
@@ -65,21 +66,18 @@ class ServeSettings(ModelSettings):
 
 def serve_completions(argv: Sequence[str], program: str, loader: Loader = LOADER) -> None:
     settings = parse(ServeSettings, argv, program)
-    try:
-        from gpt2_sampler.serving.app import App
-        from gpt2_sampler.serving.choices import Served
-        from gpt2_sampler.serving.guard import Guard, hosts_of
-        from gpt2_sampler.serving.server import bind, run_server
+    require("uvicorn", "a server needs")
+    from gpt2_sampler.serving.app import App
+    from gpt2_sampler.serving.choices import Served
+    from gpt2_sampler.serving.guard import Guard, hosts_of
+    from gpt2_sampler.serving.server import bind, run_server
 
-        metrics = None
-        if settings.metrics:
-            from gpt2_sampler.serving.metrics import Metrics
+    metrics = None
+    if settings.metrics:
+        require("prometheus_client", "--metrics needs")
+        from gpt2_sampler.serving.metrics import Metrics
 
-            metrics = Metrics()
-    except ModuleNotFoundError as error:
-        raise SamplerError(
-            f"a server needs {error.name}, which is not installed", package="serve"
-        ) from None
+        metrics = Metrics()
     bound = bind(settings.host, settings.port)
     port = bound.getsockname()[1]
 

@@ -25,11 +25,12 @@ from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.litert.attention import find_kernel
-from gpt2_sampler.engines.load import find_device, is_installed, load_engine
+from gpt2_sampler.engines.load import find_device, load_engine
 from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
 from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
 from gpt2_sampler.limits import LIMITS
 from gpt2_sampler.opening import find_vocabulary, open_model, open_vocabulary
+from gpt2_sampler.packages import is_installed
 from gpt2_sampler.registry import DEMO, checkout, find_model
 from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.weights.checkpoint import Checkpoint
