@@ -61,11 +61,13 @@ def test_many_tokens_are_drawn_as_numpy_draws_them(
 @settings(max_examples=25, deadline=None)
 @given(extremes | large_rows, st.data())
 def test_the_same_is_told(kernel: DrawKernel, rows: Rows, data: st.DataObject) -> None:
-    logits, n_vocab = rows[0], rows[0].shape[1]
+    logits, histories, samplings = rows
+    n_vocab = logits.shape[1]
     ids = [data.draw(st.integers(0, n_vocab - 1)) for _ in logits]
     tops = [data.draw(st.sampled_from([0, 1, 5, 10, 18, 3000])) for _ in logits]
-    expected = plain.tell(logits.astype(np.float64), ids, tops)
-    for found, wanted in zip(kernel.tell(logits, ids, tops), expected, strict=True):
+    asked = (histories, samplings, ids, tops)
+    expected = plain.tell(logits.astype(np.float64), *asked)
+    for found, wanted in zip(kernel.tell(logits, *asked), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
 
 

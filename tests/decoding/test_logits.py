@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from gpt2_sampler.decoding.logits import log_softmax, logsumexp, ordered
 from gpt2_sampler.decoding.plain import tell
+from gpt2_sampler.decoding.rules import History
+from gpt2_sampler.decoding.sampling import Sampling
 from tests.decoding.slow import possible, rows_of_logits
 
 
@@ -27,7 +29,7 @@ def test_what_is_told_is_what_sorting_everything_gives(
     n_rows, n_vocab = logits.shape
     ids = [data.draw(st.integers(0, n_vocab - 1)) for _ in range(n_rows)]
     tops = [data.draw(st.integers(0, 19)) for _ in range(n_rows)]
-    standing = tell(logits, ids, tops)
+    standing = tell(logits, [History()] * n_rows, [Sampling()] * n_rows, ids, tops)
     assert standing.top_ids.shape == (n_rows, min(max(tops), n_vocab))
     for n, (row, token, top) in enumerate(zip(logits, ids, tops, strict=True)):
         in_order = sorted(range(n_vocab), key=lambda token: (-row[token], token))
@@ -36,14 +38,14 @@ def test_what_is_told_is_what_sorting_everything_gives(
         rest = standing.top_ids.shape[1] - len(best)
         assert standing.top_ids[n].tolist() == [*best, *[-1] * rest]
         expected = log_softmax(row)
-        np.testing.assert_allclose(standing.logprobs[n], expected[token], atol=1e-5)
+        np.testing.assert_allclose(standing.own_logprobs[n], expected[token], atol=1e-5)
         wanted = [*expected[best], *[-np.inf] * rest]
         np.testing.assert_allclose(standing.top_logprobs[n], wanted, atol=1e-5)
 
 
 def test_nothing_is_told_of_no_rows() -> None:
-    standing = tell(np.zeros([0, 5], np.float32), [], [])
-    assert [len(part) for part in standing] == [0, 0, 0, 0]
+    standing = tell(np.zeros([0, 5], np.float32), [], [], [], [])
+    assert [len(part) for part in standing] == [0] * 6
 
 
 @pytest.mark.parametrize("logit", [-3e38, -1e5, 0.0, 1e5, 3e38])

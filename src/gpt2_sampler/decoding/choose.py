@@ -43,13 +43,22 @@ def distribution(logits: Logits, history: History, sampling: Sampling) -> Floats
     return plain.distribution(logits, history, sampling)
 
 
-def tell(logits: Logits, ids: Sequence[int], tops: Sequence[int], threads: int = 1) -> Standing:
-    """[W, V], a token of each row, how many of its likeliest tokens each row wants -> where those
-    stand for the model. N is the most that any row wants, or V if that is less. Raises
-    CheckpointError for logits that are not numbers."""
+def tell(
+    logits: Logits,
+    histories: Sequence[History],
+    samplings: Sequence[Sampling],
+    ids: Sequence[int],
+    tops: Sequence[int],
+    threads: int = 1,
+) -> Standing:
+    """[W, V], and for each row a history, a Sampling, a token and how many of its likeliest tokens
+    it wants -> where those stand for the model, and how likely each is to be drawn. N is the most
+    that any row wants, or V if that is less. Raises as choose does."""
+    for sampling in samplings:
+        check_bias(sampling, logits.shape[-1])
     if kernel := kernel_for(logits):
-        return kernel.tell(logits, ids, tops, threads)
-    return plain.tell(logits, ids, tops)
+        return kernel.tell(logits, histories, samplings, ids, tops, threads)
+    return plain.tell(logits, histories, samplings, ids, tops)
 
 
 def kernel_for(logits: Logits) -> DrawKernel | None:

@@ -65,6 +65,8 @@ typedef struct {
     int64_t *ranks;       /* [B] */
     int64_t *top_ids;     /* [B, N] */
     double *top_logprobs; /* [B, N] */
+    double *own_filtered; /* [B] */
+    double *top_filtered; /* [B, N] */
 } Call;
 
 /* A token whose logit rules changed. */
@@ -510,10 +512,9 @@ EXPORTED int64_t draw_scratch(int64_t n_vocab, int64_t most_changes) {
     return (size + 63) / 64 * 64;
 }
 
-/* Makes a row ready, with its rules applied -> whether its logits are numbers. */
-static int begin(Row *r, const Call *c, int n, int worker) {
+/* Makes a row ready, with the rules that are asked for applied -> whether its logits are numbers. */
+static int begin_with(Row *r, const Call *c, int n, int worker, const Asked *asked) {
     char *room = c->scratch + worker * c->scratch_size;
-    const Asked *asked = c->asked + n;
     const Settings *s = asked->settings;
     const float *logits = c->logits + n * c->n_vocab;
     int groups = (int)(c->n_vocab / GROUP), rest = (int)(c->n_vocab % GROUP);
@@ -553,6 +554,10 @@ static int begin(Row *r, const Call *c, int n, int worker) {
     if (s->top_p < 1 && r->kth > -INFINITY) keep_top_p_of_few(r);
     else if (s->top_p < 1) keep_top_p_of_all(r, buckets);
     return 1;
+}
+
+static int begin(Row *r, const Call *c, int n, int worker) {
+    return begin_with(r, c, n, worker, c->asked + n);
 }
 
 static void choose_row(const void *call, int n, int worker) {
@@ -610,12 +615,50 @@ static int by_rank(const void *one, const void *other) { /* the likeliest first,
     return a->token < b->token ? -1 : a->token > b->token;
 }
 
-/* A token's log-probability and rank for the model, and the likeliest tokens. */
+static int is_neutral(const Settings *s) {
+    return s->temperature == 1 && s->top_p == 1 && s->least == -INFINITY && s->repetition == 1 &&
+           !(s->presence || s->frequency || s->top_k || s->ngram || s->n_bias);
+}
+
+/* The log-probability with which a token is drawn; total is log_total's. */
+static double filtered(const Row *r, double total, int64_t token) {
+    double value = r->logits[token];
+    for (const Change *c = r->changes; c < r->changes + r->n_changes; c++)
+        if (c->token == token) value = c->value;
+    double x = scaled(r, value);
+    return keeps(r, value, x, (int)token) ? x - total : -INFINITY;
+}
+
+/* The same for a row's token and its likeliest ones. */
+static void tell_filtered(const Call *c, int n, int worker) {
+    Row r;
+    if (is_neutral(c->asked[n].settings)) {
+        c->own_filtered[n] = c->own_logprobs[n];
+        memcpy(c->top_filtered + n * c->most, c->top_logprobs + n * c->most, 8 * (size_t)c->most);
+        return;
+    }
+    if (!begin(&r, c, n, worker)) return; /* cannot be, as the same logits were numbers before */
+    int greedy = r.s->temperature == 0;
+    int64_t first = greedy ? likeliest(&r) : 0, *ids = c->top_ids + n * c->most;
+    double total = greedy ? 0 : log_total(&r), *to = c->top_filtered + n * c->most;
+    for (int64_t i = -1; i < c->tops[n]; i++) {
+        int64_t token = i < 0 ? c->ids[n] : ids[i];
+        double found = !greedy ? filtered(&r, total, token) : token == first ? 0 : -INFINITY;
+        if (i < 0) c->own_filtered[n] = found;
+        else to[i] = found;
+    }
+}
+
+/* A token's log-probability and rank for the model, the likeliest tokens, and the log-probabilities
+   with which all these are drawn. */
 static void tell_row(const void *call, int n, int worker) {
+    static const Settings neutral = {
+        .temperature = 1, .top_p = 1, .least = -INFINITY, .repetition = 1
+    };
     const Call *c = call;
     Row r;
     int64_t token = c->ids[n], top = c->tops[n];
-    if (!begin(&r, c, n, worker)) {
+    if (!begin_with(&r, c, n, worker, &(Asked){.settings = &neutral})) {
         c->ids[n] = -1;
         return;
     }
@@ -625,13 +668,13 @@ static void tell_row(const void *call, int n, int worker) {
     for (int64_t before = 0; before < token; before++) rank += r.logits[before] == own;
     c->ranks[n] = rank;
     c->own_logprobs[n] = own - r.best - total;
-    if (top == 0) return;
-    int found = gather(&r, bound_of(&r, top), INFINITY, r.items);
+    int found = top ? gather(&r, bound_of(&r, top), INFINITY, r.items) : 0;
     qsort(r.items, (size_t)found, sizeof(Item), by_rank);
     for (int64_t i = 0; i < top; i++) {
         c->top_ids[n * c->most + i] = r.items[i].token;
         c->top_logprobs[n * c->most + i] = r.items[i].x - r.best - total;
     }
+    tell_filtered(c, n, worker);
 }
 
 /* Differs where kernel.py is of another version. */

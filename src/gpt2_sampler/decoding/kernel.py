@@ -26,7 +26,7 @@ from gpt2_sampler.errors import UsageError
 
 WORTH_A_THREAD = 4  # rows; fewer are done before a second thread has woken up
 MOST_COUNT = 2**31 - 1  # as large as any vocabulary and any text
-NO_HISTORY, NO_TEXT = History(), array("i")
+NO_TEXT = array("i")
 
 
 class DrawSettings(ctypes.Structure):
@@ -52,6 +52,7 @@ class DrawCall(ctypes.Structure):
         *((name, POINTER) for name in ("logprobs", "tops")),
         ("most", NUMBER),
         *((name, POINTER) for name in ("own_logprobs", "ranks", "top_ids", "top_logprobs")),
+        *((name, POINTER) for name in ("own_filtered", "top_filtered")),
     )
 
 
@@ -124,7 +125,13 @@ class DrawKernel:
         return logprobs
 
     def tell(
-        self, logits: Logits, ids: Sequence[int], tops: Sequence[int], threads: int = 1
+        self,
+        logits: Logits,
+        histories: Sequence[History],
+        samplings: Sequence[Sampling],
+        ids: Sequence[int],
+        tops: Sequence[int],
+        threads: int = 1,
     ) -> Standing:
         n_rows, n_vocab = logits.shape
         wanted = np.minimum(np.array(tops, np.int64), n_vocab)
@@ -134,12 +141,13 @@ class DrawKernel:
             np.empty(n_rows, np.int64),
             np.full(shape, -1),
             np.full(shape, -np.inf),
+            np.empty(n_rows),
+            np.full(shape, -np.inf),
         )
-        own_logprobs, ranks, top_ids, top_logprobs = map(address, standing)
+        results = dict(zip(Standing._fields, map(address, standing), strict=True))
         self._run(
-            "tell", logits, np.array(ids, np.int64), [NO_HISTORY] * n_rows, [Sampling()] * n_rows,
-            threads, tops=address(wanted), most=shape[1], own_logprobs=own_logprobs, ranks=ranks,
-            top_ids=top_ids, top_logprobs=top_logprobs,
+            "tell", logits, np.array(ids, np.int64), histories, samplings, threads,
+            tops=address(wanted), most=shape[1], **results,
         )  # fmt: skip
         return standing
 

@@ -70,9 +70,12 @@ def rank(row: Logits, token: int) -> int:
 
 
 class Standing(NamedTuple):
-    """Where one token of each of W rows stands among all, and which are the likeliest."""
+    """Where one token of each of W rows stands among all, and which are the likeliest; filtered is
+    how likely they are to be drawn."""
 
-    logprobs: Floats  # [W], nats
+    own_logprobs: Floats  # [W], nats
     ranks: Ids  # [W], 1 for the likeliest; of equals the first one is ahead
     top_ids: Ids  # [W, N], the likeliest first; -1 beyond what a row wants
     top_logprobs: Floats  # [W, N], -inf there
+    own_filtered: Floats  # [W]
+    top_filtered: Floats  # [W, N], -inf there

@@ -66,7 +66,13 @@ def distribution(logits: Logits, history: History, sampling: Sampling) -> Floats
     return log_softmax(apply_rules(logits[None], [history], sampling)[0])
 
 
-def tell(logits: Logits, ids: Sequence[int], tops: Sequence[int]) -> Standing:
+def tell(
+    logits: Logits,
+    histories: Sequence[History],
+    samplings: Sequence[Sampling],
+    ids: Sequence[int],
+    tops: Sequence[int],
+) -> Standing:
     """The standing of W tokens."""
     check_numbers(logits)
     n_rows, n_vocab = logits.shape
@@ -74,9 +80,20 @@ def tell(logits: Logits, ids: Sequence[int], tops: Sequence[int]) -> Standing:
     sums = logsumexp(logits)
     own = logits[np.arange(n_rows), ids] - sums
     shape = n_rows, min(max(tops, default=0), n_vocab)
-    standing = Standing(own, np.array(ranks, np.intp), np.full(shape, -1), np.full(shape, -np.inf))
+    standing = Standing(
+        own,
+        np.array(ranks, np.intp),
+        np.full(shape, -1),
+        np.full(shape, -np.inf),
+        np.empty(n_rows),
+        np.full(shape, -np.inf),
+    )
     for n, (row, top) in enumerate(zip(logits, tops, strict=True)):
         best = ordered(row, top)
         standing.top_ids[n, : len(best)] = best
         standing.top_logprobs[n, : len(best)] = row[best] - sums[n]
+        neutral = samplings[n] == Sampling()
+        filtered = row - sums[n] if neutral else distribution(row, histories[n], samplings[n])
+        standing.own_filtered[n] = filtered[ids[n]]
+        standing.top_filtered[n, : len(best)] = filtered[best]
     return standing

@@ -11,13 +11,12 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from gpt2_sampler.decoding.choose import choose, distribution, tell
+from gpt2_sampler.decoding.choose import choose, tell
 from gpt2_sampler.decoding.logits import Logits, check_numbers
 from gpt2_sampler.decoding.noise import key
 from gpt2_sampler.decoding.request import (
     END_OF_TEXT,
     LENGTH_REACHED,
-    UNCHANGED,
     Choice,
     Request,
     Token,
@@ -136,17 +135,19 @@ def look(spots: Sequence[Spot], logits: Logits, ids: Sequence[int], threads: int
     told = [n for n, t in enumerate(tokens) if t.request.top is not None or not t.drawn]
     if not told:
         return tokens
-    of_told = logits if len(told) == len(spots) else logits[told]
     tops = [tokens[n].request.top or 0 for n in told]
-    standing = tell(of_told, [ids[n] for n in told], tops, threads)
-    for row, n, top, logprob, rank, best, likely in zip(
-        of_told, told, tops, *(array.tolist() for array in standing), strict=True
+    standing = tell(
+        logits if len(told) == len(spots) else logits[told],
+        [spots[n].history for n in told],
+        [tokens[n].request.sampling for n in told],
+        [ids[n] for n in told],
+        tops,
+        threads,
+    )
+    for n, top, logprob, rank, best, logprobs, own_filtered, filtered in zip(
+        told, tops, *(array.tolist() for array in standing), strict=True
     ):
-        found, sampling = [ids[n], *best[:top]], tokens[n].request.sampling
-        model = filtered = [logprob, *likely[:top]]
-        if sampling != UNCHANGED:
-            filtered = distribution(row, spots[n].history, sampling)[found].tolist()
-        ranks = [rank, *range(1, len(found))]
-        choice, *others = map(Choice, found, model, filtered, ranks)
-        tokens[n] = tokens[n]._replace(choice=choice, top=tuple(others))
+        likeliest = map(Choice, best[:top], logprobs, filtered, range(1, top + 1))
+        choice = Choice(ids[n], logprob, own_filtered, rank)
+        tokens[n] = tokens[n]._replace(choice=choice, top=tuple(likeliest))
     return tokens
