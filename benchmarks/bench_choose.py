@@ -68,7 +68,7 @@ def measure(repeats: int, threads: int) -> Least:
             partial(kernel.choose, *own, threads), partial(plain.choose, *own), repeats
         )
     for n in (1, 32):
-        told = logits[:n], [3] * n, [10] * n
+        told = logits[:n], histories[:n], DIFFERENT[:n], [3] * n, [10] * n
         least[f"10 likeliest told, rows: {n}"] = in_turns(
             partial(kernel.tell, *told, threads), partial(plain.tell, *told), repeats
         )
