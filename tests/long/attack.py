@@ -81,9 +81,7 @@ class Place:
         return time.monotonic() - began
 
     def files(self) -> set[str]:
-        """Everything there but locks, whose names stay for the next run."""
-        found = (path.relative_to(self.folder) for path in self.folder.rglob("*"))
-        return {str(path) for path in found if path.suffix != ".lock"}
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
 
 @contextmanager

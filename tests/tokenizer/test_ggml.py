@@ -70,3 +70,13 @@ def test_rows_without_a_token_have_no_name() -> None:
     assert tokenizer.encode("<new><end>") == [257, 258]
     assert tokenizer.encode("<new><end>", special_tokens=False)[0] == 257
     assert len(tokenizer.encode("<new><end>", special_tokens=False)) == 1 + len("<end>")
+
+
+@pytest.mark.parametrize(("asked", "before"), [(True, [7]), (False, []), (None, []), ("yes", [])])
+def test_a_model_that_wants_its_start_before_each_text_gets_it(
+    asked: object, before: list[int]
+) -> None:
+    metadata = {"model": "gpt2", "tokens": BYTE_SYMBOLS, "merges": [], "bos_token_id": 7}
+    metadata["add_bos_token"] = asked
+    tokenizer = ggml_tokenizer({f"tokenizer.ggml.{n}": value for n, value in metadata.items()})
+    assert tokenizer.encode("A") == [*before, ord("A")]

@@ -54,4 +54,6 @@ def ggml_tokenizer(metadata: Mapping[str, Any]) -> Encoder:
         tokenizer.end_of_text, tokenizer.ends = end, frozenset([end])
     start = numbered("bos")
     tokenizer.start_of_text = tokenizer.end_of_text if start is None else start
+    if field("add_bos_token") is True and tokenizer.start_of_text is not None:
+        tokenizer.before = (tokenizer.start_of_text,)
     return tokenizer

@@ -55,7 +55,18 @@ def test_the_file_lies_in_the_users_cache_and_is_made_once(folder: Path) -> None
     assert path.stat().st_mtime_ns == made
 
 
-def test_nothing_but_the_file_its_lock_and_its_stamp_is_left(folder: Path) -> None:
+def test_a_link_in_place_of_the_unfinished_file_is_not_followed(
+    folder: Path, tmp_path: Path
+) -> None:
+    path, mine = exported(folder), tmp_path / "mine"
+    mine.write_text("a diary")
+    path.unlink()
+    path.with_suffix(".part").symlink_to(mine)
+    assert exported(folder) == path
+    assert mine.read_text() == "a diary"
+
+
+def test_nothing_but_the_file_and_its_stamp_is_left(folder: Path) -> None:
     path = exported(folder)
     assert left() == [path.name, f"{path.name}.stamp"]
     assert "litert" not in {path.name for path in folder.iterdir()}

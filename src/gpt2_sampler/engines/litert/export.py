@@ -183,6 +183,7 @@ def write(path: Path, checkpoint: Checkpoint, precision: str, key: str) -> None:
     started = time.monotonic()
     temporary = path.with_suffix(".part")
     try:
+        temporary.unlink(missing_ok=True)  # what a killed run has left, or a link to follow
         fill(temporary, checkpoint, precision, key)
         temporary.replace(path)
     finally:
