@@ -13,11 +13,11 @@ from pathlib import Path
 
 from gpt2_sampler.cli.commands.conversion import ConvertSettings
 from gpt2_sampler.cli.commands.download import DownloadSettings
-from gpt2_sampler.cli.commands.scoring import ScoreSettings
 from gpt2_sampler.cli.commands.serve import ServeSettings
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, GenerateSettings
 from gpt2_sampler.cli.flags.fields import Field
 from gpt2_sampler.cli.flags.help import group_of, remark
+from gpt2_sampler.cli.flags.score_settings import ScoreSettings
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpt2_sampler.cli.commands.scoring import ScoreSettings, compare, in_order, scored_texts
+from gpt2_sampler.cli.commands.scoring import compare, in_order, scored_texts
+from gpt2_sampler.cli.flags.score_settings import ScoreSettings
 from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.decoding.score import Place
 from gpt2_sampler.errors import CheckpointError

@@ -11,10 +11,10 @@ import pytest
 
 from gpt2_sampler.cli.commands.conversion import ConvertSettings
 from gpt2_sampler.cli.commands.download import DownloadSettings
-from gpt2_sampler.cli.commands.scoring import ScoreSettings
 from gpt2_sampler.cli.flags.completion import completion
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, GenerateSettings
 from gpt2_sampler.cli.flags.parser import parse
+from gpt2_sampler.cli.flags.score_settings import ScoreSettings
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.errors import UsageError
 

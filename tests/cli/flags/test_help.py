@@ -8,10 +8,10 @@ import pytest
 
 from gpt2_sampler.cli.commands.conversion import ConvertSettings
 from gpt2_sampler.cli.commands.download import DownloadSettings
-from gpt2_sampler.cli.commands.scoring import ScoreSettings
 from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings, GenerateSettings
 from gpt2_sampler.cli.flags.fields import flag
 from gpt2_sampler.cli.flags.help import help_text
+from gpt2_sampler.cli.flags.score_settings import ScoreSettings
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.slash import help_text as help_at_the_prompt
 
