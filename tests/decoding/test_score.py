@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gpt2_sampler.decoding.reading import PIECE
-from gpt2_sampler.decoding.score import next_logprobs, places, score, score_texts
+from gpt2_sampler.decoding.score import Place, next_logprobs, places, score, score_texts
+from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import CheckpointError, UsageError
+from tests.checkpoints import PARITY_EXPECTED, copy_of_parity
 from tests.fake_engine import FakeEngine, Floats, hashed
 
 V, C = 31, 13
@@ -65,6 +68,21 @@ def test_the_logits_of_a_long_text_are_never_held() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 600 * 5003 * 4 / 2
+
+
+def test_after_a_start_of_text_scores_and_ranks_are_those_of_openais_logits(tmp_path: Path) -> None:
+    expected = np.load(PARITY_EXPECTED)
+    engine = load_engine(copy_of_parity(tmp_path), "cpu")
+    texts = expected["tokens"].tolist()
+    found: dict[int, list[Place]] = {}
+    for number, some in score_texts(engine, texts):
+        found.setdefault(number, []).extend(some)
+    for number, (_, *tokens) in enumerate(texts):  # the first token stands for the start of text
+        logits = expected["logits"][number].astype(np.float64)
+        assert [place.token for place in found[number]] == tokens
+        for place, after in zip(found[number], logits, strict=False):
+            assert place.logprob == pytest.approx(slow_logprobs(after)[place.token], abs=1e-4)
+            assert place.rank == np.argsort(-after).tolist().index(place.token) + 1  # as in GLTR
 
 
 @pytest.mark.parametrize("n_tokens", [1, 2, 30])

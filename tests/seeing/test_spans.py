@@ -21,8 +21,8 @@ def require_whole(tokenizer: Tokenizer, tokens: list[int]) -> list[TextSpan]:
     assert "".join(span.text for span in spans) == text
     place = place_in_bytes = 0
     for span in spans:
-        assert (span.first, span.first_byte) == (place, place_in_bytes)
-        assert text[span.first : span.end] == span.text
+        assert (span.start, span.start_byte) == (place, place_in_bytes)
+        assert text[span.start : span.end] == span.text
         place, place_in_bytes = span.end, span.end_byte
     assert place == len(text)
     return spans
@@ -32,7 +32,7 @@ def require_whole(tokenizer: Tokenizer, tokens: list[int]) -> list[TextSpan]:
 def test_spans_of_any_bytes_are_the_whole_text(raw: bytes) -> None:
     tokens = [BYTES.vocabulary[BYTE_SYMBOLS[byte]] for byte in raw]
     for byte, span in enumerate(require_whole(BYTES, tokens)):
-        assert (span.first_byte, span.end_byte) == (byte, byte + 1)
+        assert (span.start_byte, span.end_byte) == (byte, byte + 1)
 
 
 @settings(deadline=None)

@@ -36,7 +36,8 @@ class Place(NamedTuple):
 def score(
     engine: Engine, tokens: Sequence[int], *, stride: int | None = None
 ) -> npt.NDArray[np.float64]:
-    """The log-probability of each token after the first, in nats: T tokens -> [T - 1].
+    """The log-probability of each token after the first, in nats: T tokens -> [T - 1]. After a
+    start of text all tokens of a text are scored.
 
     A text longer than the window of C tokens is read in windows, each of which begins stride tokens
     after the one before (by default C // 2). A token in two windows is scored in the earlier one,
@@ -44,7 +45,7 @@ def score(
     UsageError for a stride that is not 1 to C - 1, for an empty text and for a token that the model
     does not have.
 
-    >>> score(engine, tokenizer.encode("Once upon a time")).sum()
+    >>> score(engine, [tokenizer.start_of_text, *tokenizer.encode("Once upon a time")]).sum()
     """
     return np.array([place.logprob for place in places(engine, tokens, stride=stride)], np.float64)
 

@@ -145,16 +145,20 @@ class Text:
 
 
 def encode_prompt(
-    prompt: str, tokenizer: Tokenizer, n_vocab: int, special_tokens: bool | None = None
+    prompt: str,
+    tokenizer: Tokenizer,
+    n_vocab: int,
+    special_tokens: bool | None = None,
+    source: str = "the prompt",
 ) -> list[int]:
-    """A prompt's tokens, 1 or more. Raises UsageError for a prompt that the model cannot
-    continue."""
+    """A prompt's tokens, 1 or more. Raises UsageError, which names the source, for a prompt that
+    the model cannot continue."""
     tokens = tokenizer.encode(prompt, special_tokens=special_tokens)
     if unknown := [token for token in tokens if token >= n_vocab]:
         raise UsageError(
-            f"the model has no weights for {tokenizer.decode(unknown[:1])!r} in the prompt, "
+            f"the model has no weights for {tokenizer.decode(unknown[:1])!r} in {source}, "
             f"token {unknown[0]} of {n_vocab}"
         )
     if not tokens:
-        raise UsageError("nothing of the prompt is in the model's vocabulary")
+        raise UsageError(f"nothing of {source} is in the model's vocabulary")
     return tokens

@@ -33,7 +33,7 @@ def plot(texts: Sequence[Scored]) -> bytes:
     axes = figure.subplots(len(texts), squeeze=False)[:, 0]
     for axis, text in zip(axes, texts, strict=True):
         surprises = [bits(place.logprob) for place in text.places]
-        numbers = range(2, len(surprises) + 2)
+        numbers = range(text.n_unscored + 1, len(text.tokens) + 1)
         axis.plot(numbers, surprises, color="#3f68b5", linewidth=1)
         axis.fill_between(numbers, surprises, color="#3f68b5", alpha=0.15, linewidth=0)
         if surprises:

@@ -30,8 +30,8 @@ def pack(texts: Sequence[Scored], pieces: Sequence[Sequence[str]]) -> dict[str, 
 
 
 def pack_text(text: Scored, pieces: Sequence[str], looks: dict[str, int]) -> dict[str, Any]:
-    """Arrays over its T tokens, of which nothing is known of the first, and T x N ones of the N
-    likeliest in the place of each."""
+    """Arrays over its T tokens, or those after the first if that is not scored, and T x N ones of
+    the N likeliest in the place of each."""
     tops = [looks.setdefault(look, len(looks)) for row in text.top for look in row]
     return {
         "lengths": encode([len(piece.encode("utf-16-le")) // 2 for piece in pieces], "<u2"),

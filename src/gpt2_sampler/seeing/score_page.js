@@ -1,6 +1,6 @@
 import { depth, fillChoices, percent, rankClass, visible } from "./paint.js";
 
-// What packed.py packed. Of a text's first token nothing is known, so arrays begin with the second.
+// What packed.py packed. Arrays begin with the second token where the first one is not scored.
 const { looks, texts, blocks } = JSON.parse(document.getElementById("places").textContent);
 const STEP = 2048, UNLIKELY = 65535; // as in packed.py
 const ROWS = 500; // of the table, at a time
@@ -21,9 +21,10 @@ for (const section of document.querySelectorAll("section")) {
   const text = section.querySelector(".text"), elements = [...text.children], starts = blocks[number];
   const plain = elements.map(({ textContent }) => textContent);
   const said = section.querySelector(".panel p"), choices = section.querySelector("table.choices");
-  const plot = section.querySelector("svg"), last = logprobs.length;
-  if (!last) continue;
-  let at = 0;
+  const plot = section.querySelector("svg"), last = lengths.length - 1;
+  if (!logprobs.length) continue;
+  const first = lengths.length - logprobs.length;
+  let at = -1;
 
   const blockOf = (token) => starts.findLastIndex((start) => start <= token);
 
@@ -40,10 +41,10 @@ for (const section of document.querySelectorAll("section")) {
   function paint(n) {
     if (elements[n].firstElementChild) return;
     elements[n].replaceChildren(...pieces(n).map(([token, piece]) => {
-      if (!token) return piece;
-      const made = document.createElement("span"), kind = rankClass(ranks[token - 1]);
+      if (token < first) return piece;
+      const made = document.createElement("span"), kind = rankClass(ranks[token - first]);
       made.className = `token class${kind}${HALF.test(piece) ? " raw" : ""}${/^\n+$/.test(piece) ? " line" : ""}`;
-      made.style.backgroundColor = `var(--paint${kind}${depth(share(logprobs[token - 1]))})`;
+      made.style.backgroundColor = `var(--paint${kind}${depth(share(logprobs[token - first]))})`;
       made.textContent = piece;
       made.dataset.token = token;
       if (token === at) made.classList.add("here");
@@ -65,11 +66,11 @@ for (const section of document.querySelectorAll("section")) {
 
   function select(token, follow) {
     spanOf(at)?.classList.remove("here");
-    at = Math.max(1, Math.min(last, token));
+    at = Math.max(first, Math.min(last, token));
     paint(blockOf(at));
     spanOf(at).classList.add("here");
     if (follow) spanOf(at).scrollIntoView({ block: "nearest" });
-    const piece = pieceOf(at), place = at - 1, rank = ranks[place], own = share(logprobs[place]);
+    const piece = pieceOf(at), place = at - first, rank = ranks[place], own = share(logprobs[place]);
     const name = document.createElement("bdi");
     name.textContent = visible(piece);
     said.replaceChildren("“", name, `”, token ${at + 1}: ${percent(own)}, rank ${rank.toLocaleString("en")}`);
@@ -77,7 +78,7 @@ for (const section of document.querySelectorAll("section")) {
       text: looks[tops[place * width + n]], shares: [share(shares[place * width + n])], here: n + 1 === rank }));
     if (rank > width) rows.push({ text: piece, shares: [own], here: true });
     fillChoices(choices, ["token", "probability"], rows);
-    const x = last > 1 ? (1000 * place) / (last - 1) : 500;
+    const x = last > first ? (1000 * place) / (last - first) : 500;
     const cursor = plot.querySelector(".cursor");
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
@@ -86,7 +87,7 @@ for (const section of document.querySelectorAll("section")) {
 
   function surprise(step) {
     let token = at + step;
-    while (token > 1 && token < last && ranks[token - 1] <= 100) token += step;
+    while (token > first && token < last && ranks[token - first] <= 100) token += step;
     return token;
   }
 
@@ -95,7 +96,7 @@ for (const section of document.querySelectorAll("section")) {
     ArrowLeft: () => at - 1,
     ArrowDown: () => surprise(1),
     ArrowUp: () => surprise(-1),
-    Home: () => 1,
+    Home: () => first,
     End: () => last,
   };
 
@@ -106,7 +107,7 @@ for (const section of document.querySelectorAll("section")) {
 
   text.addEventListener("mouseover", touched);
   text.addEventListener("click", touched);
-  text.addEventListener("focus", () => at || select(1, false));
+  text.addEventListener("focus", () => at < 0 && select(first, false));
   text.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || !(event.key in keys)) return;
     event.preventDefault();
@@ -115,7 +116,7 @@ for (const section of document.querySelectorAll("section")) {
 
   function pointed(event) {
     const box = plot.getBoundingClientRect();
-    select(1 + Math.round(((event.clientX - box.left) / box.width) * (last - 1)), event.type === "click");
+    select(first + Math.round(((event.clientX - box.left) / box.width) * (last - first)), event.type === "click");
   }
 
   plot.addEventListener("mousemove", pointed);
@@ -124,14 +125,14 @@ for (const section of document.querySelectorAll("section")) {
   const details = section.querySelector("details"), table = details.querySelector("table");
   const more = details.querySelector("button");
   const body = table.createTBody();
-  let shown = 0;
+  let shown = first - 1;
 
   function fillTable() {
     const end = Math.min(last, shown + ROWS);
     for (let n = blockOf(shown + 1); shown < end; n++) {
       for (const [token, piece] of pieces(n)) {
         if (token <= shown || shown >= end) continue;
-        const row = body.insertRow(), place = token - 1;
+        const row = body.insertRow(), place = token - first;
         const cells = [token + 1, visible(piece), percent(share(logprobs[place])), ranks[place].toLocaleString("en"),
           (logprobs[place] / STEP / Math.LN2).toFixed(2), visible(looks[tops[place * width]] ?? "")];
         for (const cell of cells) {
@@ -146,7 +147,7 @@ for (const section of document.querySelectorAll("section")) {
   }
 
   details.addEventListener("toggle", () => {
-    if (shown) return;
+    if (table.tHead) return;
     const head = table.createTHead().insertRow();
     for (const name of ["number", "token", "probability", "rank", "bits", "likeliest"]) {
       const made = document.createElement("th");

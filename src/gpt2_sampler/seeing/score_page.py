@@ -177,10 +177,10 @@ def curve(text: Scored) -> str:
 
     step = WIDTH / (len(drawn) - 1)
     line = " ".join(f"{n * step:.2f},{height(value)}" for n, value in enumerate(drawn))
-    most = surprises.index(max(surprises)) + 1
+    most = text.n_unscored + surprises.index(max(surprises)) + 1
     label = (
         f"Surprise along the text: {mean:.1f} bits a token on average, "
-        f"most at token {most + 1} with {max(surprises):.1f} bits"
+        f"most at token {most} with {max(surprises):.1f} bits"
     )
     return f"""<figure class="card"><h3>Surprise along the text, in bits</h3>
 <div class="plot"><div class="scale" aria-hidden="true">

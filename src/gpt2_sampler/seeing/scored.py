@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.seeing.ranks import NAMES, counted
+from gpt2_sampler.seeing.ranks import counted
+from gpt2_sampler.seeing.spans import TextSpan, WordSpan, group_words
 
 
 def bits(logprob: float) -> float:
@@ -22,20 +23,27 @@ def bits(logprob: float) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """A text. Its first token is not scored, as there is nothing before it."""
+    """A text. Its first token is not scored if there is nothing before it."""
 
     name: str
     tokens: Sequence[int]
     pieces: Sequence[str]
     """How each token is shown."""
     places: Sequence[Place]
-    """For the tokens after the first."""
+    """For all tokens, or for those after the first."""
     top: Sequence[Sequence[str]]
     """How the likeliest tokens at each place are shown."""
     n_bytes: int
-    """Of the text after its first token, in UTF-8."""
+    """Of what is scored, in UTF-8."""
     from_line: bool = False
     """Whether it is a line, whose name is only its number."""
+    spans: Sequence[TextSpan] = ()
+    """The part of the text that each token is; only where words or places in the text are told."""
+
+    @property
+    def n_unscored(self) -> int:
+        """0 or 1: whether the first token has nothing before it."""
+        return len(self.tokens) - len(self.places)
 
     @cached_property
     def logprob(self) -> float:
@@ -71,26 +79,13 @@ class Scored:
             "bits_per_byte": self.bits_per_byte,
         }
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything, for programs. Infinite numbers, which JSON lacks, become None."""
-        scored = [
-            {
-                "id": place.token,
-                "text": piece,
-                "logprob": finite(place.logprob),
-                "rank": place.rank,
-                "top": [
-                    {"id": id, "text": text, "logprob": finite(logprob)}
-                    for (id, logprob), text in zip(place.top, texts, strict=True)
-                ],
-            }
-            for place, piece, texts in zip(self.places, self.pieces[1:], self.top, strict=True)
+    def words(self) -> list[tuple[WordSpan, float | None]]:
+        """Its words, and the log-probability of each in nats: that of its tokens together, None if
+        one of them is not scored."""
+        logprobs, n_before = [place.logprob for place in self.places], self.n_unscored
+        return [
+            (word, math.fsum(logprobs[word.first - n_before : word.end - n_before]))
+            if word.first >= n_before
+            else (word, None)
+            for word in group_words([span.text for span in self.spans])
         ]
-        first = {"id": self.tokens[0], "text": self.pieces[0], "logprob": None}
-        figures = {name: finite(value) for name, value in self.figures().items()}
-        ranks = dict(zip(NAMES, self.classes, strict=True))
-        return {"name": self.name, **figures, "ranks": ranks, "places": [first, *scored]}
-
-
-def finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -14,16 +14,16 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 
 
 class TextSpan(NamedTuple):
-    """The part of a text that one token is. Ends are exclusive.
+    """A part of a text, such as one token. Ends are exclusive.
 
     A character that several tokens share, a byte or two each, is text of the one that completes it,
     and the others have none of it; the bytes are those of each token.
     """
 
     text: str
-    first: int  # character
+    start: int  # character
     end: int
-    first_byte: int
+    start_byte: int
     end_byte: int
 
 
@@ -73,13 +73,30 @@ def group_words(texts: Sequence[str]) -> list[WordSpan]:
         >>> [tuple(word) for word in group_words(["Don", "'t", " stop", "."])]
         [("Don't", 0, 2), ('stop.', 2, 4)]
     """
-    words: list[WordSpan] = []
-    word, first = "", 0
+    firsts = [0] if texts else []
+    begun, in_space = False, False  # whether the word has a letter yet; whether white space ends it
     for number, text in enumerate(texts):
-        if word.strip() and (word[-1].isspace() or text[:1].isspace()):
-            words.append(WordSpan(word.strip(), first, number))
-            word, first = "", number
-        word += text
-    if first < len(texts):
-        words.append(WordSpan(word.strip(), first, len(texts)))
-    return words
+        if begun and (in_space or text[:1].isspace()):
+            firsts.append(number)
+            begun = False
+        if text:
+            begun, in_space = begun or not text.isspace(), text[-1].isspace()
+    return [
+        WordSpan("".join(texts[first:end]).strip(), first, end)
+        for first, end in pairwise([*firsts, len(texts)])
+    ]
+
+
+def span_of_word(spans: Sequence[TextSpan], word: WordSpan) -> TextSpan:
+    """The word's own text, without the white space before it that its tokens have."""
+    whole = "".join(span.text for span in spans[word.first : word.end])
+    before = whole[: len(whole) - len(whole.lstrip())] if word.text else whole
+    start = spans[word.first].start + len(before)
+    start_byte = spans[word.first].start_byte + len(before.encode())
+    return TextSpan(
+        word.text,
+        start,
+        start + len(word.text),
+        start_byte,
+        start_byte + len(word.text.encode()),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -16,23 +17,26 @@ import pytest
 from gpt2_sampler.cli.commands.scoring import compare, in_order, scored_texts
 from gpt2_sampler.cli.flags.score_settings import ScoreSettings
 from gpt2_sampler.cli.session.loading import Model
-from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.errors import CheckpointError
+from gpt2_sampler.decoding.score import score
+from gpt2_sampler.errors import CheckpointError, UsageError
 from gpt2_sampler.seeing.scored import Scored, bits
-from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
+from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 from tests.checkpoints import ROOT
 from tests.cli.commands.test_scripts import environment
 from tests.fake_command import make_folder
 from tests.fake_engine import FakeEngine
 
-BYTES = Encoder({symbol: token for token, symbol in enumerate(BYTE_SYMBOLS)}, [])
-V, C = 256, 41
+BYTES = Encoder({s: token for token, s in enumerate([*BYTE_SYMBOLS, END_OF_TEXT_NAME])}, [])
+START = BYTES.start_of_text
+V, C = 257, 41
 TEXT = "Once upon a time there was a king, é€😀, and then there was none."
 
 
-def scored(text: str = TEXT, **flags: object) -> Scored:
+def scored(text: str = TEXT, tokenizer: Tokenizer = BYTES, **flags: object) -> Scored:
     settings = ScoreSettings(**flags)  # type: ignore[arg-type]
-    [one] = scored_texts([("text", text)], Model(BYTES, FakeEngine(V, C)), settings)
+    model = Model(tokenizer, FakeEngine(tokenizer.n_vocab, C))
+    [one] = scored_texts([("text", text)], model, settings)
     return one
 
 
@@ -92,28 +96,50 @@ def test_a_single_token_has_no_figures() -> None:
     assert (text.perplexity, text.bits_per_byte, text.logprob) == (None, None, 0)
 
 
-def test_json_is_json_whatever_the_figures() -> None:
-    text = scored(json=True)
-    told = json.loads(json.dumps(text.as_json(), allow_nan=False))
-    assert told["perplexity"] == text.perplexity
-    assert [place["id"] for place in told["places"]] == list(TEXT.encode())
-    assert told["places"][0]["logprob"] is None
-    place = told["places"][1]
-    assert len(place["top"]) == 10 and place["top"][0]["logprob"] >= place["logprob"]
-    assert sum(told["ranks"].values()) == told["scored"]
-
-
-def test_what_a_model_finds_impossible_is_null_for_programs() -> None:
-    place = Place(2, -math.inf, 9, ((5, 0.0),))
-    text = Scored("x", [1, 2], ["a", "b"], [place], [["c"]], 1)
-    assert text.perplexity == math.inf
-    told = json.loads(json.dumps(text.as_json(), allow_nan=False))
-    assert told["perplexity"] is told["logprob"] is told["places"][1]["logprob"] is None
-
-
 def test_the_surprise_is_in_bits() -> None:
     assert bits(math.log(0.25)) == pytest.approx(2)
     assert str(bits(0.0)) == "0.0"
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT[:20], "O"])
+def test_with_a_start_of_text_every_token_is_scored_after_it(text: str) -> None:
+    assert START is not None
+    found, tokens = scored(text, bos=True), list(text.encode())
+    engine = FakeEngine(V, C)
+    assert found.tokens == [place.token for place in found.places] == tokens
+    np.testing.assert_array_equal(
+        [place.logprob for place in found.places], score(engine, [START, *tokens])
+    )
+    seen = [START, *tokens][:C]
+    for place, logits in zip(found.places, engine.logits(seen[:-1]).astype(float), strict=False):
+        assert place.logprob == pytest.approx(
+            logits[place.token] - np.log(np.exp(logits).sum()), abs=1e-5
+        )
+        assert place.rank == np.argsort(-logits).tolist().index(place.token) + 1  # as GLTR ranks
+    assert found.bits_per_byte == pytest.approx(bits(found.logprob) / len(tokens))
+
+
+@pytest.mark.parametrize("before", [(256,), (65, 256)])
+def test_what_a_vocabulary_puts_before_a_text_is_no_part_of_it(before: tuple[int, ...]) -> None:
+    tokenizer = copy.copy(BYTES)
+    tokenizer.before = before
+    found = scored("world", tokenizer)
+    assert [*before, *found.tokens] == tokenizer.encode("world")
+    assert [place.token for place in found.places] == found.tokens
+    assert found.n_bytes == 5
+    assert scored("world", tokenizer, bos=True).places == found.places
+
+
+def test_a_vocabulary_without_a_start_of_text_has_none() -> None:
+    characters = Encoder({symbol: token for token, symbol in enumerate(BYTE_SYMBOLS)}, [])
+    with pytest.raises(UsageError, match="no start of text; leave out --bos"):
+        scored(tokenizer=characters, bos=True)
+
+
+def test_names_of_special_tokens_are_read_as_in_prompts() -> None:
+    text = f"a{END_OF_TEXT_NAME}b"
+    assert scored(text).tokens == list(text.encode())
+    assert scored(text, special_tokens=True).tokens == [ord("a"), START, ord("b")]
 
 
 def test_texts_are_ordered_by_any_figure_and_those_without_one_come_last() -> None:
@@ -188,6 +214,29 @@ def test_each_token_has_a_line_and_the_text_goes_plain_into_a_pipe(files: Path) 
     assert "\x1b" not in "".join(lines)
 
 
+def test_each_word_has_a_line(files: Path) -> None:
+    text = ["--text", "Don't  stop, é", "--words"]
+    lines = [line.split() for line in scoring(files, *text).stdout.decode().splitlines()]
+    assert [line[1:] for line in lines[:3]] == [["5", '"Don\'t"'], ["7", '"stop,"'], ["3", '"é"']]
+    assert lines[0][0] == "-"
+    lines = [line.split() for line in scoring(files, *text, "--bos").stdout.decode().splitlines()]
+    total = next(float(line[1]) for line in lines if line[0] == "logprob")
+    assert sum(float(line[0]) for line in lines[:3]) == pytest.approx(total, abs=2e-4)
+
+
+def test_a_line_of_json_is_one_line_to_every_reader(files: Path) -> None:
+    text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei\x7f\r\nj"
+    name = os.fsdecode(b"\xff\xe2\x80\xa8.txt")
+    (files / name).write_bytes(text.encode())
+    done = scoring(files, "--json", "--words", "a.txt", name)
+    assert len(done.stdout.decode().splitlines()) == 2
+    found = [json.loads(line) for line in done.stdout.decode("ascii").splitlines()]
+    assert [one["name"] for one in found] == ["a.txt", "?\u2028.txt"]
+    assert found[1]["text"] == text.replace("\r\n", "\n")
+    [both] = told(scoring(files, "--compare_settings", "--json", name))
+    assert both["name"] == "?\u2028.txt"
+
+
 def test_pages_and_pictures_are_written_whole(files: Path) -> None:
     done = scoring(files, "a.txt", "--html", "page.html", "--png", "curve.png")
     assert done.returncode == 0, done.stderr
@@ -224,6 +273,7 @@ def test_settings_are_compared_for_people_and_for_programs(files: Path) -> None:
         (["--stride", "0", "a.txt"], "--stride must be 1 or more"),
         (["--stride", "97", "a.txt"], "stride must be 1 to 96"),
         (["--compare_settings", "--html", "x", "a.txt"], "--compare_settings"),
+        (["--compare_settings", "--words", "a.txt"], "--compare_settings"),
         (["--html", "none/page.html", "a.txt"], "there is no folder none"),
         (["--png", ".", "a.txt"], "it is a folder"),
         (["--html", "/dev/null", "a.txt"], "it is a pipe or a device"),

@@ -39,8 +39,14 @@ def figure_lines(text: Scored) -> Iterator[str]:
 
 def token_lines(text: Scored) -> Iterator[str]:
     """The log-probability and rank of each scored token, and the token."""
-    for place, piece in zip(text.places, text.pieces[1:], strict=True):
+    for place, piece in zip(text.places, text.pieces[text.n_unscored :], strict=True):
         yield f"{place.logprob:10.4f} {place.rank:7,}  {quoted(piece)}"
+
+
+def word_lines(text: Scored) -> Iterator[str]:
+    """The log-probability of each word, how many tokens it is, and the word."""
+    for word, logprob in text.words():
+        yield f"{number(logprob, 4):>10} {word.end - word.first:7,}  {quoted(word.text)}"
 
 
 def row(text: Scored) -> str:
@@ -79,8 +85,8 @@ def explain_paint() -> None:
 def paint(text: Scored, wrapped: bool) -> None:
     """Shows the text itself, without paint if stdout is a pipe."""
     n_colours = colours(sys.stdout)
-    parts = [harmless(text.pieces[0])]
-    for place, piece in zip(text.places, text.pieces[1:], strict=True):
+    parts = list(map(harmless, text.pieces[: text.n_unscored]))
+    for place, piece in zip(text.places, text.pieces[text.n_unscored :], strict=True):
         parts.append(painted(harmless(piece), bits(place.logprob), place.rank, n_colours))
     whole = "".join(parts)
     if wrapped and sys.stdout.isatty():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from itertools import groupby
 from operator import itemgetter
 
@@ -19,6 +19,7 @@ from gpt2_sampler.cli.commands.figures import (
     row,
     say,
     token_lines,
+    word_lines,
 )
 from gpt2_sampler.cli.flags.inputs import sources, texts
 from gpt2_sampler.cli.flags.parser import parse
@@ -27,14 +28,18 @@ from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, Models
 from gpt2_sampler.cli.session.quiet import quiet, quiet_at_first
 from gpt2_sampler.cli.session.terminal import notice, run
 from gpt2_sampler.decoding.score import Place, next_logprobs, score_texts
+from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import require_apart, require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
 from gpt2_sampler.seeing.compare import as_json, compared, effects
 from gpt2_sampler.seeing.pieces import look, pieces, quoted
 from gpt2_sampler.seeing.plot import plot, require_matplotlib
+from gpt2_sampler.seeing.report import as_text, report
 from gpt2_sampler.seeing.score_page import page
 from gpt2_sampler.seeing.scored import Scored
+from gpt2_sampler.seeing.spans import find_spans
+from gpt2_sampler.tokenizer.load import Tokenizer
 from gpt2_sampler.writing import written
 
 LARGE = 5_000_000  # bytes of a file, of which it is said how many before it is written
@@ -74,14 +79,14 @@ def score_named_texts(argv: Sequence[str], program: str, loader: Loader = LOADER
 
 def print_scores(scored: Iterable[Scored], n_texts: int, settings: ScoreSettings) -> None:
     """On stdout, each text as soon as it is scored."""
-    full = settings.tokens or settings.show
+    full = settings.tokens or settings.words or settings.show
     if settings.show:
         explain_paint()
     if n_texts > 1 and not (full or settings.json):
         say(TITLES)
     for text in scored:
         if settings.json:
-            say(json.dumps(text.as_json(), ensure_ascii=False))
+            say(json.dumps(report(text, settings.words)))
         elif n_texts > 1 and not full:
             say(row(text))
         else:
@@ -89,13 +94,15 @@ def print_scores(scored: Iterable[Scored], n_texts: int, settings: ScoreSettings
                 say(f"== {text.name}")
             if settings.show:
                 paint(text, wrapped=not settings.nowrap)
-            for line in [*(token_lines(text) if settings.tokens else []), *figure_lines(text)]:
+            tokens = token_lines(text) if settings.tokens else ()
+            words = word_lines(text) if settings.words else ()
+            for line in (*tokens, *words, *figure_lines(text)):
                 say(line)
 
 
 def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None:
-    tokens = model.tokenizer.encode(text)[-model.window :]
-    require_tokens(name, tokens)
+    tokens = [*tokens_before(model, settings), *tokens_of(name, text, model, settings)]
+    tokens = tokens[-model.window :]
     with quiet(settings.verbose):
         logprobs = next_logprobs(model.engine, tokens)
     table = effects(logprobs, tokens)
@@ -104,7 +111,7 @@ def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None
         return look(model.tokenizer, token)
 
     if settings.json:
-        say(json.dumps({"name": name, "settings": as_json(table, shown, TOP)}, ensure_ascii=False))
+        say(json.dumps({"name": as_text(name), "settings": as_json(table, shown, TOP)}))
         return
     say(f"the token after {quoted(text[-50:])}")
     blocks = can_show_blocks(sys.stdout.encoding)
@@ -112,22 +119,36 @@ def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None
         say(line)
 
 
-def require_tokens(name: str, tokens: Sequence[int]) -> None:
-    if not tokens:
+def tokens_before(model: Model, settings: ScoreSettings) -> list[int]:
+    """What each text stands after: what the vocabulary puts there or else, with --bos, the start of
+    text."""
+    before, start = model.tokenizer.before, model.tokenizer.start_of_text
+    if before or not settings.bos:
+        return list(before)
+    if start is None:
+        raise UsageError("the model's vocabulary has no start of text; leave out --bos")
+    return [start]
+
+
+def tokens_of(name: str, text: str, model: Model, settings: ScoreSettings) -> list[int]:
+    n_vocab, tokenizer = model.engine.hparams.n_vocab, model.tokenizer
+    tokens = encode_prompt(text, tokenizer, n_vocab, settings.special_tokens, source=name)
+    if len(tokens) == len(tokenizer.before):
         raise UsageError(f"nothing of {name} is in the model's vocabulary")
+    return tokens[len(tokenizer.before) :]
 
 
 def scored_texts(
     named: Sequence[tuple[str, str]], model: Model, settings: ScoreSettings
 ) -> Iterator[Scored]:
     """Texts are read side by side, and come in order."""
-    encoded = [model.tokenizer.encode(text) for _, text in named]
-    for (name, _), tokens in zip(named, encoded, strict=True):
-        require_tokens(name, tokens)
+    before = tokens_before(model, settings)
+    encoded = [[*before, *tokens_of(name, text, model, settings)] for name, text in named]
     found = quiet_at_first(
         score_texts(model.engine, encoded, settings.alternatives, stride=settings.stride),
         settings.verbose,
     )
+    look_of = cache(partial(look, model.tokenizer))
     with tqdm(
         total=sum(map(len, encoded)) - len(encoded),
         unit=" tokens",
@@ -143,31 +164,29 @@ def scored_texts(
                 of_text += places
                 bar.update(len(places))
             name, text = named[number]
-            yield scored_text(name, text, encoded[number], of_text, model, settings)
+            tokens, places = encoded[number][len(before) :], of_text[max(0, len(before) - 1) :]
+            yield scored_text(name, text, tokens, places, model.tokenizer, look_of, settings)
 
 
 def scored_text(
     name: str,
     text: str,
     tokens: Sequence[int],
-    found: Sequence[Place],
-    model: Model,
+    places: Sequence[Place],
+    tokenizer: Tokenizer,
+    look_of: Callable[[int], str],
     settings: ScoreSettings,
 ) -> Scored:
-    tokenizer = model.tokenizer
-    looks: dict[int, str] = {}
-    for place in found:
-        for token, _ in place.top:
-            looks.setdefault(token, look(tokenizer, token))
-    n_bytes = len(text.encode("utf-8", "surrogateescape"))
+    unscored = tokens[: len(tokens) - len(places)]
     return Scored(
         name,
         tokens,
         list(pieces(tokenizer, tokens)),
-        found,
-        [[looks[token] for token, _ in place.top] for place in found],
-        max(0, n_bytes - len(tokenizer.decode_bytes(tokens[:1]))),
+        places,
+        [[look_of(token) for token, _ in place.top] for place in places],
+        max(0, len(text.encode()) - len(tokenizer.decode_bytes(unscored))),
         from_line=settings.lines,
+        spans=find_spans(tokenizer, tokens) if settings.json or settings.words else (),
     )
 
 

@@ -17,7 +17,7 @@ from gpt2_sampler.errors import UsageError, brief
 
 DRAFTS = ("auto", "int8", "off")
 SPECIAL_TOKENS = (
-    "read <|endoftext|>, [CLS] and the like in a prompt as those tokens, or as ordinary text with "
+    "read <|endoftext|>, [CLS] and the like in a text as those tokens, or as ordinary text with "
     "--nospecial_tokens; by default as tokens for a Hugging Face folder, as text for OpenAI's"
 )
 CHECKPOINT = "of a fine-tuning run: latest, or a step's number"
