@@ -83,7 +83,7 @@ def test_a_word_of_which_a_token_is_not_scored_has_no_figure() -> None:
 def test_all_places_have_the_same_fields(first: bool) -> None:
     places = told(scored("ab", first))["places"]
     assert len({tuple(place) for place in places}) == 1
-    unscored = {"logprob": None, "rank": None, "top": []}
+    unscored: dict[str, Any] = {"logprob": None, "rank": None, "top": []}
     assert (places[0] == places[0] | unscored) == (not first)
     assert places[1]["top"][1] == {"id": ord("b"), "text": "y", "logprob": -1.5}
 

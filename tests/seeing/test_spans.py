@@ -88,7 +88,20 @@ def test_half_a_character_belongs_to_its_word() -> None:
     ]
 
 
-@given(st.text("ab .\n天", max_size=30))
+def test_white_space_of_several_tokens_belongs_to_the_word_after_it() -> None:
+    spans = find_spans(BYTES, BYTES.encode("a\u3000天"))
+    assert group_words([span.text for span in spans]) == [
+        WordSpan("a", 0, 1),
+        WordSpan("天", 1, 7),
+    ]
+
+
+def test_a_long_text_without_white_space_is_one_word_soon() -> None:
+    texts = [" ", *["天"] * 300_000]
+    assert [word.end for word in group_words(texts)] == [len(texts)]
+
+
+@given(st.text("ab .\n天\u3000\x85", max_size=30))
 def test_words_are_what_splitting_gives(text: str) -> None:
     spans = find_spans(BYTES, BYTES.encode(text))
     assert [w.text for w in group_words([s.text for s in spans]) if w.text] == text.split()

@@ -75,12 +75,14 @@ def group_words(texts: Sequence[str]) -> list[WordSpan]:
     """
     firsts = [0] if texts else []
     begun, in_space = False, False  # whether the word has a letter yet; whether white space ends it
+    start = 0  # the first token of a character
     for number, text in enumerate(texts):
-        if begun and (in_space or text[:1].isspace()):
-            firsts.append(number)
-            begun = False
         if text:
+            if begun and (in_space or text[0].isspace()):
+                firsts.append(start)
+                begun = False
             begun, in_space = begun or not text.isspace(), text[-1].isspace()
+            start = number + 1
     return [
         WordSpan("".join(texts[first:end]).strip(), first, end)
         for first, end in pairwise([*firsts, len(texts)])
