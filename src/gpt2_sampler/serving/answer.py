@@ -5,10 +5,11 @@ Knows no HTTP and no threads.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Token
 from gpt2_sampler.decoding.text import Text
@@ -72,7 +73,7 @@ class Part:
 
     def __init__(self, asked: Completion, tokenizer: Tokenizer, index: int) -> None:
         self._asked = asked
-        self._tokenizer = tokenizer
+        self._name = names_of(tokenizer)
         self._index = index
         self._text = ""
         self._n_taken = 0
@@ -140,23 +141,36 @@ class Part:
         self._text += text
 
     def _top(self, top: Iterable[Choice]) -> dict[str, float]:
-        return {self._name(choice.id): finite(choice.logprob) for choice in top}
+        return {self._name(choice.id).key: finite(choice.logprob) for choice in top}
 
     def _alternative(self, choice: Choice) -> dict[str, Any]:
         return {
             "id": choice.id,
-            "token": self._tokenizer.decode([choice.id]),
+            "token": self._name(choice.id).text,
             "logprob": finite(choice.logprob),
             "filtered_logprob": finite_or_none(choice.filtered),
         }
 
-    def _name(self, id: int) -> str:
-        """Half characters would all be the same one, and as keys only the last would stay."""
-        text = self._tokenizer.decode([id])
+
+class TokenName(NamedTuple):
+    text: str
+    key: str
+    """Half characters would all be the same one, and as keys only the last would stay."""
+
+
+@functools.lru_cache(maxsize=8)
+def names_of(tokenizer: Tokenizer) -> Callable[[int], TokenName]:
+    """A token's names, found once: ten alternatives a token are as many look-ups."""
+
+    @functools.cache  # as many as the vocabulary has
+    def name(id: int) -> TokenName:
+        text = tokenizer.decode([id])
         if "\ufffd" not in text:
-            return text
-        raw = self._tokenizer.decode_bytes([id])
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+            return TokenName(text, text)
+        raw = tokenizer.decode_bytes([id])
+        return TokenName(text, "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw))
+
+    return name
 
 
 def finish_reason(ended: str) -> str | None:

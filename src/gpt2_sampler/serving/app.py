@@ -16,7 +16,7 @@ from gpt2_sampler.decoding.text import Piece
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.serving.answer import Answer, LlamaAnswer
 from gpt2_sampler.serving.choices import Served, Writing, check_ids
-from gpt2_sampler.serving.decoder import QueueFull, TextGroup
+from gpt2_sampler.serving.decoder import News, QueueFull, TextGroup
 from gpt2_sampler.serving.guard import Guard
 from gpt2_sampler.serving.llama import read_llama
 from gpt2_sampler.serving.page import INDEX, page_files
@@ -31,9 +31,7 @@ log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-BODY_TIME = 30
-PING_TIME = 15
-"""Seconds for a body to come, and seconds after which a client that hears nothing is pinged."""
+BODY_TIME = 30  # seconds for a body to come
 MOST_UNREAD = 4096  # pieces that a reader may be behind
 AGAIN = 5  # seconds, after which a client may try a full queue again
 OPEN = ("/health", "/")
@@ -41,30 +39,24 @@ COUNTED = ("/v1/completions", "/completion")
 
 
 class Channel:
-    """What the decoder's thread says of a job -> whoever awaits it."""
+    """What the decoder says of a job -> whoever awaits it."""
 
     def __init__(self) -> None:
-        self._items: deque[list[Piece] | Exception] = deque()
+        self._items: deque[News] = deque()
         self._news = asyncio.Event()
         self.unread = 0
         """Pieces."""
 
-    def put(self, item: list[Piece] | Exception) -> None:
+    def put(self, item: News) -> None:
         self._items.append(item)
         self.unread += len(item) if isinstance(item, list) else 0
         self._news.set()
 
-    async def get(self, patience: float | None = None) -> list[Piece]:
-        """All that there is; nothing after so many seconds without news. Raises what ended the
-        job."""
-        late = None
-        if patience is not None and not self._items:
-            late = asyncio.get_running_loop().call_later(patience, self._news.set)
+    async def get(self) -> list[Piece]:
+        """All that there is. Raises what ended the job."""
         if not self._items:
             self._news.clear()
             await self._news.wait()
-        if late is not None:
-            late.cancel()
         pieces = list[Piece]()
         while self._items:
             item = self._items.popleft()
@@ -132,7 +124,11 @@ class App:
         except Exception:
             log.exception("a request failed")
             await reply.refuse(Refusal("the server failed", status=500, kind="server_error"))
+        except asyncio.CancelledError:
+            if not reply.given_up:
+                raise
         finally:
+            reply.close()
             if self._metrics is not None and scope["path"] in COUNTED and reply.status:
                 self._metrics.count_request(reply.status)
 
@@ -261,15 +257,15 @@ class App:
         seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
         answer = kind(asked, secrets.token_hex(12), served.name, seed)
         writing = await asyncio.to_thread(Writing, asked, served, answer, self._length)
-        channel, loop = Channel(), asyncio.get_running_loop()
+        channel = Channel()
 
-        def hear(item: list[Piece] | Exception) -> None:
+        def hear(news: News) -> None:
             if channel.unread > MOST_UNREAD:
                 served.decoder.cancel(job)
-                item = ClientGone()
-            loop.call_soon_threadsafe(channel.put, item)
+                news = ClientGone()
+            channel.put(news)
 
-        job = TextGroup(writing.texts, hear)
+        job = TextGroup(writing.texts, hear, asyncio.get_running_loop())
         try:
             served.decoder.submit(job)
         except QueueFull:
@@ -322,8 +318,7 @@ async def stream(writing: Writing, channel: Channel, reply: Reply) -> None:
         if writing.is_over:
             break
         try:
-            while not (pieces := await channel.get(PING_TIME)):
-                await reply.send_ping()
+            pieces = await channel.get()
         except (SamplerError, MemoryError, ConnectionAbortedError) as problem:
             return await reply.end_events(failure(problem).body)
     if writing.asked.include_usage:

@@ -5,20 +5,20 @@ Knows no HTTP and no JSON.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.decoding.text import Piece, Text
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[list[Piece] | Exception], None]
-"""Is given the pieces of a job after each step that adds any, or what ended it. Called in the
-decoder's thread; it must not wait."""
+News = list[Piece] | Exception
+"""What a step adds to a job, or what ended it."""
 
 
 class QueueFull(Exception):
@@ -28,9 +28,16 @@ class QueueFull(Exception):
 class TextGroup:
     """The texts of a request, all of them wanted at the same time."""
 
-    def __init__(self, texts: Iterable[Text], listener: Listener) -> None:
+    def __init__(
+        self,
+        texts: Iterable[Text],
+        listener: Callable[[News], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """The listener is called in the loop's thread."""
         self.waiting = deque(texts)
         self.listener = listener
+        self.loop = loop
         self.running: set[object] = set()
         self.cancelled = False
 
@@ -93,8 +100,8 @@ class Decoder:
                 self._fail(problem)
                 continue
             self._hand_out(pieces)
-        for job in {*self._jobs, *self._owners.values()}:
-            job.listener(ConnectionAbortedError("the server is ending"))
+        left = {*self._jobs, *self._owners.values()}
+        tell({job: ConnectionAbortedError("the server is ending") for job in left})
 
     def _obey(self) -> bool:
         """Carries out what was asked for, waiting for it if there is nothing else to do."""
@@ -134,9 +141,7 @@ class Decoder:
             if piece.ended:
                 job.running.discard(piece.text.id)
                 del self._owners[piece.text.id]
-        for job, own in of_jobs.items():
-            if not job.cancelled:
-                job.listener(own)
+        tell({job: own for job, own in of_jobs.items() if not job.cancelled})
 
     def _fail(self, problem: Exception) -> None:
         """The requests whose texts were being written fail, and nothing else."""
@@ -144,11 +149,11 @@ class Decoder:
             self._end(job, problem)
 
     def _end(self, job: TextGroup, problem: Exception) -> None:
-        told = not job.cancelled
+        wanted = not job.cancelled
         job.cancelled = True
         self._drop(job)
-        if told:
-            job.listener(problem)
+        if wanted:
+            tell({job: problem})
 
     def _drop(self, job: TextGroup) -> None:
         self._count(-len(job.waiting))
@@ -164,3 +169,16 @@ class Decoder:
     def _count(self, n: int) -> None:
         with self._lock:
             self.n_waiting += n
+
+
+def tell(news: Mapping[TextGroup, News]) -> None:
+    """Wakes each event loop once: it would take the interpreter from the decoder's thread at the
+    first of many calls, and keep it waiting with the others."""
+    for loop in {job.loop for job in news}:
+        own = [(job.listener, what) for job, what in news.items() if job.loop is loop]
+        loop.call_soon_threadsafe(deliver, own)
+
+
+def deliver(news: Iterable[tuple[Callable[[News], None], News]]) -> None:
+    for listener, what in news:
+        listener(what)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from gpt2_sampler.serving.page import POLICY
 from gpt2_sampler.serving.wire import Refusal
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-READER_TIME = 60
-"""Seconds after which a client that takes nothing is given up."""
+PING_TIME, READER_TIME = 15, 60
+"""Seconds after which a client that hears nothing is pinged, and one that takes nothing given up.
+"""
+ENCODER = json.JSONEncoder(allow_nan=False)
 SAFE = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
@@ -21,7 +23,7 @@ SAFE = [
 
 
 class ClientGone(Exception):
-    """Whoever asked has closed the connection, or takes nothing any more."""
+    """Whoever asked has closed the connection, or is too far behind."""
 
 
 class Reply:
@@ -32,6 +34,20 @@ class Reply:
         self._headers = [*SAFE, *headers]
         self.status = 0
         """Once it has begun."""
+        self.given_up = False
+        """Whether the task was cancelled because its client takes nothing."""
+        self._loop = asyncio.get_running_loop()
+        self._task = cast(asyncio.Task[Any], asyncio.current_task())
+        self._since = 0.0  # when the last message was begun, in the loop's time
+        self._waits = self._streams = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._ping: asyncio.Task[None] | None = None
+
+    def close(self) -> None:
+        """To be called when the answer is over, whatever ended it."""
+        for one in (self._timer, self._ping):
+            if one is not None:
+                one.cancel()
 
     async def send_json(self, found: Any, status: int = 200, **headers: str) -> None:
         content = as_json(found).encode()
@@ -70,19 +86,17 @@ class Reply:
         kind = ("Content-Type", "text/event-stream; charset=utf-8")
         unbuffered = [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
         await self._begin(200, [kind, *unbuffered])
+        self._streams = True
 
     async def send_events(self, found: Iterable[Any]) -> None:
         lines = [f"data: {as_json(one)}\n\n" for one in found]
         if lines:
             await self._body("".join(lines).encode(), more=True)
 
-    async def send_ping(self) -> None:
-        """A comment, which keeps the connection alive."""
-        await self._body(b": ping\n\n", more=True)
-
     async def end_events(self, error: Any = None) -> None:
         """A stream that fails has an error in the place of the word that it is over."""
         last = "[DONE]" if error is None else as_json(error)
+        self._streams = False
         await self._body(f"data: {last}\n\n".encode(), more=False)
 
     async def _whole(self, status: int, content: bytes, headers: Sequence[tuple[str, str]]) -> None:
@@ -93,25 +107,27 @@ class Reply:
         self.status = status
         lines = [(n.lower().encode(), v.encode("latin-1")) for n, v in [*self._headers, *headers]]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
+        self._since = self._loop.time()
+        self._look()
 
     async def _body(self, content: bytes, *, more: bool) -> None:
-        message = {"type": "http.response.body", "body": content, "more_body": more}
-        # Cheaper than asyncio.wait_for, which starts a task for each event.
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-        late = loop.call_later(READER_TIME, task.cancel)
-        began = loop.time()
-        try:
-            await self._send(message)
-        except asyncio.CancelledError:
-            if loop.time() - began < READER_TIME:
-                raise
-            raise ClientGone from None
-        finally:
-            late.cancel()
+        self._since, self._waits = self._loop.time(), True
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        self._waits = False
+
+    def _look(self) -> None:
+        """Now and then: a timer for each message would cost as much as the message."""
+        silence = self._loop.time() - self._since
+        if self._waits and silence >= READER_TIME:
+            self.given_up = True
+            self._task.cancel()
+            return
+        if self._streams and not self._waits and silence >= PING_TIME:
+            self._ping = self._loop.create_task(self._body(b": ping\n\n", more=True))
+        self._timer = self._loop.call_later(min(PING_TIME, READER_TIME) / 3, self._look)
 
 
 def as_json(found: Any) -> str:
     """In ASCII, because clients that split a stream with splitlines() take U+0085 and U+2028 for
     the ends of lines."""
-    return json.dumps(found, allow_nan=False)
+    return ENCODER.encode(found)
