@@ -24,7 +24,7 @@ EXTRAS = {
     "parquet": ["pyarrow>=14"],
     "plot": ["matplotlib>=3.8"],
     "ray": ["ray>=2.9"],
-    "serve": ["prometheus-client>=0.20", "uvicorn>=0.30"],
+    "serve": ["httptools>=0.6.3", "prometheus-client>=0.20", "uvicorn>=0.30"],
     "tensorflow": [TENSORFLOW],
     "zh": ["gpt2-sampler-demo-zh"],
 }

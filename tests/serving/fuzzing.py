@@ -135,4 +135,4 @@ def check_wrong(server: Running, body: dict[str, Any]) -> None:
 def threads() -> set[str]:
     """The names of those that are running, without the pool that asyncio keeps."""
     names = (thread.name for thread in threading.enumerate())
-    return {name for name in names if not name.startswith("asyncio")}
+    return {name for name in names if not name.startswith(("asyncio", "uvloop"))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,6 +90,21 @@ def texts(answer: bytes) -> list[str]:
     events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
     assert events
     return [event["choices"][0]["text"] for event in events]
+
+
+@pytest.mark.parametrize("part", [b"x-%d: x\r\n" % 7, b"x" * 1000], ids=["lines", "one line"])
+@pytest.mark.parametrize("where", ["head", "trailer"])
+def test_a_head_or_trailer_without_end_is_not_kept(
+    server: Running, part: bytes, where: str
+) -> None:
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\n")
+        client.sendall(chunked if where == "trailer" else b"")
+        with pytest.raises(OSError):  # it was closed
+            for _ in range(200):
+                client.sendall(part * (10_000 // len(part)))
+                time.sleep(0.001)
 
 
 def test_a_reset_in_any_phase_frees_everything(server: Running) -> None:

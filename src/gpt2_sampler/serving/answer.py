@@ -60,8 +60,8 @@ class LlamaAnswer(Answer):
 
     def event(self, choices: Sequence[Any], *, usage: bool = False) -> dict[str, Any]:
         found = as_llama(choices[0], after_sampling=self._after_sampling)
-        [text] = self.texts
-        if text.ended:
+        if choices[0]["finish_reason"]:  # the text itself may have come further than its events
+            [text] = self.texts
             n_drawn = count_drawn(text)
             end = describe_end(text.ended, self._model, self.seed, self.prompt_tokens, n_drawn)
             return found | end
