@@ -41,7 +41,8 @@ def pieces(jobs: Iterator[Job], sizes: Sequence[int] = (3, 0, 1, 7)) -> Iterator
         for size in sizes:
             taken, left = left[:size], left[size:]
             records = [
-                {"id": j.id, "ended": True, "length": 3, "text": f"é {j.id}\n" * 9, **described(j)}
+                {"id": j.id, "ended": True, "length": 3, "text": f"é {j.id}\n" * 9}
+                | {**described(j), "why": "end of text"}
                 for j in taken
             ]
             yield Written(3 * size, records)
@@ -151,6 +152,9 @@ def test_damage_in_the_middle_is_told_and_nothing_is_cut_off(tmp_path: Path) -> 
         with pytest.raises(SamplerError, match="damaged after its first 1 records"):
             begin(path, jobs())
         assert path.read_bytes() == damaged
+    path.write_bytes(content.replace(b"x", b"{").replace(b"\\n", b"\0\0", 1))
+    with pytest.raises(SamplerError, match="damaged after its first 0 records"):
+        begin(path, jobs())
     packed = tmp_path / NAMES[1]
     content = bytearray(complete(packed))
     content[len(content) // 2] ^= 255

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from gpt2_sampler.corpus import write as module
-from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
+from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts, out_of_nothing
 from gpt2_sampler.corpus.prompts import Prompt
-from gpt2_sampler.corpus.write import Record, write
+from gpt2_sampler.corpus.records import as_line
+from gpt2_sampler.corpus.write import Record, described, is_line_of, write
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
@@ -133,3 +134,19 @@ def test_log_probabilities_stand_for_every_token() -> None:
         else:
             assert len(record["logprobs"]) == record["length"]
             assert all(logprob <= 0 for logprob in record["logprobs"])
+
+
+def test_a_line_is_of_its_own_job_and_no_other() -> None:
+    forged = '", "seed": 3, "sample": 0, "why": "'
+    prompts = [*PROMPTS, Prompt(20, forged, forged, extra={"label": [forged, None]})]
+    prompts += [Prompt(20, 'a", "prompt": "Once", "seed": 3', own) for own in (1.0, "1", True)]
+    plan = dataclasses.replace(PLAN, tokens=True, logprobs=True)
+    every = [*after_prompts(prompts, plan, BYTES, HPARAMS), *out_of_nothing(V - 1, plan)]
+    asked = [{"id": repr(job.id), **described(job)} for job in every]
+    pieces = write(Batch(FakeEngine(V, C), 3), BYTES, every, plan)
+    lines = [as_line(record) for piece in pieces for record in piece.records]
+    for number, line in enumerate(lines):
+        alike = [is_line_of(line, job) for job in every]
+        assert alike == [one == asked[number] for one in asked]
+        assert not is_line_of(line[:-2], every[number])
+        assert not is_line_of(line.replace(b'"text": "', b'"text": "\0', 1), every[number])

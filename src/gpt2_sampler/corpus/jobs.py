@@ -84,11 +84,11 @@ def after_prompts(
     ids = Ids()
     for number, prompt in enumerate(prompts):
         id, problem = ids.give(number, prompt.id)
-        checked = dataclasses.replace(prompt, problem=prompt.problem or problem)
-        job = of_prompt(checked, plan, tokenizer, hparams)
-        samples = 1 if job.problem else plan.samples
-        for sample in range(plan.first, plan.first + samples):
-            yield dataclasses.replace(job, id=id, sample=sample)
+        wrong = prompt.problem or problem
+        checked = dataclasses.replace(prompt, problem=wrong) if problem else prompt
+        job = of_prompt(checked, plan, tokenizer, hparams, id)
+        for later in range(1 if job.problem else plan.samples):
+            yield dataclasses.replace(job, sample=plan.first + later) if later else job
 
 
 class Ids:
@@ -118,10 +118,13 @@ class Ids:
         return id, taken
 
 
-def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams) -> Job:
+def of_prompt(
+    prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams, id: Id = 0
+) -> Job:
+    """Its first sample."""
     job = Job(
-        0,
-        0,
+        id,
+        plan.first,
         plan.seed,
         (),
         plan.length,
@@ -133,7 +136,8 @@ def of_prompt(prompt: Prompt, plan: Plan, tokenizer: Tokenizer, hparams: HParams
     try:
         if prompt.problem:
             raise UsageError(prompt.problem)
-        job = with_settings(job)
+        if job.settings:
+            job = with_settings(job)
         tokens = encode_prompt(prompt.text, tokenizer, hparams.n_vocab, plan.special_tokens)
         left_out = max(0, len(tokens) - hparams.n_ctx)
         if left_out and plan.on_long == "error":

@@ -50,18 +50,25 @@ class Lines(abc.ABC):
 
     def read(self) -> Iterator[Record]:
         """All complete records. What follows them is cut off in the end."""
-        end = n_read = 0
+        for number, line in enumerate(self.read_lines()):
+            yield self.record_of(line, number)
+
+    def record_of(self, line: bytes, number: int) -> Record:
+        """number says how many are before it."""
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise self._damaged(number)
+        return record
+
+    def read_lines(self) -> Iterator[bytes]:
+        """As read, and whether they are records is for the caller to find out."""
+        end = 0
         self._file.seek(0)
         for lines, end in self._units():  # noqa: B007
-            for line in lines:
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    record = None
-                if not isinstance(record, dict):
-                    raise self._damaged(n_read)
-                yield record
-                n_read += 1
+            yield from lines
         if self._file.seek(0, os.SEEK_END) > end:
             self._file.truncate(end)
         self._end = end
@@ -130,9 +137,8 @@ class PlainLines(Lines):
         end, rest = 0, b""
         while data := self._file.read(READ):
             *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                end += len(line) + 1
-                yield [line], end
+            end += sum(map(len, lines)) + len(lines)
+            yield lines, end
 
     def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
         if lines:

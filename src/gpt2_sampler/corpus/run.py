@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.parquet import cell, read_table, require_pyarrow, write_table
+from gpt2_sampler.corpus.prompts import Id
 from gpt2_sampler.corpus.records import GzipLines, PlainLines
-from gpt2_sampler.corpus.write import DESCRIBING, Record, Written, described, has_failed
+from gpt2_sampler.corpus.write import (
+    DESCRIBING,
+    Record,
+    Written,
+    described,
+    has_failed,
+    is_line_of,
+)
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, require_place
 from gpt2_sampler.writing import written
@@ -110,9 +118,9 @@ class Run:
         else:
             write_meta(path, meta)
         if not whole:
-            self._pass(self._lines.read())
+            self._pass_lines()
             return False
-        self._pass(read_table(path), cells=True)  # if it is damaged, the other may be all there is
+        self._pass_table()  # if it is damaged, the other may be all there is
         self._growing.unlink()  # empty, or left by a run that was killed at its very end
         self._lines.release()
         return True
@@ -122,7 +130,8 @@ class Run:
         try:
             for step in steps:
                 self._lines.write(step.records)
-                self._count(step.records)
+                for record in step.records:
+                    self._count(record["id"], has_failed(record))
                 yield step
         finally:
             self._lines.close()
@@ -145,25 +154,37 @@ class Run:
         if n_records != self.done:
             raise SamplerError(f"{self._growing} has {n_records} of {self.done} records")
 
-    def _pass(self, records: Iterable[Record], cells: bool = False) -> None:
-        """Compares the records in the file with the jobs for them; cells: those of a table."""
-        for record in records:
-            job = next(self._jobs, None)
-            if job is None:
-                raise UsageError(
-                    f"{self.path} has more than the {self.done} records that were asked for",
-                    change=["output"],
-                )
-            where = f" in record {self.done + 1}"
-            id = cell(job.id, whole=type(record.get("id")) is int) if cells else job.id
-            asked = {"id": id, **dict.fromkeys(DESCRIBING), **described(job)}
-            require_same(self.path, record, asked, where)
-            self._count([record])
+    def _pass_lines(self) -> None:
+        """Compares the records in the file with the jobs for them."""
+        for number, line in enumerate(self._lines.read_lines()):
+            job = self._next_job()
+            if not is_line_of(line, job):
+                self._require(self._lines.record_of(line, number), job, job.id)
+            self._count(job.id, failed=bool(job.problem))
 
-    def _count(self, records: Sequence[Record]) -> None:
-        self.done += len(records)
-        self.failed += sum(map(has_failed, records))
-        self._all_whole = self._all_whole and all(type(record["id"]) is int for record in records)
+    def _pass_table(self) -> None:
+        for record in read_table(self.path):
+            job = self._next_job()
+            self._require(record, job, cell(job.id, whole=type(record.get("id")) is int))
+            self._count(record["id"], failed=has_failed(record))
+
+    def _next_job(self) -> Job:
+        job = next(self._jobs, None)
+        if job is None:
+            raise UsageError(
+                f"{self.path} has more than the {self.done} records that were asked for",
+                change=["output"],
+            )
+        return job
+
+    def _require(self, record: Record, job: Job, id: Id) -> None:
+        asked = {"id": id, **dict.fromkeys(DESCRIBING), **described(job)}
+        require_same(self.path, record, asked, f" in record {self.done + 1}")
+
+    def _count(self, id: Id, failed: bool) -> None:
+        self.done += 1
+        self.failed += failed
+        self._all_whole = self._all_whole and type(id) is int
 
 
 def write_meta(path: Path, meta: Meta) -> None:
