@@ -95,7 +95,7 @@ setup(
             "engines.litert._attention",
             "engines/litert/attention.c",
             "engines/litert/attention_kernel.h",
-            "engines/litert/attention_vnni.h",
+            "engines/litert/attention_int8.h",
             "threads.h",
         ),
         Library("decoding._draw", "decoding/draw.c", "decoding/draw_kernel.h", "threads.h"),

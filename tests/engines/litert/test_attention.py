@@ -25,7 +25,6 @@ from gpt2_sampler.engines.litert.attention import (
 )
 
 LAYERS, ROWS, SLOTS = 2, 5, 3 * CHUNK + 7
-VNNI = 3  # the version of attention_vnni.h
 LIBRARY = find_kernel()
 VERSIONS = range(LIBRARY.attention_versions()) if LIBRARY else [0]
 compiled = pytest.mark.skipif(LIBRARY is None, reason="attention.c is not compiled here")
@@ -98,9 +97,8 @@ def test_kernel_and_twin_agree(
         sharp = random.choice([0.01, 1, 30])  # how much scores differ
         qkv[..., : heads * size] *= sharp / np.sqrt(size)
         expected = attend(plain, rows, positions, qkv)
-        rounds = int8 and version == VNNI  # queries to 16 bits
         # float32 rounds a score of 100 by 4e-6 and more, and its weight by as much of itself.
-        atol = 2e-4 * max(1, sharp) if rounds else 1e-4 * max(1, sharp / 10)
+        atol = 2e-4 * max(1, sharp) if int8 else 1e-4 * max(1, sharp / 10)
         np.testing.assert_allclose(attend(fast, rows, positions, qkv), expected, atol=atol)
         fast.helped = threads
 
@@ -183,10 +181,22 @@ def test_threads_are_made_again_after_a_fork() -> None:
 
 
 def test_what_runs_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["plain", "avx2", "avx512", "avx512vnni"]
-    assert implementation() == (names[VERSIONS[-1]] if LIBRARY else "NumPy")
+    names = ["sse2", "avx2", "avx512", "avx512vnni"], ["neon", "sdot"], ["plain"]
+    assert implementation() in ([n[VERSIONS[-1]] for n in names if n[VERSIONS[-1] :]] or ["NumPy"])
     monkeypatch.setattr("gpt2_sampler.engines.litert.attention.find_kernel", lambda: None)
     assert implementation() == "NumPy"
+
+
+@compiled
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_text_of_nan_leaves_nothing_to_the_next_one_in_its_row(int8: bool, version: int) -> None:
+    n = CHUNK + 5
+    fast = kernel(2, 64, int8, version)
+    text = np.random.default_rng(3).normal(size=[LAYERS, n, 384]).astype(np.float32)
+    before = attend(fast, [0] * n, [*range(n)], text)
+    attend(fast, [0] * SLOTS, [*range(SLOTS)], np.full([LAYERS, SLOTS, 384], np.nan, np.float32))
+    np.testing.assert_array_equal(attend(fast, [0] * n, [*range(n)], text), before)
 
 
 def test_runs_end_where_the_row_or_the_order_does() -> None:

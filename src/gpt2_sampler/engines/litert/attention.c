@@ -8,11 +8,11 @@
    a vector, S slots. A chunk is read from its beginning to its end and holds
      keys    [CHUNK / LANES, K, LANES]  so that LANES scores are summed side by side
      values  [CHUNK, KP]                KP is K rounded up to LANES; what is beyond K stays 0
-   in float, or in int8, followed by [CHUNK] scales of keys and as many of values, which the numbers
-   are to be multiplied by. Where attention_vnni.h runs, the numbers have an order of its own.
+   in float. In int8 the numbers lie as attention_int8.h says, followed by [CHUNK] scales of keys and
+   as many of values, which the numbers are to be multiplied by.
 
-   The work on vectors is in attention_kernel.h, compiled once for each kind of processor; which
-   version runs is decided when the program runs. */
+   The work on vectors is in attention_kernel.h, for floats, and attention_int8.h, compiled once for
+   each kind of processor; which version runs is decided when the program runs. */
 
 #include <stdint.h>
 #include <stddef.h>
@@ -47,69 +47,153 @@ typedef struct {
 } Chunk;
 
 INLINE int wide_of(int head_size) { return (head_size + LANES - 1) / LANES * LANES; }
+INLINE int fours_of(int n) { return (n + 3) / 4; }
 
 /* A cache's chunk, by its number in the layer. Its parts begin at multiples of 64 bytes. */
 INLINE Chunk chunk_at(const Call *c, size_t number, int size, int int8) {
-    size_t numbers = (size_t)CHUNK * (int8 ? 1 : sizeof(float)), wide = wide_of(size);
-    size_t scales = int8 ? CHUNK * sizeof(float) : 0;
-    char *keys = c->cache + number * (numbers * (size + wide) + 2 * scales);
-    char *values = keys + numbers * size, *after = values + numbers * wide;
-    return (Chunk){keys, values, (float *)after, (float *)(after + scales)};
+    size_t key = int8 ? 4 * fours_of(size) : 4 * size, value = wide_of(size) * (int8 ? 1 : 4);
+    size_t scale = int8 ? sizeof(float) : 0; /* bytes of a slot, as the other two */
+    char *keys = c->cache + number * CHUNK * (key + value + 2 * scale);
+    char *values = keys + CHUNK * key, *after = values + CHUNK * value;
+    return (Chunk){keys, values, (float *)after, (float *)(after + CHUNK * scale)};
 }
 
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b) JOIN2(a, b)
 
-#define VERSION plain
-#define TARGET
-#define WIDTH 4
-#define WIDEN(bytes) {(bytes)[0], (bytes)[1], (bytes)[2], (bytes)[3]}
-#include "attention_kernel.h"
-
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#define VERSION sse2
+#define TARGET
+#define WIDTH 4
+#define MULTIPLY(sums, bytes, by) \
+    sums->one += (Words)_mm_madd_epi16((__m128i)(bytes), (__m128i)(by))
+#define ADDED(sums) ((sums).one)
+#include "attention_kernel.h"
+#include "attention_int8.h"
 
 #define VERSION avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define WIDTH 8
-#define WIDEN(bytes) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadu_si64(bytes)))
+#define MULTIPLY(sums, bytes, by) \
+    sums->one += (Words)_mm256_madd_epi16((__m256i)(bytes), (__m256i)(by))
+#define ADDED(sums) ((sums).one)
 #include "attention_kernel.h"
+#include "attention_int8.h"
 
 #define VERSION avx512
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define WIDTH 16
-#define WIDEN(bytes) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(bytes))))
+#define MULTIPLY(sums, bytes, by) \
+    sums->one += (Words)_mm512_madd_epi16((__m512i)(bytes), (__m512i)(by))
+#define ADDED(sums) ((sums).one)
 #include "attention_kernel.h"
+#include "attention_int8.h"
 
-#include "attention_vnni.h"
+#define VERSION avx512vnni
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
+#define WIDTH 16
+#define DOT(sum, bytes, by) \
+    ((Words)_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(bytes), (__m512i)(by)))
+#include "attention_kernel.h"
+#include "attention_int8.h"
+
+static int runs_always(void) { return 1; }
+static int runs_avx2(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+static int runs_avx512(void) {
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+static int runs_vnni(void) { return runs_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+
+#define VERSION neon
+#define TARGET
+#define WIDTH 4
+#define MULTIPLY(sums, bytes, by) \
+    sums->one = (Words)vmlal_s16( \
+        (int32x4_t)sums->one, vget_low_s16((int16x8_t)(bytes)), vget_low_s16((int16x8_t)(by)) \
+    ), \
+    sums->other = (Words)vmlal_high_s16((int32x4_t)sums->other, (int16x8_t)(bytes), (int16x8_t)(by))
+#define ADDED(sums) ((Words)vpaddq_u32((uint32x4_t)(sums).one, (uint32x4_t)(sums).other))
+#include "attention_kernel.h"
+#include "attention_int8.h"
+
+#define VERSION sdot
+#if defined(__clang__)
+#define TARGET __attribute__((target("dotprod")))
+#else
+#define TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+#define WIDTH 4
+#define BIAS 0
+#define DOT(sum, bytes, by) \
+    ((Words)vdotq_s32((int32x4_t)(sum), (int8x16_t)(bytes), (int8x16_t)(by)))
+#include "attention_kernel.h"
+#include "attention_int8.h"
+
+static int runs_always(void) { return 1; }
+#if defined(__linux__)
+#include <sys/auxv.h>
+static int runs_sdot(void) { return (getauxval(AT_HWCAP) >> 20 & 1) != 0; } /* HWCAP_ASIMDDP */
+#elif defined(__APPLE__)
+static int runs_sdot(void) { return 1; }
+#elif defined(_WIN32)
+static int runs_sdot(void) { return IsProcessorFeaturePresent(43) != 0; } /* PF_ARM_V82_DP */
+#else
+static int runs_sdot(void) { return 0; }
+#endif
+
+#else
+#define VERSION plain
+#define TARGET
+#define WIDTH 4
+#define LEFT(pairs) ((Words)((Ints)((Words)(pairs) << 16) >> 16))
+#define RIGHT(pairs) ((Words)((Ints)(pairs) >> 16))
+#define MULTIPLY(sums, bytes, by) \
+    sums->one += LEFT(bytes) * LEFT(by) + RIGHT(bytes) * RIGHT(by)
+#define ADDED(sums) ((sums).one)
+#include "attention_kernel.h"
+#include "attention_int8.h"
+
+static int runs_always(void) { return 1; }
 #endif
 
 typedef void (*Part)(const Call *, int item);
 
+#define KERNEL(version, runs) \
+    {#version, runs, {store_##version, store_int8_##version}, {attend_##version, attend_int8_##version}}
+
 static const struct Kernel {
     const char *name;
-    Part store, attend;
+    int (*runs)(void);
+    Part store[2], attend[2]; /* in float, in int8 */
 } kernels[] = {
-    {"plain", store_plain, attend_plain},
 #if defined(__x86_64__)
-    {"avx2", store_avx2, attend_avx2},
-    {"avx512", store_avx512, attend_avx512},
-    {"avx512vnni", store_vnni, attend_vnni},
+    KERNEL(sse2, runs_always),
+    KERNEL(avx2, runs_avx2),
+    KERNEL(avx512, runs_avx512),
+    KERNEL(avx512vnni, runs_vnni),
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+    KERNEL(neon, runs_always),
+    KERNEL(sdot, runs_sdot),
+#else
+    KERNEL(plain, runs_always),
 #endif
 };
 
-/* How many of the versions this processor can run; the last of them is the fastest. */
+/* How many versions there are that this processor can run; each needs what those before it do, and
+   the last is the fastest. */
 EXPORTED int attention_versions(void) {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-        return 2;
-    return __builtin_cpu_supports("avx512vnni") ? 4 : 3;
-#else
-    return 1;
-#endif
+    int version = 0, all = sizeof(kernels) / sizeof(*kernels);
+    while (version < all && kernels[version].runs()) version++;
+    return version;
 }
 
 EXPORTED const char *attention_name(int version) { return kernels[version].name; }
@@ -128,7 +212,8 @@ static void do_part(const void *job, int item, int worker) {
    version is below attention_versions(). */
 EXPORTED void attention(const Call *call, int version, int threads) {
     int items = call->n_groups * call->heads;
-    Job store = {call, kernels[version].store}, attend = {call, kernels[version].attend};
+    Job store = {call, kernels[version].store[call->int8]};
+    Job attend = {call, kernels[version].attend[call->int8]};
     each(do_part, &store, items, threads);
     each(do_part, &attend, items, threads);
 }

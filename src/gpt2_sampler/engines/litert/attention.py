@@ -166,8 +166,8 @@ class Kernel(Attention):
     ) -> None:
         super().__init__(rows)
         chunks = -(-slots // CHUNK)
-        wide = -(-head_size // LANES) * LANES
-        a_slot = head_size + wide + 2 * 4 if int8 else 4 * (head_size + wide)  # bytes
+        wide, fours = -(-head_size // LANES) * LANES, -(-head_size // 4) * 4
+        a_slot = fours + wide + 2 * 4 if int8 else 4 * (head_size + wide)  # bytes
         self.library, self.threads = library, threads
         self.version = library.attention_versions() - 1
         self.heads = heads
