@@ -251,24 +251,3 @@ def test_any_program_can_read_the_lines(tmp_path: Path) -> None:
     assert plain.read_bytes().isascii()
     records = [json.loads(line) for line in plain.open()]
     assert [record["text"] for record in records] == [f"é {k}\n" * 9 for k in range(N)]
-
-
-def test_a_table_has_the_same_records(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    lines, table = tmp_path / NAMES[0], tmp_path / NAMES[2]
-    complete(lines)
-    complete(table)
-    rows = parquet.read_table(table).to_pylist()
-    for line, row in zip(lines.open(), rows, strict=True):
-        assert json.loads(line) == row
-
-
-def test_a_damaged_table_costs_nothing_that_is_beside_it(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
-    table = tmp_path / NAMES[2]
-    complete(table)
-    growing(table).write_text("all there is")
-    table.write_bytes(table.read_bytes()[:-9])
-    with pytest.raises(SamplerError, match="cannot be read"):
-        begin(table, jobs())
-    assert growing(table).read_text() == "all there is"

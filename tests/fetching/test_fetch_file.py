@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import hashlib
-import os
 import random
-import re
-import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +12,11 @@ from urllib3.util.retry import Retry
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.fetching import client as client_module
-from gpt2_sampler.fetching import filespec, partfile
+from gpt2_sampler.fetching import filespec
 from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_file import fetch
 from gpt2_sampler.fetching.filespec import FileSpec, Version
 from gpt2_sampler.fetching.trouble import SourceError
-from gpt2_sampler.files import map_bytes
 from tests.misbehaving_server import (
     Answer,
     Fault,
@@ -34,7 +28,6 @@ from tests.misbehaving_server import (
     in_pieces,
     page,
     redirect,
-    short_range,
     stalled,
     status,
     wrong_bytes,
@@ -47,20 +40,6 @@ SPEC = FileSpec("file", (Version(len(CONTENT), hashlib.sha256(CONTENT).hexdigest
 UNKNOWN = FileSpec("file")
 SPECS = pytest.mark.parametrize("spec", [SPEC, UNKNOWN], ids=["known", "unknown"])
 QUICK = Network(connections=3, piece=1009, timeout=0.5, retry=Retry(total=3, backoff_factor=0.001))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[MisbehavingServer]:
-    (tmp_path / "served").mkdir()
-    (tmp_path / "served" / "file").write_bytes(CONTENT)
-    with MisbehavingServer(tmp_path / "served") as running:
-        yield running
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    (tmp_path / "here").mkdir()
-    return tmp_path / "here" / "file"
 
 
 def get(server: MisbehavingServer, target: Path, spec: FileSpec = UNKNOWN) -> None:
@@ -261,83 +240,6 @@ def interrupted(server: MisbehavingServer, target: Path, spec: FileSpec = UNKNOW
     return sum(1 for _ in target.parent.iterdir())
 
 
-def asked_for(server: MisbehavingServer) -> int:
-    """Bytes of all ranges that were asked for."""
-    found = [re.search(r"bytes=(\d+)-(\d+)", line) for line in server.requests]
-    return sum(int(m[2]) - int(m[1]) + 1 for m in found if m)
-
-
-@SPECS
-def test_a_run_goes_on_where_the_last_one_was_stopped(
-    server: MisbehavingServer, target: Path, spec: FileSpec
-) -> None:
-    assert interrupted(server, target, spec) == 2
-    assert not target.exists()
-    get(server, target, spec)
-    assert target.read_bytes() == CONTENT
-    assert only(target)
-    assert 0 < asked_for(server) <= len(CONTENT) // 2
-
-
-def test_a_file_that_changed_since_is_fetched_anew(server: MisbehavingServer, target: Path) -> None:
-    interrupted(server, target)
-    changed = CONTENT[::-1]
-    (server.folder / "file").write_bytes(changed)
-    server.edition = 2
-    get(server, target)
-    assert target.read_bytes() == changed
-    assert only(target)
-
-
-def test_a_file_that_changes_meanwhile_is_fetched_anew(
-    server: MisbehavingServer, target: Path
-) -> None:
-    changed = CONTENT[::-1]
-
-    def report(done: int) -> None:
-        if done > len(CONTENT) // 2 and server.edition == 1:
-            (server.folder / "file").write_bytes(changed)
-            server.edition = 2
-
-    server.misbehave("file", dripping(100, 0.002), times=9)
-    client = Client(QUICK)
-    fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, report=report)
-    assert target.read_bytes() == changed
-    assert only(target)
-
-
-def test_rubbish_under_the_same_etag_is_found_and_fetched_anew(
-    server: MisbehavingServer, target: Path
-) -> None:
-    interrupted(server, target)
-    part = target.with_name("file.part")
-    part.write_bytes(bytes(part.stat().st_size))
-    get(server, target)
-    assert target.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    "journal",
-    [b"", b"{", b"[]", b'{"length": 10007, "validator": "x", "missing": [[5, 1]]}', b"\xff"],
-)
-def test_a_broken_journal_is_no_journal(
-    server: MisbehavingServer, target: Path, journal: bytes
-) -> None:
-    target.with_name("file.part").write_bytes(os.urandom(len(CONTENT)))
-    target.with_name("file.part.json").write_bytes(journal)
-    get(server, target)
-    assert target.read_bytes() == CONTENT
-    assert only(target)
-
-
-def test_every_drop_goes_on_where_it_was(server: MisbehavingServer, target: Path) -> None:
-    server.misbehave("file", drop)
-    client = Client(Network(connections=1, piece=1 << 20, timeout=0.5, retry=QUICK.retry))
-    fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
-    assert target.read_bytes() == CONTENT
-    assert asked_for(server) < 2.1 * len(CONTENT)
-
-
 def test_waits_are_told_of(server: MisbehavingServer, target: Path) -> None:
     server.misbehave("file", status(503), times=3)
     told: list[str] = []
@@ -366,22 +268,6 @@ def test_only_weights_may_be_as_large_as_their_server_says(
     with pytest.raises(SourceError, match="10,007 bytes, not at most 10,000"):
         get(server, target)
     get(server, target, FileSpec("file", large=True))
-    assert target.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("size", [0, 1])
-def test_ranges_that_bring_next_to_nothing_are_not_asked_for_for_ever(
-    server: MisbehavingServer, target: Path, size: int
-) -> None:
-    server.misbehave("file", short_range(size))
-    with pytest.raises(SourceError, match="failed 4 times: it sends less than was asked for"):
-        get(server, target, SPEC)
-    assert len(server.requests) < 20
-
-
-def test_ranges_that_bring_half_are_gone_on_from(server: MisbehavingServer, target: Path) -> None:
-    server.misbehave("file", short_range(600))
-    get(server, target, SPEC)
     assert target.read_bytes() == CONTENT
 
 
@@ -442,72 +328,3 @@ def test_an_answer_that_comes_slowly_is_waited_for_and_told(
     fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
     assert target.read_bytes() == CONTENT
     assert told == [f"waiting for {server.url.removeprefix('http://')}"]
-
-
-@pytest.mark.parametrize("end", [".part", ".part.json", ".part.json.new"])
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_link_in_the_place_of_a_part_is_not_followed(
-    server: MisbehavingServer, target: Path, tmp_path: Path, end: str, ranges: bool
-) -> None:
-    (tmp_path / "mine").write_bytes(bytes(len(CONTENT)))
-    (target.parent / f"file{end}").symlink_to(tmp_path / "mine")
-    if end == ".part":  # with a journal that vouches for it
-        (other := tmp_path / "there" / "file").parent.mkdir()
-        interrupted(server, other)
-        other.with_name("file.part.json").rename(target.with_name("file.part.json"))
-    server.ranges = ranges
-    get(server, target, SPEC)
-    assert target.read_bytes() == CONTENT
-    assert (tmp_path / "mine").read_bytes() == bytes(len(CONTENT))
-
-
-def test_what_failed_its_check_is_no_longer_mapped_when_it_is_removed(
-    server: MisbehavingServer, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Windows would not remove it."""
-    mapped: list[weakref.ref[object]] = []
-    removed: list[bool] = []
-
-    def check(path: Path) -> None:
-        data = map_bytes(path)
-        mapped.append(weakref.ref(data))
-        try:
-            raise ValueError(len(data))
-        except ValueError:
-            raise CheckpointError("not what was meant") from None
-
-    discard = partfile.discard
-
-    def watched(path: Path) -> None:
-        removed.extend(one() is None for one in mapped)
-        discard(path)
-
-    monkeypatch.setattr(partfile, "discard", watched)
-    client = Client(QUICK)
-    with pytest.raises(SourceError, match="not what was meant"):
-        fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, check=check)
-    assert removed and all(removed)
-
-
-@pytest.mark.parametrize("connections", [1, 3, None])
-def test_a_server_is_asked_for_so_many_ranges_at_the_same_time_and_by_default_for_four(
-    server: MisbehavingServer, target: Path, connections: int | None
-) -> None:
-    server.misbehave("file", dripping(500, 0.02))
-    network = Network(piece=1009) if connections is None else Network(connections, piece=1009)
-    client = Client(network)
-    fetch(client, client.probe(f"{server.url}/file"), target, SPEC)
-    assert server.most_at_once == (connections or 4)
-
-
-def test_ranges_that_come_compressed_are_not_mixed_up(
-    server: MisbehavingServer, target: Path
-) -> None:
-    def packed(answer: Answer) -> None:
-        if answer.status == 206:
-            answer.body = gzip.compress(bytes(answer.body))
-            answer.headers["Content-Encoding"] = "gzip"
-
-    server.misbehave("file", packed)
-    get(server, target)
-    assert target.read_bytes() == CONTENT

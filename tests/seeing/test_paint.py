@@ -15,7 +15,7 @@ from gpt2_sampler.seeing.paint import (
     legend,
     painted,
 )
-from gpt2_sampler.seeing.ranks import LIMITS, NAMES, counted, rank_class
+from gpt2_sampler.seeing.ranks import NAMES
 
 RANKS = [1, 11, 101, 1001]
 
@@ -40,14 +40,6 @@ def cell(text: str) -> pyte.screens.Char:
     screen = pyte.Screen(20, 3)
     pyte.Stream(screen).feed(text)
     return screen.buffer[0][0]
-
-
-def test_ranks_are_of_the_classes_of_gltr() -> None:
-    assert [rank_class(rank) for rank in (1, 10, 11, 100, 101, 1000, 1001, 50257)] == [
-        *(0, 0, 1, 1, 2, 2, 3, 3)
-    ]
-    assert counted([1, 5, 10, 11, 5000]) == [3, 1, 0, 1]
-    assert len(NAMES) == len(LIMITS) + 1 == len(STYLES)
 
 
 @pytest.mark.parametrize("colours", [TRUE_COLOUR, COLOURS_256])

@@ -6,7 +6,7 @@ import math
 
 from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.seeing.bars import bar, columns, fitted, percent
+from gpt2_sampler.seeing.bars import columns
 from gpt2_sampler.seeing.why import explained
 
 INFINITE = float("inf")
@@ -47,15 +47,3 @@ def test_lines_fit_80_columns_with_wide_characters_and_line_up() -> None:
     lines = explained(LIKELY, [LIKELY, RARE, CUT], Sampling(0.7, 2, 0.9, 1.5, 4), wide)[1:]
     assert max(map(columns, lines)) <= 80
     assert len({columns(line[: line.index("%")]) for line in lines}) == 1
-
-
-def test_bars_grow_by_eighths_and_nothing_is_left_unseen() -> None:
-    assert [bar(share, 2) for share in (0, 1e-9, 0.5, 0.5625, 1)] == ["", "▏", "█", "█▏", "██"]
-    assert [bar(share, 4, blocks=False) for share in (0, 1e-9, 0.5, 1)] == ["", "#", "##", "####"]
-
-
-def test_percentages_and_columns() -> None:
-    assert list(map(percent, (0, 1e-5, 0.0123, 0.123, 1))) == [
-        *("0.00%", "<0.01%", "1.23%", "12.3%", "100.0%")
-    ]
-    assert [fitted(text, 4) for text in ("ab", "abcde", "国王国")] == ["ab  ", "abc…", "国… "]

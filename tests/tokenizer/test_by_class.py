@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import load_tokenizer
 from tests.checkpoints import DATA
 
@@ -40,29 +39,6 @@ def test_a_template_puts_numbers_before_a_text_whatever_their_names(tmp_path: Pa
         assert load_tokenizer(folder).encode("Hello") == before + plain
 
 
-def test_of_a_token_described_twice_the_last_description_holds(tmp_path: Path) -> None:
-    greedy = {"__type": "AddedToken", "content": "<s>", "lstrip": True, "rstrip": True}
-    folder = changed("rugpt3", tmp_path, "tokenizer_config.json", sep_token=greedy)
-    tokenizer, plain = load_tokenizer(folder), load_tokenizer(PUBLISHED / "rugpt3")
-    assert tokenizer.encode("a <s> b") == tokenizer.encode("a<s>b")
-    assert plain.encode("a <s> b") != plain.encode("a<s>b")
-
-
-def test_tokens_beside_those_of_the_older_files_are_added(tmp_path: Path) -> None:
-    settings = {"additional_special_tokens": ["<new>"]}
-    folder = changed("persona", tmp_path, "tokenizer_config.json", **settings)
-    assert load_tokenizer(folder).encode("<personb><new>") == [301, 302]
-
-
-def test_of_the_older_files_tokens_those_with_a_role_are_special(tmp_path: Path) -> None:
-    folder = changed("persona", tmp_path, "added_tokens.json", **{"<plain>": 302})
-    tokenizer = load_tokenizer(folder)
-    assert tokenizer.encode("<personb><plain>") == [301, 302]
-    as_text = tokenizer.encode("<personb><plain>", special_tokens=False)
-    assert 301 not in as_text
-    assert as_text[-1] == 302
-
-
 def test_a_text_begins_after_the_number_that_is_said_or_the_name(tmp_path: Path) -> None:
     folder = changed("distilgpt2", tmp_path, "config.json", bos_token_id=7)
     assert load_tokenizer(folder).start_of_text == 7
@@ -73,29 +49,6 @@ def test_a_text_begins_after_the_number_that_is_said_or_the_name(tmp_path: Path)
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": name}))
     tokenizer = load_tokenizer(folder)
     assert tokenizer.start_of_text == tokenizer.vocabulary[name]  # type: ignore[attr-defined]
-
-
-def test_a_token_without_a_name_is_none(tmp_path: Path) -> None:
-    folder = changed("cerebras", tmp_path, "tokenizer_config.json", additional_special_tokens=[""])
-    plain = load_tokenizer(PUBLISHED / "cerebras")
-    assert load_tokenizer(folder).encode("Hello") == plain.encode("Hello")
-
-
-def test_special_tokens_of_a_kind_of_model_are_refused_by_name(tmp_path: Path) -> None:
-    own = {"model_specific_special_tokens": {"image_token": "<image>"}}
-    folder = changed("cerebras", tmp_path, "tokenizer_config.json", **own)
-    with pytest.raises(CheckpointError, match="names model_specific_special_tokens"):
-        load_tokenizer(folder)
-
-
-@pytest.mark.parametrize("kind", ["cerebras", "uer"])
-@pytest.mark.parametrize(
-    "name", ["add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens"]
-)
-def test_a_choice_that_is_none_is_refused_by_name(kind: str, name: str, tmp_path: Path) -> None:
-    folder = changed(kind, tmp_path, "tokenizer_config.json", **{name: "yes"})
-    with pytest.raises(CheckpointError, match=f"its {name} must be true or false, not 'yes'"):
-        load_tokenizer(folder)
 
 
 WORDS = ["it", "'s", "do", "n't", ".", "?", "a", "'", "ve", "not", "'ve", "is"]

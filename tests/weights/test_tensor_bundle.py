@@ -16,7 +16,6 @@ from gpt2_sampler.weights.leveldb import (
     encode_table,
     encode_trailer,
     encode_varints,
-    read_table,
 )
 from gpt2_sampler.weights.tensor_bundle import (
     Bundle,
@@ -75,15 +74,6 @@ def test_several_data_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "whole.data-00001-of-00002").unlink()
     with pytest.raises(CheckpointError, match=r"whole\.data-00001-of-00002 is missing"):
         Bundle(tmp_path / "whole")
-
-
-def test_a_table_of_several_blocks_is_read() -> None:
-    blocks = [[(b"a", b"1"), (b"ab", b"2")], [(b"b", b"3")]]
-    table, handles = b"", []
-    for block in map(encode_block, blocks):
-        handles.append(encode_varints(len(table), len(block)))
-        table += block + encode_trailer(block)
-    assert dict(read_table(closed(table, handles))) == {b"a": b"1", b"ab": b"2", b"b": b"3"}
 
 
 def closed(table: bytes, handles: list[bytes]) -> bytes:

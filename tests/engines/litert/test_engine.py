@@ -10,23 +10,17 @@ import numpy as np
 import pytest
 
 from gpt2_sampler import load_engine
-from gpt2_sampler.engines.litert import attention, functions
+from gpt2_sampler.engines.litert import attention
 from gpt2_sampler.engines.litert.engine import LiteRTEngine
 from gpt2_sampler.engines.litert.export import exported
 from gpt2_sampler.errors import EngineError, OutOfMemory
 from gpt2_sampler.weights.checkpoint import open_checkpoint
-from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.openai import save_checkpoint
-from tests.checkpoints import DEMO, random_checkpoint
+from tests.checkpoints import DEMO
+from tests.engines.litert.conftest import LONG
 
-LONG = HParams(n_vocab=101, n_ctx=301, n_embd=22, n_head=2, n_layer=3)
 """A window of several chunks of the cache."""
 RESIDENT = re.compile(r"^Rss: +(\d+) kB$", re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_checkpoint(tmp_path_factory.mktemp("long"), LONG)
 
 
 def random_text(seed: int, n: int) -> list[int]:
@@ -149,29 +143,3 @@ def test_no_room_for_a_call_does_not_end_the_engine(
         assert raised.type is kind
     engine.layers._size = 0
     np.testing.assert_array_equal(engine.logits([1, 2, 3]), expected)
-
-
-def test_compiled_models_private_calls_are_where_they_were(long_model: Path) -> None:
-    """functions.py relies on them: should a new version move them, this says what is missing."""
-    engine = load_engine(long_model, "cpu")
-    assert isinstance(engine, LiteRTEngine)
-    assert hasattr(engine.layers._model._model, "RunByIndex")
-    plan = engine.layers.prepare(3)
-    shapes = [part.shape for part in (plan.x, plan.attended, plan.out, plan.state)]
-    assert shapes == [(3, 22), (3, 22), (3, 66), (3, 22)]
-    assert hasattr(functions.litert(), "LiteRtGetTensorBufferHostMemory")
-
-
-def test_sizes_come_and_go(long_model: Path) -> None:
-    """More sizes than buffers are kept for, each after any other."""
-    engine, text = load_engine(long_model, "cpu"), random_text(5, 40)
-    assert isinstance(engine, LiteRTEngine)
-    whole, cache = engine.logits(text), engine.new_cache(1)
-    for sizes in (range(1, 9), [8, 2, 8, 3, 2, 1, 7, 5], range(1, 9)):
-        at = 0
-        for size in sizes:
-            places = range(at, at + size)
-            logits = engine.forward(cache, text[at : at + size], [0] * size, places, range(size))
-            np.testing.assert_allclose(logits, whole[at : at + size], atol=1e-4)
-            at += size
-    assert len(engine.layers._plans) <= functions.KEPT
