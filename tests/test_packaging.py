@@ -154,15 +154,6 @@ def test_a_wing_knows_what_the_table_says(name: str) -> None:
     assert known - {name} == set(WINGS[name].split())
 
 
-def test_no_two_classes_of_the_package_share_a_name() -> None:
-    homes: dict[str, list[str]] = {}
-    for module, path in FILES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name, []).append(module)
-    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
-
-
 def test_every_module_is_in_a_wing_and_wings_know_each_other_one_way() -> None:
     assert {wing(module) for module in FILES} == set(WINGS)
     graph = {name: known.split() for name, known in WINGS.items()}

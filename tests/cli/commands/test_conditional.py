@@ -13,7 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.cli.commands.test_scripts import BOOK, CLOSING, command, environment, header, run
+from tests.cli.commands.test_unconditional import BOOK, CLOSING, command, environment, header, run
 from tests.fake_command import make_folder
 
 CONDITIONAL = "gpt2-conditional"

@@ -18,7 +18,7 @@ import pytest
 
 from gpt2_sampler.cli.commands import interactive
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
-from tests.cli.commands.test_scripts import BOOK, CLOSING, environment, header
+from tests.cli.commands.test_unconditional import BOOK, CLOSING, environment, header
 from tests.fake_command import make_folder
 
 if sys.platform == "win32":
@@ -27,7 +27,7 @@ if sys.platform == "win32":
 import pexpect
 import psutil
 
-from tests.cli.commands.test_scripts import INTERACTIVE, command
+from tests.cli.commands.test_unconditional import INTERACTIVE, command
 
 QUESTION = "Model prompt >>> "
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -23,7 +23,7 @@ from gpt2_sampler.seeing.scored import Scored, bits
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 from tests.checkpoints import ROOT
-from tests.cli.commands.test_scripts import environment
+from tests.cli.commands.test_unconditional import environment
 from tests.fake_command import make_folder
 from tests.fake_engine import FakeEngine
 

@@ -21,7 +21,7 @@ import pexpect
 import pyte
 
 from gpt2_sampler.cli.session.display import colours
-from tests.cli.commands.test_scripts import command, environment, run
+from tests.cli.commands.test_unconditional import command, environment, run
 from tests.fake_command import make_folder
 
 PROMPT = "Once"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.commands.test_scripts import environment
+from tests.cli.commands.test_unconditional import environment
 
 SCRIPT = """
 import os, sys

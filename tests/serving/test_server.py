@@ -1,0 +1,57 @@
+"""Connections that ask for nothing, or take nothing, are given up."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from tests.serving.running import running
+from tests.serving.test_app import ASKED, text
+from tests.serving.test_decoder import open_stream
+
+
+def test_open_streams_are_told_when_the_server_ends() -> None:
+    with running() as server:
+        server.engine.pause = 0.01
+        client = open_stream(server, max_tokens=100_000)
+        client.recv(4096)
+        began = time.monotonic()
+        server.server.should_exit = True
+        received = b""
+        while part := client.recv(4096):
+            received += part
+        assert b'"error"' in received and time.monotonic() - began < 3
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt2_sampler.serving.server.HEAD_TIME", 0.2)
+    with running() as server:
+        for sent in (b"", b"POST /v1/completions HTTP/1.1\r\n"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+                client.sendall(sent)
+                assert client.recv(100) in (b"",)
+        assert server.complete(**ASKED)["choices"]
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt2_sampler.serving.app.BODY_TIME", 0.2)
+    with running() as server:
+        head = (
+            b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{" % server.port
+        )
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+            client.sendall(head)
+            assert b" 408 " in client.recv(4096)
+
+
+def test_a_reader_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpt2_sampler.serving.reply.READER_TIME", 0.3)
+    with running(rows=1) as server:
+        client = open_stream(server, max_tokens=10**6, logprobs=100)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert server.complete(**ASKED)["choices"][0]["text"] == text()
+        client.close()
+        server.wait_until_idle()
