@@ -44,10 +44,10 @@ from benchmarks.make_checkpoint import SIZES  # noqa: E402
 
 from gpt2_sampler import Engine, load_engine  # noqa: E402
 from gpt2_sampler.engines.engine import Cache  # noqa: E402
-from gpt2_sampler.engines.litert.export import discard, exported  # noqa: E402
+from gpt2_sampler.engines.litert.export import discard, export_model  # noqa: E402
 from gpt2_sampler.engines.litert.packed import SUFFIX  # noqa: E402
 from gpt2_sampler.engines.load import PRECISIONS  # noqa: E402
-from gpt2_sampler.engines.memory import free_memory, needed, rows_that_fit  # noqa: E402
+from gpt2_sampler.engines.memory import free_memory, memory_needed, rows_that_fit  # noqa: E402
 from gpt2_sampler.weights.checkpoint import open_checkpoint  # noqa: E402
 from gpt2_sampler.weights.hparams import HParams  # noqa: E402
 from gpt2_sampler.weights.huggingface import save_huggingface  # noqa: E402
@@ -92,7 +92,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.folder, prefix=f"gpt2-{size}-") as folder:
             save_huggingface(Path(folder), SIZES[size], RandomWeights(SIZES[size]), {})
             for precision in arguments.precisions.split(","):
-                need = needed(SIZES[size], precision, ROWS, SIZES[size].n_ctx)
+                need = memory_needed(SIZES[size], precision, ROWS, SIZES[size].n_ctx)
                 if need > psutil.virtual_memory().available:
                     print(f"{size} {precision}: {need / 1e6:,.0f} MB are not free; left out")
                     continue
@@ -113,7 +113,7 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     most = [0]
     began = time.monotonic()
     checkpoint = open_checkpoint(folder)
-    path = exported(checkpoint, precision).path
+    path = export_model(checkpoint, precision).path
     load_engine(checkpoint, "cpu", precision).close()  # packs the weights
     prepared = time.monotonic()
     threading.Thread(target=watch, args=(most,), daemon=True).start()
@@ -144,7 +144,7 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     step_of_set = statistics.median(
         timed(engine, cache, many, MIDDLE + step) for step in range(STEPS)
     )
-    foretold = needed(hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
+    foretold = memory_needed(hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
     return {
         "prepare s": round(prepared - began, 1),
         "file MB": round(path.stat().st_size / 1e6),

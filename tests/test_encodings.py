@@ -8,7 +8,7 @@ import io
 import pytest
 
 from gpt2_sampler import encodings
-from gpt2_sampler.encodings import decoded, raw_lines, read_all, read_lines
+from gpt2_sampler.encodings import decode, raw_lines, read_all, read_lines
 from gpt2_sampler.errors import UsageError
 
 MARKED = [
@@ -26,7 +26,7 @@ WORDS = ["é€😀", "", "Ċ\u0d0a has the bytes of line breaks in UTF-16", "la
 @pytest.mark.parametrize(("mark", "encoding"), MARKED)
 def test_a_mark_tells_the_encoding(mark: bytes, encoding: str, between: str) -> None:
     data = mark + between.join(WORDS).encode(encoding)
-    assert decoded(data, "it") == "\n".join(WORDS)
+    assert decode(data, "it") == "\n".join(WORDS)
     assert read_all(io.BytesIO(data), "it") == "\n".join(WORDS)
     assert list(read_lines(io.BytesIO(data), "it")) == WORDS
 
@@ -37,20 +37,20 @@ def test_files_with_marks_can_follow_each_other() -> None:
 
 
 def test_a_mark_at_the_beginning_of_a_line_is_no_text() -> None:
-    assert decoded(codecs.BOM_UTF8 * 2 + b"one\r\n" + codecs.BOM_UTF8 + b"two", "it") == "one\ntwo"
+    assert decode(codecs.BOM_UTF8 * 2 + b"one\r\n" + codecs.BOM_UTF8 + b"two", "it") == "one\ntwo"
 
 
 def test_nothing_is_converted_from_an_encoding_that_was_guessed() -> None:
     with pytest.raises(UsageError, match="with the encoding that it has: iconv"):
-        decoded("从前".encode("gb18030"), "it")
+        decode("从前".encode("gb18030"), "it")
     with pytest.raises(UsageError, match=r"UTF-16-LE \(byte 2\)$"):
-        decoded(codecs.BOM_UTF16_LE + b"odd", "it")
+        decode(codecs.BOM_UTF16_LE + b"odd", "it")
 
 
 @pytest.mark.parametrize("encoding", ["no such encoding", "ascii"])
 def test_what_is_no_text_in_another_encoding_gets_no_hint_of_utf_8(encoding: str) -> None:
     with pytest.raises(UsageError, match=f"it is not text in {encoding.upper()}$"):
-        decoded("é".encode(), "it", encoding)
+        decode("é".encode(), "it", encoding)
 
 
 def test_raw_lines_have_their_breaks_in_any_encoding() -> None:
@@ -107,7 +107,7 @@ def test_on_windows_the_hint_is_in_its_own_code_page(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(encodings, "WINDOWS", True)
     says = r"'你好' in this Windows' code page\); save it as UTF-8, as Notepad does"
     with pytest.raises(UsageError, match=says):
-        encodings.decoded("你好".encode("gbk"), "it")
+        encodings.decode("你好".encode("gbk"), "it")
     codecs.unregister(find)
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from gpt2_sampler import writing as module
 from gpt2_sampler.errors import SamplerError, UsageError
-from gpt2_sampler.writing import TEMPORARY, locked, workplace, writing, written
+from gpt2_sampler.writing import TEMPORARY, hold_lock, workplace, write_whole, writing
 from tests.checkpoints import ROOT
 
 LEFT = f"{TEMPORARY}{'0' * 16}"
@@ -24,7 +24,7 @@ LEFT = f"{TEMPORARY}{'0' * 16}"
 def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with written(path) as new:
+    with write_whole(path) as new:
         new.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -33,7 +33,7 @@ def test_a_file_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
 
 def test_a_folder_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "folder"
-    with written(path) as new:
+    with write_whole(path) as new:
         new.mkdir()
         (new / "file").touch()
         assert not path.exists()
@@ -43,7 +43,7 @@ def test_a_folder_takes_its_name_when_it_is_complete(tmp_path: Path) -> None:
 def test_what_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), written(path) as new:
+    with pytest.raises(KeyboardInterrupt), write_whole(path) as new:
         new.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old"
@@ -146,11 +146,11 @@ def test_a_lock_is_held_by_one_and_gone_afterwards(tmp_path: Path) -> None:
     path, order = tmp_path / "lock", list[str]()
 
     def second() -> None:
-        with locked(path, wait=lambda: order.append("waits")):
+        with hold_lock(path, wait=lambda: order.append("waits")):
             order.append("second")
 
-    with locked(path):
-        with pytest.raises(BlockingIOError), locked(path):
+    with hold_lock(path):
+        with pytest.raises(BlockingIOError), hold_lock(path):
             pass
         thread = threading.Thread(target=second)
         thread.start()
@@ -181,7 +181,7 @@ def test_where_open_files_cannot_be_removed_a_lock_is_gone_after_it_is_free(
     monkeypatch.setattr(Path, "unlink", remove)
     monkeypatch.setattr(FileLock, "release", free)
     monkeypatch.setattr(module, "WINDOWS", True)
-    with locked(tmp_path / "lock"):
+    with hold_lock(tmp_path / "lock"):
         held = True
     assert list(tmp_path.iterdir()) == []
 
@@ -190,7 +190,7 @@ def test_where_open_files_cannot_be_removed_a_lock_is_gone_after_it_is_free(
 def test_a_full_disk_is_one_line_that_names_the_file(
     tmp_path: Path, error: type[SamplerError]
 ) -> None:
-    for around in (writing, written):
+    for around in (writing, write_whole):
         says = pytest.raises(error, match=r"file cannot be written \(No space left")
         with says, around(tmp_path / "file", error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -202,7 +202,7 @@ def test_a_link_stays_and_folders_on_the_way_are_made_at_the_end(tmp_path: Path)
     (tmp_path / "file").write_text("old")
     link.symlink_to("file")
     for path in (link, below):
-        with written(path) as new:
+        with write_whole(path) as new:
             new.write_text("new")
             assert not below.parents[1].exists()
         assert path.read_text() == "new"
@@ -211,5 +211,8 @@ def test_a_link_stays_and_folders_on_the_way_are_made_at_the_end(tmp_path: Path)
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
 def test_a_folder_that_takes_no_files_is_named_at_once() -> None:
-    with pytest.raises(SamplerError, match=r"^/proc/x cannot be written"), written(Path("/proc/x")):
+    with (
+        pytest.raises(SamplerError, match=r"^/proc/x cannot be written"),
+        write_whole(Path("/proc/x")),
+    ):
         pytest.fail("there is no place for it")

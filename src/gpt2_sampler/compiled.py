@@ -10,7 +10,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
-def compiled(folder: Path, name: str) -> ctypes.CDLL | None:
+def load_library(folder: Path, name: str) -> ctypes.CDLL | None:
     """The library in a package's folder, if the installation has one that can be loaded: without a
     C compiler it has none."""
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:

@@ -34,7 +34,7 @@ from gpt2_sampler.tokenizer.load import OPENAI_NAMES, VOCABULARY_FILES, Tokenize
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
 from gpt2_sampler.weights.huggingface import save_huggingface
 from gpt2_sampler.weights.openai import save_checkpoint
-from gpt2_sampler.writing import written
+from gpt2_sampler.writing import write_whole
 
 KINDS = ("openai", "huggingface")
 CLOSE = 1e-4  # of every logit
@@ -53,7 +53,7 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
     vocabulary = find_vocabulary(source)
     folder = vocabulary if isinstance(vocabulary, Path) else None
     tokenizer = open_vocabulary(vocabulary) if folder is None or has_vocabulary(folder) else None
-    with written(target) as new:
+    with write_whole(target) as new:
         new.mkdir()
         if kind == "openai":
             save_checkpoint(new, source.hparams, source)

@@ -29,17 +29,17 @@ LIMIT = 32 << 20  # bytes of one prompt or text: to find its tokens takes a hund
 FILE_LIMIT = 256 << 20  # bytes of several that are read at once
 
 
-def marked(data: bytes) -> tuple[bytes, str | None]:
+def find_mark(data: bytes) -> tuple[bytes, str | None]:
     """The byte order mark that the bytes begin with, and the encoding it stands for."""
     return next(((mark, MARKS[mark]) for mark in MARKS if data.startswith(mark)), (b"", None))
 
 
-def decoded(data: bytes, source: str, encoding: str = "utf-8") -> str:
+def decode(data: bytes, source: str, encoding: str = "utf-8") -> str:
     """The text, its line breaks as "\\n". A byte order mark overrides the encoding.
 
     Raises UsageError, which names the source, for bytes that are not text in it.
     """
-    mark, found = marked(data)
+    mark, found = find_mark(data)
     try:
         text = data[len(mark) :].decode(found or encoding)
     except (UnicodeDecodeError, LookupError) as error:
@@ -68,7 +68,7 @@ def why(error: Exception) -> str:
 
 def decode_argument(word: str, source: str) -> str:
     """The text of a command line's word, which is UTF-8 even where the locale says otherwise."""
-    return decoded(os.fsencode(word), source)
+    return decode(os.fsencode(word), source)
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -95,13 +95,13 @@ def read_all(file: BinaryIO, source: str, encoding: str = "utf-8", *, several: b
         raise UsageError(f"{source} cannot be read ({reason(error)})") from None
     if len(data) > limit:
         raise UsageError(f"{source} has more than the {limit:,} bytes that a text can have")
-    return decoded(data, source, encoding)
+    return decode(data, source, encoding)
 
 
 def read_lines(file: BinaryIO, source: str, encoding: str = "utf-8") -> Iterator[str]:
     """Each line as soon as it comes, without its break. UTF-16 with its mark is read whole."""
     for number, data in enumerate(raw_lines(file, source), 1):
-        yield from decoded(data, f"line {number} of {source}", encoding).rstrip("\n").split("\n")
+        yield from decode(data, f"line {number} of {source}", encoding).rstrip("\n").split("\n")
 
 
 def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
@@ -109,12 +109,12 @@ def raw_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
     are read whole, and come as UTF-8."""
     try:
         line = file.readline(LIMIT + 1)
-        _, found = marked(line)
+        _, found = find_mark(line)
         if found not in (None, "utf-8"):
             rest = file.read(FILE_LIMIT)
             if len(rest) == FILE_LIMIT:
                 raise UsageError(f"{source} has more than {FILE_LIMIT:,} bytes; save it as UTF-8")
-            yield from decoded(line + rest, source).encode().splitlines(keepends=True)
+            yield from decode(line + rest, source).encode().splitlines(keepends=True)
             return
         number = 1
         while line:

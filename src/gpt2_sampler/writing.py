@@ -33,7 +33,7 @@ def writing(path: Path, error: type[SamplerError] = SamplerError) -> Iterator[No
 
 
 @contextlib.contextmanager
-def written(path: Path, error: type[SamplerError] = SamplerError) -> Iterator[Path]:
+def write_whole(path: Path, error: type[SamplerError] = SamplerError) -> Iterator[Path]:
     """A place to write a file or a folder, which is renamed to path if the block ends well.
 
     A file replaces an existing one, of a link the one that it leads to; a folder replaces only an
@@ -59,7 +59,7 @@ def workplace(folder: Path) -> Iterator[Path]:
     place = folder / f"{TEMPORARY}{secrets.token_hex(8)}.writing"
     # The lock lies beside it, as Windows removes no folder with an open file in it. Another process
     # that sweeps may have it for a moment.
-    with locked(place.with_suffix(".lock"), wait=lambda: None):
+    with hold_lock(place.with_suffix(".lock"), wait=lambda: None):
         # On Windows 0o700 is a right that what is renamed out of the folder would keep.
         place.mkdir(mode=0o777 if WINDOWS else 0o700)
         try:
@@ -77,7 +77,7 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             is_left = WORKPLACE.fullmatch(place.name) and is_own_lock(lock) and is_own_place(place)
             if is_left:
-                with locked(lock):
+                with hold_lock(lock):
                     shutil.rmtree(place)
 
 
@@ -102,7 +102,7 @@ def is_own(status: os.stat_result) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: Callable[[], object] | None = None) -> Iterator[None]:
+def hold_lock(path: Path, wait: Callable[[], object] | None = None) -> Iterator[None]:
     """Holds a lock, a file that is there for as long; the system frees it however a process ends.
 
     If another process has it, calls wait and waits for it; without wait, raises BlockingIOError.

@@ -9,7 +9,7 @@ import pytest
 
 from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.run import Run
-from gpt2_sampler.corpus.write import Written, described
+from gpt2_sampler.corpus.write import Written, describe
 from gpt2_sampler.decoding.sampling import Sampling
 
 N, LONG = 120, "é" * 20_000  # 14 MB as JSON, more than datasets and pyarrow look at to decide
@@ -29,7 +29,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write(path: Path) -> Path:
     run = Run(path, {"settings": {}}, asked())
     records = [
-        {"id": job.id, "ended": False, "length": 5, "text": LONG, **described(job), "why": ""}
+        {"id": job.id, "ended": False, "length": 5, "text": LONG, **describe(job), "why": ""}
         for job in run.jobs
     ]
     for _ in run.write([Written(0, records)]):

@@ -17,7 +17,7 @@ from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.prompts import Id
 from gpt2_sampler.corpus.records import MEMBER
 from gpt2_sampler.corpus.run import Run, check_name, meta_path
-from gpt2_sampler.corpus.write import Written, described
+from gpt2_sampler.corpus.write import Written, describe
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import SamplerError, UsageError
 
@@ -42,7 +42,7 @@ def pieces(jobs: Iterator[Job], sizes: Sequence[int] = (3, 0, 1, 7)) -> Iterator
             taken, left = left[:size], left[size:]
             records = [
                 {"id": j.id, "ended": True, "length": 3, "text": f"é {j.id}\n" * 9}
-                | {**described(j), "why": "end of text"}
+                | {**describe(j), "why": "end of text"}
                 for j in taken
             ]
             yield Written(3 * size, records)

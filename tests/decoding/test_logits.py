@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gpt2_sampler.decoding.logits import log_softmax, logsumexp, ordered
+from gpt2_sampler.decoding.logits import log_softmax, logsumexp, take_likeliest
 from gpt2_sampler.decoding.plain import tell
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
@@ -18,7 +18,7 @@ from tests.decoding.slow import possible, rows_of_logits
 def test_the_likeliest_tokens_are_in_order(logits: np.ndarray, n: int) -> None:
     for row in logits:
         in_order = sorted(range(len(row)), key=lambda token: (-row[token], token))
-        assert ordered(row, n) == in_order[:n]
+        assert take_likeliest(row, n) == in_order[:n]
 
 
 @given(rows_of_logits, st.data())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpt2_sampler.engines import memory
-from gpt2_sampler.engines.memory import free_memory, needed, require_memory
+from gpt2_sampler.engines.memory import free_memory, memory_needed, require_memory
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 from tests.engines.test_cgroups import V2, make_tree
@@ -19,20 +19,20 @@ GB = 10**9
 
 
 def test_more_of_anything_needs_more() -> None:
-    least = needed(LARGE, "int8", 1, 100)
+    least = memory_needed(LARGE, "int8", 1, 100)
     assert 1.5 * GB < least < 3 * GB
     cache = 2 * 48 * 1600 * 100  # numbers in the cache of 100 tokens
     more_for_cache = 4 * cache - cache * (1 + 4 / 64)  # int8 has a scale for each 64
-    assert needed(LARGE, "float32", 1, 100) - least == 3 * 1_557_611_200 + more_for_cache
-    assert needed(LARGE, "int8", 8, 1024) > needed(LARGE, "int8", 4, 1024) > least
-    assert needed(LARGE, "int8", 4, 5000) == needed(LARGE, "int8", 4, 1024)
+    assert memory_needed(LARGE, "float32", 1, 100) - least == 3 * 1_557_611_200 + more_for_cache
+    assert memory_needed(LARGE, "int8", 8, 1024) > memory_needed(LARGE, "int8", 4, 1024) > least
+    assert memory_needed(LARGE, "int8", 4, 5000) == memory_needed(LARGE, "int8", 4, 1024)
 
 
 def test_once_loaded_only_the_texts_are_counted() -> None:
     """117M in float32, 32 texts of 40 tokens after a prompt of 900."""
     small = HParams(50257, 1024, 768, 12, 12)
-    texts = needed(small, "float32", 32, 940, loaded=True)
-    assert texts == needed(small, "float32", 32, 940) - needed(small, "float32", 0, 0)
+    texts = memory_needed(small, "float32", 32, 940, loaded=True)
+    assert texts == memory_needed(small, "float32", 32, 940) - memory_needed(small, "float32", 0, 0)
     assert 2.2 * GB < texts < 2.5 * GB
     with pytest.raises(EngineError, match=r"32 texts of 940 tokens, 1\.0 GB are free") as error:
         require_memory(small, "float32", 32, 940, GB, loaded=True)
@@ -40,7 +40,7 @@ def test_once_loaded_only_the_texts_are_counted() -> None:
 
 
 def test_what_fits_passes() -> None:
-    require_memory(LARGE, "float32", 1, 1024, needed(LARGE, "float32", 1, 1024))
+    require_memory(LARGE, "float32", 1, 1024, memory_needed(LARGE, "float32", 1, 1024))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,10 @@ def test_too_much_is_one_line_with_what_would_fit(
         require_memory(LARGE, precision, rows, tokens, free)
     message = str(error.value)
     assert error.value.facts.get("fits") == fits and "\n" not in message
-    assert f"{needed(LARGE, precision, rows, tokens) / 1e9:.1f} GB of memory are needed" in message
+    assert (
+        f"{memory_needed(LARGE, precision, rows, tokens) / 1e9:.1f} GB of memory are needed"
+        in message
+    )
     assert f"{free / 1e9:.1f} GB are free" in message
     assert ("no setting fits" in message) == (fits is None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.fetching.address import below, shown
+from gpt2_sampler.fetching.address import below, hide_secrets
 from gpt2_sampler.fetching.fetch_model import BASE_URL_VARIABLE, base_urls_of
 
 
@@ -26,7 +26,7 @@ from gpt2_sampler.fetching.fetch_model import BASE_URL_VARIABLE, base_urls_of
     ],
 )
 def test_what_is_shown_of_an_address_has_no_secrets(address: str, safe: str) -> None:
-    assert shown(address) == safe
+    assert hide_secrets(address) == safe
 
 
 def test_names_are_joined_to_the_path_and_the_query_stays() -> None:

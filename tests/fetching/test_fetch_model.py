@@ -21,7 +21,7 @@ from urllib3.util.retry import Retry
 
 from gpt2_sampler.cli.commands import download as command
 from gpt2_sampler.engines.load import PRECISIONS
-from gpt2_sampler.engines.memory import needed
+from gpt2_sampler.engines.memory import memory_needed
 from gpt2_sampler.errors import CheckpointError, DownloadError, SamplerError, UsageError
 from gpt2_sampler.fetching import fetch_folder as mirror
 from gpt2_sampler.fetching import fetch_model as downloading
@@ -581,7 +581,7 @@ def test_the_list_tells_what_is_here(
     smallest = HParams(**RELEASED["117M"].shape)
     for precision in PRECISIONS:
         assert f"memory {precision}" in lines[0]
-        assert f" {needed(smallest, precision, 1, 1024) / 1e9:.1f} GB " in lines[1]
+        assert f" {memory_needed(smallest, precision, 1, 1024) / 1e9:.1f} GB " in lines[1]
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "117M = 124M",
         "345M = 355M",

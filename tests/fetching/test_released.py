@@ -42,4 +42,4 @@ def test_every_model_has_the_files_that_sampling_needs() -> None:
 def test_checksums_are_sha256() -> None:
     versions = [v for files in FILES.values() for spec in files for v in spec.versions]
     assert all(len(bytes.fromhex(v.sha256)) == 32 for v in versions if v.sha256)
-    assert all(spec.hashed for spec in FILES["117M"])
+    assert all(spec.has_sha256 for spec in FILES["117M"])

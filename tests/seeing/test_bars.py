@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpt2_sampler.seeing.bars import bar, fitted, percent
+from gpt2_sampler.seeing.bars import bar, fit, percent
 
 
 def test_bars_grow_by_eighths_and_nothing_is_left_unseen() -> None:
@@ -14,4 +14,4 @@ def test_percentages_and_columns() -> None:
     assert list(map(percent, (0, 1e-5, 0.0123, 0.123, 1))) == [
         *("0.00%", "<0.01%", "1.23%", "12.3%", "100.0%")
     ]
-    assert [fitted(text, 4) for text in ("ab", "abcde", "国王国")] == ["ab  ", "abc…", "国… "]
+    assert [fit(text, 4) for text in ("ab", "abcde", "国王国")] == ["ab  ", "abc…", "国… "]

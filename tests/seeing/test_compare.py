@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpt2_sampler.seeing.compare import SETTINGS, as_json, compared, effects
+from gpt2_sampler.seeing.compare import SETTINGS, as_json, effects, format_effects
 
 V = 127
 LOGITS = np.random.default_rng(3).normal(size=V).astype(np.float32) * 2
@@ -43,11 +43,11 @@ def test_each_setting_does_what_plain_arithmetic_says(number: int) -> None:
 
 
 def test_the_table_has_a_line_for_each_of_the_likeliest_and_fits() -> None:
-    told = compared(EFFECTS, str, 10)
+    told = format_effects(EFFECTS, str, 10)
     order = np.argsort(-LOGITS)
     assert [line.split()[0] for line in told[4:]] == [str(token) for token in order[:10]]
     assert max(map(len, told)) <= 80
-    assert "cut" in compared(EFFECTS, str, 120)[-1]
+    assert "cut" in format_effects(EFFECTS, str, 120)[-1]
 
 
 def test_programs_get_the_same() -> None:

@@ -13,7 +13,7 @@ from gpt2_sampler.seeing.paint import (
     STYLES,
     TRUE_COLOUR,
     legend,
-    painted,
+    paint_token,
 )
 from gpt2_sampler.seeing.ranks import NAMES
 
@@ -44,7 +44,7 @@ def cell(text: str) -> pyte.screens.Char:
 
 @pytest.mark.parametrize("colours", [TRUE_COLOUR, COLOURS_256])
 def test_each_class_has_marks_of_its_own(colours: int) -> None:
-    cells = [cell(painted("x", 5, rank, colours)) for rank in RANKS]
+    cells = [cell(paint_token("x", 5, rank, colours)) for rank in RANKS]
     marks = [(c.bold, c.underscore) for c in cells]
     assert len(set(marks)) == len(RANKS)
     assert len({c.bg for c in cells}) == len(RANKS)
@@ -62,24 +62,26 @@ def test_all_paint_can_be_read() -> None:
 
 
 def test_what_is_less_likely_is_deeper() -> None:
-    grounds = [cell(painted("x", bits, 1, TRUE_COLOUR)).bg for bits in (0, 3, 6, 12)]
+    grounds = [cell(paint_token("x", bits, 1, TRUE_COLOUR)).bg for bits in (0, 3, 6, 12)]
     shades = [luminance(tuple(bytes.fromhex(ground))) for ground in grounds]
     assert shades == sorted(shades, reverse=True) and len(set(shades)) == 4
-    assert painted("x", 12, 1, TRUE_COLOUR) == painted("x", float("inf"), 1, TRUE_COLOUR)
+    assert paint_token("x", 12, 1, TRUE_COLOUR) == paint_token("x", float("inf"), 1, TRUE_COLOUR)
 
 
 def test_paint_ends_with_the_line_and_a_break_is_seen() -> None:
-    for line in painted("a\nb\n", 5, 1, TRUE_COLOUR).split("\n")[:-1]:
+    for line in paint_token("a\nb\n", 5, 1, TRUE_COLOUR).split("\n")[:-1]:
         assert line.endswith("\x1b[0m")
-    assert "↵" in painted("\n", 5, 1, COLOURS_256)
+    assert "↵" in paint_token("\n", 5, 1, COLOURS_256)
 
 
 def test_without_colours_nothing_is_changed() -> None:
-    assert painted("a\nb", 5, 1, 0) == "a\nb"
+    assert paint_token("a\nb", 5, 1, 0) == "a\nb"
 
 
 def test_the_256_colours_are_of_the_cube() -> None:
-    codes = re.findall(r"[34]8;5;(\d+)", "".join(painted("x", 5, r, COLOURS_256) for r in RANKS))
+    codes = re.findall(
+        r"[34]8;5;(\d+)", "".join(paint_token("x", 5, r, COLOURS_256) for r in RANKS)
+    )
     assert len(codes) == 8
     assert all(16 <= int(code) < 232 for code in codes)
 

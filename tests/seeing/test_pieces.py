@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_sampler.seeing.pieces import look, piece, pieces, quoted
+from gpt2_sampler.seeing.pieces import look, piece, pieces, quote
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
 
 BYTES = Encoder({symbol: token for token, symbol in enumerate(BYTE_SYMBOLS)}, [])
@@ -46,4 +46,4 @@ def test_a_token_by_itself_shows_what_of_it_is_whole() -> None:
 
 
 def test_in_a_list_spaces_and_control_characters_are_seen() -> None:
-    assert quoted(" a\n\x1b[0m") == r'" a\n\x1b[0m"'
+    assert quote(" a\n\x1b[0m") == r'" a\n\x1b[0m"'

@@ -7,7 +7,7 @@ import math
 from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.seeing.bars import columns
-from gpt2_sampler.seeing.why import explained
+from gpt2_sampler.seeing.why import explain
 
 INFINITE = float("inf")
 LIKELY = Choice(5, math.log(0.6), math.log(0.8), 1)
@@ -20,7 +20,7 @@ def look(token: int) -> str:
 
 
 def test_the_token_that_was_drawn_is_marked_and_what_was_cut_says_so() -> None:
-    head, *lines = explained(RARE, [LIKELY, RARE, CUT], Sampling(0.7, top_k=2), look)
+    head, *lines = explain(RARE, [LIKELY, RARE, CUT], Sampling(0.7, top_k=2), look)
     assert "temperature 0.7, top_k 2" in head
     assert [line[0] for line in lines] == [" ", ">", " "]
     assert [line.split()[0 if line[0] == " " else 1] for line in lines] == ["1", "2", "3"]
@@ -30,13 +30,13 @@ def test_the_token_that_was_drawn_is_marked_and_what_was_cut_says_so() -> None:
 
 
 def test_a_token_that_is_not_among_the_likeliest_comes_after_them() -> None:
-    lines = explained(CUT._replace(rank=1234), [LIKELY, RARE], Sampling(), look)
+    lines = explain(CUT._replace(rank=1234), [LIKELY, RARE], Sampling(), look)
     assert [line[0] for line in lines] == [" ", " ", ">"]
     assert "1,234" in lines[-1]
 
 
 def test_without_settings_there_is_one_column() -> None:
-    lines = explained(LIKELY, [LIKELY, RARE], Sampling(), look)
+    lines = explain(LIKELY, [LIKELY, RARE], Sampling(), look)
     assert len(lines) == 2 and all(line.count("%") == 1 for line in lines)
 
 
@@ -44,6 +44,6 @@ def test_lines_fit_80_columns_with_wide_characters_and_line_up() -> None:
     def wide(token: int) -> str:
         return "国王" * 20 if token == 5 else "k"
 
-    lines = explained(LIKELY, [LIKELY, RARE, CUT], Sampling(0.7, 2, 0.9, 1.5, 4), wide)[1:]
+    lines = explain(LIKELY, [LIKELY, RARE, CUT], Sampling(0.7, 2, 0.9, 1.5, 4), wide)[1:]
     assert max(map(columns, lines)) <= 80
     assert len({columns(line[: line.index("%")]) for line in lines}) == 1

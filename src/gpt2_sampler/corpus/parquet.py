@@ -15,7 +15,7 @@ from gpt2_sampler.corpus.prompts import Id
 from gpt2_sampler.corpus.write import Record
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.packages import require
-from gpt2_sampler.writing import written
+from gpt2_sampler.writing import write_whole
 
 GROUP = 4096  # records of a row group
 
@@ -51,7 +51,7 @@ def write_table(path: Path, records: Iterable[Record], all_whole: bool) -> None:
     names = first[0] if first else types
     schema = pyarrow.schema({name: types[name] for name in names})
     rows = chain(first, rows)
-    with written(path) as new, pyarrow.parquet.ParquetWriter(new, schema) as file:
+    with write_whole(path) as new, pyarrow.parquet.ParquetWriter(new, schema) as file:
         while group := [{**r, "id": cell(r["id"], all_whole)} for r in islice(rows, GROUP)]:
             file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.encodings import decoded, open_file, raw_lines
+from gpt2_sampler.encodings import decode, open_file, raw_lines
 from gpt2_sampler.errors import UsageError
 
 JSON_LINES = (".jsonl", ".jsonl.gz")
@@ -90,7 +90,7 @@ def text_lines(file: BinaryIO, source: str, encoding: str) -> Iterator[Prompt]:
     for data in raw_lines(file, source):
         try:
             # Where lines end as on old Macs, with CR alone, several come as one.
-            for text in decoded(data, "it", encoding).removesuffix("\n").split("\n"):
+            for text in decode(data, "it", encoding).removesuffix("\n").split("\n"):
                 yield Prompt(next(number), text)
         except UsageError as error:
             text = data.decode(errors="replace").rstrip("\r\n")

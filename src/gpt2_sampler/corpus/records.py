@@ -60,7 +60,7 @@ class Lines(abc.ABC):
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            raise self._damaged(number)
+            raise self._damage_error(number)
         return record
 
     def read_lines(self) -> Iterator[bytes]:
@@ -83,7 +83,7 @@ class Lines(abc.ABC):
             if self._unfilled is not None:
                 self._file.truncate(self._unfilled)
                 self._end, self._unfilled = self._unfilled, None
-            for data in self._packed([as_line(record) for record in records]):
+            for data in self._pack([as_line(record) for record in records]):
                 self._append(data)
 
     def _append(self, data: bytes) -> None:
@@ -120,10 +120,10 @@ class Lines(abc.ABC):
         """The complete units from the beginning of the file: their lines, and where they end."""
 
     @abc.abstractmethod
-    def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
+    def _pack(self, lines: list[bytes]) -> Iterator[bytes]:
         """The bytes to write for further lines."""
 
-    def _damaged(self, n_records: int) -> SamplerError:
+    def _damage_error(self, n_records: int) -> SamplerError:
         return SamplerError(
             f"{self.path} is damaged after its first {n_records} records; cut it off there, or "
             "write another file"
@@ -140,7 +140,7 @@ class PlainLines(Lines):
             end += sum(map(len, lines)) + len(lines)
             yield lines, end
 
-    def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
+    def _pack(self, lines: list[bytes]) -> Iterator[bytes]:
         if lines:
             yield b"".join(lines)
 
@@ -167,30 +167,30 @@ class GzipLines(Lines):
                     end += len(data) - len(unpacker.unused_data)
                     data = unpacker.unused_data
             except zlib.error:
-                raise self._damaged(n_records) from None
+                raise self._damage_error(n_records) from None
             lines = content.splitlines(keepends=True)
             if len(lines) < MEMBER:
                 self._waiting, self._unfilled = lines, start
             yield lines, end
             n_records += len(lines)
 
-    def _packed(self, lines: list[bytes]) -> Iterator[bytes]:
+    def _pack(self, lines: list[bytes]) -> Iterator[bytes]:
         self._waiting += lines
         while len(self._waiting) >= MEMBER:
-            yield packed(self._waiting[:MEMBER])
+            yield compress(self._waiting[:MEMBER])
             del self._waiting[:MEMBER]
 
     def close(self) -> None:
         try:
             with writing(self.path):
                 if self._waiting and self._unfilled is None and not self._file.closed:
-                    self._append(packed(self._waiting))
+                    self._append(compress(self._waiting))
                     self._waiting = []
         finally:
             super().close()
 
 
-def packed(lines: Sequence[bytes]) -> bytes:
+def compress(lines: Sequence[bytes]) -> bytes:
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     return packer.compress(b"".join(lines)) + packer.flush()
 

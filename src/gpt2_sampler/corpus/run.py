@@ -19,13 +19,13 @@ from gpt2_sampler.corpus.write import (
     DESCRIBING,
     Record,
     Written,
-    described,
+    describe,
     has_failed,
     is_line_of,
 )
 from gpt2_sampler.errors import SamplerError, UsageError
 from gpt2_sampler.files import read_object, require_place
-from gpt2_sampler.writing import written
+from gpt2_sampler.writing import write_whole
 
 Meta = Mapping[str, Any]
 """Under "settings" what the records depend on, by name; and whatever else is good to know."""
@@ -44,14 +44,14 @@ def check_name(path: Path) -> None:
 
 def files_of_run(path: Path) -> list[Path]:
     """All files that a run writes."""
-    return list(dict.fromkeys((path, meta_path(path), unfinished(path))))
+    return list(dict.fromkeys((path, meta_path(path), growing_path(path))))
 
 
 def meta_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.meta.json")
 
 
-def unfinished(path: Path) -> Path:
+def growing_path(path: Path) -> Path:
     """The file that grows until the one at the path can be written."""
     return path.with_name(f"{path.name}.unfinished.jsonl") if path.suffix == ".parquet" else path
 
@@ -77,7 +77,7 @@ class Run:
         meta = json.loads(json.dumps(meta))
         self.path = path
         self.is_table = path.suffix == ".parquet"
-        self._growing = unfinished(path)
+        self._growing = growing_path(path)
         self._jobs = iter(jobs)
         self.done = self.failed = 0
         """How many records are in the file, and how many of them have no text but an error."""
@@ -178,7 +178,7 @@ class Run:
         return job
 
     def _require(self, record: Record, job: Job, id: Id) -> None:
-        asked = {"id": id, **dict.fromkeys(DESCRIBING), **described(job)}
+        asked = {"id": id, **dict.fromkeys(DESCRIBING), **describe(job)}
         require_same(self.path, record, asked, f" in record {self.done + 1}")
 
     def _count(self, id: Id, failed: bool) -> None:
@@ -188,7 +188,7 @@ class Run:
 
 
 def write_meta(path: Path, meta: Meta) -> None:
-    with written(meta_path(path)) as new:
+    with write_whole(meta_path(path)) as new:
         new.write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 

@@ -82,7 +82,7 @@ def record_of(job: Job, text: Text, plan: Plan) -> Record:
         "ended": text.ended == END_OF_TEXT,
         "length": len(text.tokens),
         "text": text.characters,
-        **described(job),
+        **describe(job),
         "why": text.ended,
     }
     if plan.tokens:
@@ -115,7 +115,7 @@ def has_failed(record: Record) -> bool:
     return bool(record.get("error"))
 
 
-def described(job: Job) -> Record:
+def describe(job: Job) -> Record:
     """The fields that a job determines: a record with other values belongs to another job."""
     if job.prompt is None:
         return {"seed": job.seed, "sample": job.sample}

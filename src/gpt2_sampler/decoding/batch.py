@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gpt2_sampler.decoding.draft import Draft
 from gpt2_sampler.decoding.progress import Progress, Spot, draw, look
-from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
+from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, count_shared, read
 from gpt2_sampler.decoding.request import Request, Token, check_tokens, is_whole
 from gpt2_sampler.decoding.sampling import check_bias
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
@@ -162,7 +162,7 @@ class Batch:
             self._rows = [Row(number) for number in range(self.rows)]
         for row in self._rows:
             if row.source is not None and row.progress is not None:
-                self._copy(row, row.progress.seen)
+                self._copy(row, row.progress.window_tokens)
         self._fill()
         plan = self._with_guesses(self._plan())
         logits = self._read(plan)
@@ -234,8 +234,8 @@ class Batch:
         """Gives each free row to a request that waits: to the first one the row that holds most of
         it, or else the one that was left the longest ago."""
         while self._waiting and (free := [row for row in self._rows if row.progress is None]):
-            tokens = self._waiting[0].seen
-            shared = {row: n_shared(row.held, tokens) for row in free}
+            tokens = self._waiting[0].window_tokens
+            shared = {row: count_shared(row.held, tokens) for row in free}
             row = max(free, key=lambda row: (shared[row], -row.freed))
             row.at = shared[row]
             row.progress = self._waiting.popleft()
@@ -249,8 +249,8 @@ class Batch:
             if other is not row:
                 held = other.held
                 if other.progress is not None and other.source is None:  # it reads on by itself
-                    held = other.progress.seen
-                shared[other] = n_shared(held, tokens)
+                    held = other.progress.window_tokens
+                shared[other] = count_shared(held, tokens)
         source = max(shared, key=shared.__getitem__, default=row)
         if shared.get(source, 0) >= row.at + WORTH_COPYING:
             row.source = (source, source.progress, shared[source])
@@ -294,7 +294,7 @@ class Batch:
             progress = row.progress
             if progress is None:
                 continue
-            n_seen = progress.n_seen
+            n_seen = progress.n_in_window
             if n_seen < row.at:  # past the window: its last half is read again
                 row.at = 0
             row.at = min(row.at, n_seen - 1)  # the last token's logits are needed
@@ -314,7 +314,7 @@ class Batch:
             elif spots:
                 # A request that draws nothing needs no look at what comes after its last token.
                 n_left = len(own) if progress.left else len(own) - 1
-                room_in_row = self._window - progress.n_seen
+                room_in_row = self._window - progress.n_in_window
                 n_own = min(n_left, room_in_row, room - n_read, spots - 1)
                 following = list(islice(own, n_own))
                 plan.append(Turn(row, progress, unread, following, n_own + 1))

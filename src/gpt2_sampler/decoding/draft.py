@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 
 from gpt2_sampler.decoding.progress import Progress, Spot, draw
-from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, n_shared, read
+from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, count_shared, read
 from gpt2_sampler.engines.engine import Cache, Engine
 from gpt2_sampler.errors import UsageError
 
@@ -80,7 +80,7 @@ class Draft:
 
         Raises what the engine raises, or whoever loads it.
         """
-        engine = self._loaded() if requests else None
+        engine = self._engine_if_loaded() if requests else None
         n = self._worth_guessing(len(requests)) if engine else 0
         if engine is None or not n:
             return {}
@@ -123,7 +123,7 @@ class Draft:
         has kept up with, then as much of the others as these may be kept waiting for."""
         guesses = []
         for row, progress in requests.items():
-            seen = progress.seen
+            seen = progress.window_tokens
             self._hold(engine, cache, row, seen[:-1])
             unread = seen[len(self._held[row]) :]
             most = min(n, progress.left - 1, self._hparams.n_ctx - len(seen))
@@ -139,10 +139,10 @@ class Draft:
 
     def _hold(self, engine: Engine, cache: Cache, row: int, tokens: list[int]) -> None:
         """Makes a row hold as many of the tokens as it can without reading, and nothing else."""
-        shared = n_shared(self._held[row], tokens)
+        shared = count_shared(self._held[row], tokens)
         if shared + WORTH_COPYING <= len(tokens):
-            other = max(self._held, key=lambda held: n_shared(held, tokens))
-            if (n := n_shared(other, tokens)) >= shared + WORTH_COPYING:
+            other = max(self._held, key=lambda held: count_shared(held, tokens))
+            if (n := count_shared(other, tokens)) >= shared + WORTH_COPYING:
                 engine.copy(cache, self._held.index(other), [row], n)
                 shared = n
         self._held[row] = tokens[:shared]
@@ -157,7 +157,7 @@ class Draft:
         self._idle += 1
         return int(self._idle % PATIENCE == 0)
 
-    def _loaded(self) -> Engine | None:
+    def _engine_if_loaded(self) -> Engine | None:
         if isinstance(self._engine, Future):
             if not self._engine.done():
                 return None

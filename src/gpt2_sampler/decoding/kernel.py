@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.compiled import compiled
+from gpt2_sampler.compiled import load_library
 from gpt2_sampler.decoding.logits import Logits, Standing, check_numbers
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import History
@@ -57,7 +57,7 @@ class DrawCall(ctypes.Structure):
 
 
 @functools.lru_cache(maxsize=1024)
-def packed(sampling: Sampling) -> tuple[int, Any]:
+def pack_settings(sampling: Sampling) -> tuple[int, Any]:
     """Settings as draw.c reads them: their address, and what must live as long as that."""
     tokens = np.array([token for token in dict(sampling.logit_bias)], np.int32)
     values = np.array([value for value in dict(sampling.logit_bias).values()], np.float64)
@@ -166,7 +166,7 @@ class DrawKernel:
         kept, asked, most_changes = [], array("q"), 0  # what is kept is pointed to
         for history, sampling in zip(histories, samplings, strict=True):
             text = as_text(history, sampling, n_vocab)
-            settings = packed(sampling)
+            settings = pack_settings(sampling)
             kept.append((text, settings))
             asked.extend((settings[0], *text.buffer_info(), history.n_drawn))
             most_changes = max(most_changes, len(text) + len(sampling.logit_bias))
@@ -193,7 +193,7 @@ class DrawKernel:
 @functools.cache
 def find_kernel() -> DrawKernel | None:
     """The compiled draw.c, if the installation has one."""
-    library = compiled(Path(__file__).parent, "_draw")
+    library = load_library(Path(__file__).parent, "_draw")
     if library is None or not hasattr(library, "draw_layout"):
         return None
     if library.draw_layout() != ctypes.sizeof(DrawCall):  # compiled from an earlier checkout

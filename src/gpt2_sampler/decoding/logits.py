@@ -58,7 +58,7 @@ def likeliest(row: Logits, k: int) -> Ids:  # [V] -> [K], K >= k
     return tokens[few >= np.partition(few, len(few) - k)[len(few) - k]]
 
 
-def ordered(row: Logits, n: int) -> list[int]:
+def take_likeliest(row: Logits, n: int) -> list[int]:
     """The n likeliest tokens, the likeliest first, equals in their own order: [V] -> [n]."""
     tokens = likeliest(row, min(n, len(row))) if n else np.zeros(0, np.intp)
     return tokens[np.argsort(-row[tokens], kind="stable")][:n].tolist()

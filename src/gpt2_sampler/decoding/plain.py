@@ -17,8 +17,8 @@ from gpt2_sampler.decoding.logits import (
     check_numbers,
     log_softmax,
     logsumexp,
-    ordered,
     rank,
+    take_likeliest,
 )
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import History
@@ -89,7 +89,7 @@ def tell(
         np.full(shape, -np.inf),
     )
     for n, (row, top) in enumerate(zip(logits, tops, strict=True)):
-        best = ordered(row, top)
+        best = take_likeliest(row, top)
         standing.top_ids[n, : len(best)] = best
         standing.top_logprobs[n, : len(best)] = row[best] - sums[n]
         neutral = samplings[n] == Sampling()

@@ -48,13 +48,13 @@ class Progress:
         return self.request.length - self.drawn
 
     @property
-    def n_seen(self) -> int:
+    def n_in_window(self) -> int:
         """How many of the tokens the model is to see."""
         return in_window(len(self.tokens), self.window)
 
     @property
-    def seen(self) -> list[int]:
-        return self.tokens[-self.n_seen :]
+    def window_tokens(self) -> list[int]:
+        return self.tokens[-self.n_in_window :]
 
     def add(self, token: Token) -> None:
         """Once in a while it also forgets what cannot matter any more."""
@@ -80,7 +80,7 @@ class Spot(NamedTuple):
     following: Sequence[int] = ()
 
     @property
-    def known(self) -> int | None:
+    def own_token(self) -> int | None:
         """The token that stands there, if it is one of the request's own."""
         n, own = len(self.following), self.progress.own
         return own[n] if n < len(own) else None
@@ -108,7 +108,7 @@ class Spot(NamedTuple):
 def draw(spots: Sequence[Spot], logits: Logits, threads: int) -> list[int]:
     """The token at each spot: drawn, from logits [B, V], unless it is known. Raises CheckpointError
     for logits that are no numbers."""
-    ids = [spot.known for spot in spots]
+    ids = [spot.own_token for spot in spots]
     unknown = [n for n, id in enumerate(ids) if id is None]
     if len(unknown) < len(spots):
         check_numbers(logits)
@@ -129,7 +129,7 @@ def look(spots: Sequence[Spot], logits: Logits, ids: Sequence[int], threads: int
     """The token that stands at each spot, from logits [B, V], with what its request wants to be
     told of it."""
     tokens = [
-        Token(spot.progress.request, id, "", drawn=spot.known is None)
+        Token(spot.progress.request, id, "", drawn=spot.own_token is None)
         for spot, id in zip(spots, ids, strict=True)
     ]
     told = [n for n, t in enumerate(tokens) if t.request.top is not None or not t.drawn]

@@ -35,7 +35,7 @@ def read(engine: Engine, cache: Cache, readings: Iterable[Reading]) -> Floats:  
     return engine.forward(cache, tokens, rows, positions, wanted)
 
 
-def n_shared(a: Sequence[int], b: Sequence[int]) -> int:
+def count_shared(a: Sequence[int], b: Sequence[int]) -> int:
     """How many tokens two texts have in common from their beginning."""
     n = min(len(a), len(b))
     if a[:n] == b[:n]:

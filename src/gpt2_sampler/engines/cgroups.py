@@ -72,12 +72,14 @@ def processors_of(folder: Path) -> float:
 
 def memory_of(folder: Path) -> float:
     return min(
-        number(read(folder / limit)) - number(read(folder / used), 0) + cached(folder, prefix)
+        number(read(folder / limit))
+        - number(read(folder / used), 0)
+        + file_cache_of(folder, prefix)
         for limit, used, prefix in MEMORY
     )
 
 
-def cached(folder: Path, prefix: str) -> float:
+def file_cache_of(folder: Path, prefix: str) -> float:
     """The bytes of files in memory, which make room when they must."""
     words = dict(line.partition(" ")[::2] for line in read(folder / "memory.stat").splitlines())
     names = (f"{prefix}active_file", f"{prefix}inactive_file")

@@ -23,7 +23,7 @@ BETWEEN = 8
 """Vectors of n_embd that LiteRT keeps in a layer for each of these tokens."""
 
 
-def needed(
+def memory_needed(
     hparams: HParams, precision: str, rows: int, tokens: int, *, loaded: bool = False
 ) -> int:
     """The bytes that a CPU run keeps from other programs, for that many rows of that many tokens
@@ -47,7 +47,7 @@ def weights_size(hparams: HParams, precision: str) -> int:  # bytes
     return numbers * (1 if precision == "int8" else 4)
 
 
-def mapped(hparams: HParams, precision: str) -> int:
+def address_space_needed(hparams: HParams, precision: str) -> int:
     """The bytes of address space that loading a model takes beyond what is needed: the checkpoint,
     the export and its packed weights are mapped, and packing has them once more."""
     return 2 * BASE + weights_size(hparams, "float32") + 2 * weights_size(hparams, precision)
@@ -65,14 +65,18 @@ def require_memory(
     """Raises EngineError, with settings that would fit, if the memory does not suffice. loaded says
     that the model is in memory, so that its precision is fixed and only its texts need room."""
     space = address_space()
-    if not loaded and space < mapped(hparams, precision) + needed(hparams, precision, 1, 1):
-        room = size(mapped(hparams, precision) + needed(hparams, precision, 1, 1))
+    if not loaded and space < address_space_needed(hparams, precision) + memory_needed(
+        hparams, precision, 1, 1
+    ):
+        room = size(
+            address_space_needed(hparams, precision) + memory_needed(hparams, precision, 1, 1)
+        )
         raise EngineError(
             f"loading {precision} weights takes {room} of address space, and this process is "
             f"limited to {size(int(space))} more (ulimit -v)",
             change=[name for name in ["precision"] if precision != "int8"],
         )
-    need = needed(hparams, precision, rows, tokens, loaded=loaded)
+    need = memory_needed(hparams, precision, rows, tokens, loaded=loaded)
     if need <= available:
         return
     message = (
@@ -82,7 +86,7 @@ def require_memory(
     for fits, (p, r, t) in alternatives(precision, rows, tokens):
         if loaded and p != precision:
             continue
-        if needed(hparams, p, r, t, loaded=loaded) <= available:
+        if memory_needed(hparams, p, r, t, loaded=loaded) <= available:
             raise EngineError(message, fits=fits)
     raise EngineError(f"{message}; no setting fits, only a smaller model")
 
@@ -108,7 +112,7 @@ def rows_that_fit(hparams: HParams, precision: str, tokens: int, available: int)
     """As many rows as are worth it and fit half of the free memory, but at least 1. The other half
     is left for prompts and other programs."""
     rows = MOST_ROWS
-    while rows > 1 and needed(hparams, precision, rows, tokens) > available // 2:
+    while rows > 1 and memory_needed(hparams, precision, rows, tokens) > available // 2:
         rows //= 2
     return rows
 

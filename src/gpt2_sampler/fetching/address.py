@@ -32,7 +32,7 @@ def below(base: str, *names: str, query: str = "") -> str:
     ).geturl()
 
 
-def shown(address: str) -> str:
+def hide_secrets(address: str) -> str:
     """The address without its secrets."""
     try:
         parts = split(address)

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
-from gpt2_sampler.fetching.address import host_of, origin, shown
+from gpt2_sampler.fetching.address import hide_secrets, host_of, origin
 from gpt2_sampler.fetching.credentials import is_same, login_of, nobody
 from gpt2_sampler.fetching.failure import (
     PASSING_STATUS,
@@ -165,18 +165,21 @@ class Client:
                     before, address = address, urljoin(address, location)
                 if origin(before)[0] == "https" != origin(address)[0]:
                     raise SourceError(
-                        f"{shown(before)} redirects from https to {shown(address)}, "
+                        f"{hide_secrets(before)} redirects from https to {hide_secrets(address)}, "
                         "where anybody on the way could change it"
                     )
         except (OSError, ValueError, *TRANSIENT) as error:
             if why := explain_lasting(error, address):
-                raise Unreachable(f"{shown(address)}: {why}", Trouble.SETUP) from None
+                raise Unreachable(f"{hide_secrets(address)}: {why}", Trouble.SETUP) from None
             raise
-        raise SourceError(f"{shown(url)}: there is no end to its redirects")
+        raise SourceError(f"{hide_secrets(url)}: there is no end to its redirects")
 
     def accept(self, response: requests.Response) -> requests.Response:
         status, kind = response.status_code, response.headers.get("Content-Type", "")
-        where, says = shown(response.url), f"{response.status_code} {response.reason:.{REASON}}"
+        where, says = (
+            hide_secrets(response.url),
+            f"{response.status_code} {response.reason:.{REASON}}",
+        )
         try:
             if status in PASSING_STATUS:
                 wait = Retry().get_retry_after(response.raw) or 0.0
@@ -212,7 +215,7 @@ class Client:
 
         Returns what is left of retry; raises Unreachable when it is used up.
         """
-        why, where = explain(error, url), shown(url)
+        why, where = explain(error, url), hide_secrets(url)
         try:
             left = retry.increment("GET", url, error=error)
         except MaxRetryError:

@@ -16,7 +16,7 @@ from requests import exceptions
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError, ProxySchemeUnknown, ReadTimeoutError
 
-from gpt2_sampler.fetching.address import shown
+from gpt2_sampler.fetching.address import hide_secrets
 
 PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 TUNNEL = re.compile(r"Tunnel connection failed: (\d{3}) ?(.*)")
@@ -117,7 +117,8 @@ def proxy_answer(status: int, reason: str) -> str:
 
 def proxy_of(address: str) -> str:
     """How to name the proxy that the environment sets for this address."""
-    return f"the proxy {shown(select_proxy(address, get_environ_proxies(address)) or '')}".rstrip()
+    proxy = select_proxy(address, get_environ_proxies(address)) or ""
+    return f"the proxy {hide_secrets(proxy)}".rstrip()
 
 
 def answer_of_proxy(found: Sequence[BaseException]) -> re.Match[str] | None:

@@ -49,7 +49,7 @@ def fetch(
     for _ in range(RESTARTS):
         resumed = False
         if wrong := remote.length is not None and spec.size_problem(remote.length):
-            raise SourceError(f"{remote.shown} is not the file looked for: {wrong}")
+            raise SourceError(f"{remote.public_url} is not the file looked for: {wrong}")
         try:
             if remote.ranges and remote.length and remote.validator:
                 part = PartFile(target, remote.length, remote.validator, client.network.piece)
@@ -68,8 +68,10 @@ def fetch(
                 traceback.clear_frames(cause.__traceback__)
             partfile.discard(target)
             if not resumed:  # otherwise bytes of an earlier run may be to blame
-                raise SourceError(f"{remote.shown} is not the file looked for: {error}") from None
-    raise SourceError(f"{remote.shown} changes while it is fetched")
+                raise SourceError(
+                    f"{remote.public_url} is not the file looked for: {error}"
+                ) from None
+    raise SourceError(f"{remote.public_url} changes while it is fetched")
 
 
 def examine(
@@ -83,7 +85,7 @@ def examine(
     elif digest.name == "md5" and digest.base64() != remote.md5:
         wrong = wrong or f"MD5 {digest.base64()}, not {remote.md5}"
     with part.open("rb") as file:
-        if not spec.hashed and file.read(64).lstrip().lower().startswith(PAGE_STARTS):
+        if not spec.has_sha256 and file.read(64).lstrip().lower().startswith(PAGE_STARTS):
             wrong = wrong or "a web page"
     if wrong:
         raise Wrong(wrong)
@@ -102,7 +104,9 @@ def fetch_plainly(
         with client.get(remote.url) as response:
             now = remote_of(remote.url, response)
             if not (now.framed or spec.versions):
-                raise SourceError(f"{remote.shown} has no length, so a loss would go unnoticed")
+                raise SourceError(
+                    f"{remote.public_url} has no length, so a loss would go unnoticed"
+                )
             digest, most = Digest(spec, now.md5), spec.most(now.length)
             partfile.discard(target)
             with part.open("xb") as file:

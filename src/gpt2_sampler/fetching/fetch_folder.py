@@ -17,7 +17,7 @@ from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_file import Check, fetch
 from gpt2_sampler.fetching.filespec import FileSpec, problem
 from gpt2_sampler.fetching.trouble import DiskError, SourceError, Unreachable
-from gpt2_sampler.writing import TEMPORARY, locked, writing
+from gpt2_sampler.writing import TEMPORARY, hold_lock, writing
 
 
 class Watch:
@@ -29,7 +29,7 @@ class Watch:
     def start(self, total: int, done: int) -> None:
         """How many bytes there are in all, and how many are here already."""
 
-    def moved(self, done: int) -> None:
+    def advance(self, done: int) -> None:
         """How many bytes are here now."""
 
     def finish(self) -> None:
@@ -67,7 +67,7 @@ def fetch_folder(
 def fault(path: Path, spec: FileSpec, checks: Mapping[str, Check]) -> str | None:
     """What is wrong with a file on disk, according to its checksum or else its check."""
     wrong = problem(path, spec)
-    if wrong is None and not spec.hashed and spec.name in checks:
+    if wrong is None and not spec.has_sha256 and spec.name in checks:
         try:
             checks[spec.name](path)
         except CheckpointError as error:
@@ -94,7 +94,7 @@ def only_run(folder: Path, watch: Watch) -> Iterator[None]:
     def wait() -> None:
         watch.say(f"another run is filling {folder}; waiting for it (Ctrl-C to give up)")
 
-    with locked(folder.parent / f"{TEMPORARY}{folder.name}.lock", wait):
+    with hold_lock(folder.parent / f"{TEMPORARY}{folder.name}.lock", wait):
         try:
             yield
         finally:
@@ -130,7 +130,7 @@ def fetch_all(
 
             def report(count: int, number: int = number) -> None:
                 done[number] = count
-                watch.moved(sum(done))
+                watch.advance(sum(done))
 
             target = folder / offer.spec.name
             with writing(target, DiskError):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.fetching import hub, released
-from gpt2_sampler.fetching.address import below, origin, shown
+from gpt2_sampler.fetching.address import below, hide_secrets, origin
 from gpt2_sampler.fetching.checks import CHECKS, check_of
 from gpt2_sampler.fetching.client import NETWORK, Network
 from gpt2_sampler.fetching.fetch_folder import SILENT, Watch, fault, fetch_folder
@@ -63,7 +63,7 @@ def download(
     if whole := whole_folder(name, folder.parent, watch):
         return whole
     sources = [below(base, alias) for base in bases for alias in reversed(aliases(name))]
-    watch.say(f"fetching {name} from {shown(bases[0])} into {folder}")
+    watch.say(f"fetching {name} from {hide_secrets(bases[0])} into {folder}")
     with filling(folder):
         fetch_folder(folder, files, sources, checks=CHECKS, network=network, watch=watch)
     return folder
@@ -74,7 +74,7 @@ def download_from_hub(
 ) -> Path:
     plan = hub.plan(name, base_urls_of(base_urls) if base_urls else [], network, watch.say)
     folder = user_path(models_folder(models_dir) / plan.folder)
-    watch.say(f"fetching {name} from {shown(plan.source)} into {folder}")
+    watch.say(f"fetching {name} from {hide_secrets(plan.source)} into {folder}")
     with filling(folder):
         fetch_folder(
             folder,
@@ -119,18 +119,18 @@ def folder_name(name: str, own: bool) -> str:
     if own and re.fullmatch(r"\w[\w.-]{,199}", name):
         return name
     raise UsageError(
-        f"{unknown(name)}; one of your own must be told where it is",
+        f"{explain_unknown(name)}; one of your own must be told where it is",
         change=["base_url", "from"],
     )
 
 
-def unknown(name: str) -> str:
+def explain_unknown(name: str) -> str:
     names = [alias for model in RELEASED.values() for alias in model.names]
     near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
     near = [HUB + name] if OF_A_HUB.fullmatch(name) else near
     hint = f" (did you mean {near[0]}?)" if near else ""
     known = ", ".join(" = ".join(model.names) for model in RELEASED.values())
-    return f"{shown(name)!r:.80} is not a released model{hint}; there are {known}"
+    return f"{hide_secrets(name)!r:.80} is not a released model{hint}; there are {known}"
 
 
 def base_urls_of(asked: Sequence[str]) -> list[str]:
@@ -142,7 +142,7 @@ def base_urls_of(asked: Sequence[str]) -> list[str]:
             origin(url)
         except ValueError:
             raise UsageError(
-                f"a base URL is written https://HOST/FOLDER, not {shown(url)!r}"
+                f"a base URL is written https://HOST/FOLDER, not {hide_secrets(url)!r}"
             ) from None
     return bases
 

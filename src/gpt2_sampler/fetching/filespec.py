@@ -38,7 +38,7 @@ class FileSpec:
     large: bool = False
 
     @property
-    def hashed(self) -> bool:
+    def has_sha256(self) -> bool:
         """Whether its SHA-256 is known."""
         return bool(self.versions) and all(version.sha256 for version in self.versions)
 
@@ -60,7 +60,7 @@ class FileSpec:
         return announced if self.large and announced is not None else LIMIT
 
     def sha256_problem(self, sha256: str) -> str | None:
-        if not self.hashed or sha256 in {version.sha256 for version in self.versions}:
+        if not self.has_sha256 or sha256 in {version.sha256 for version in self.versions}:
             return None
         return f"SHA-256 {sha256[:12]}…, not {(self.versions[0].sha256 or '')[:12]}…"
 
@@ -73,7 +73,7 @@ def problem(path: Path, spec: FileSpec, *, contents: bool = True) -> str | None:
     if not path.is_file():
         return MISSING
     wrong_size = spec.size_problem(path.stat().st_size)
-    if wrong_size or not contents or not spec.hashed:
+    if wrong_size or not contents or not spec.has_sha256:
         return wrong_size
     return spec.sha256_problem(sha256_of(path))
 
@@ -90,7 +90,7 @@ class Digest:
     """The checksum to compare, if there is one (SHA-256 or MD5), fed with the file in order."""
 
     def __init__(self, spec: FileSpec, md5: str | None) -> None:
-        self.name = "sha256" if spec.hashed else "md5" if md5 else None
+        self.name = "sha256" if spec.has_sha256 else "md5" if md5 else None
         self.hash = hashlib.new(self.name, usedforsecurity=False) if self.name else None
         self.at = 0  # bytes
 

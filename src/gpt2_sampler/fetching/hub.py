@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from gpt2_sampler.errors import DownloadError, UsageError, brief
-from gpt2_sampler.fetching.address import below, origin, shown
+from gpt2_sampler.fetching.address import below, hide_secrets, origin
 from gpt2_sampler.fetching.body import read_body
 from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.filespec import FileSpec, Version
@@ -96,7 +96,8 @@ def endpoint() -> str:
         origin(address)
     except ValueError:
         raise UsageError(
-            f"{ENDPOINT_VARIABLE} is {shown(address)!r}, not the address of a hub like {ENDPOINT}"
+            f"{ENDPOINT_VARIABLE} is {hide_secrets(address)!r}, not the address of a hub like "
+            f"{ENDPOINT}"
         ) from None
     return address
 
@@ -116,7 +117,7 @@ def way_in(bases: Sequence[str], hub: str, token: str | None) -> str:
     if token is None:
         return f"or for one that is private or gated set {TOKEN_VARIABLES[0]}"
     if origin(hub) not in map(origin, bases):
-        return f"and set {ENDPOINT_VARIABLE}: the token goes to {shown(hub)} only"
+        return f"and set {ENDPOINT_VARIABLE}: the token goes to {hide_secrets(hub)} only"
     return f"and whether the owner of {TOKEN_VARIABLES[0]} has been let in on the model's page"
 
 
@@ -134,10 +135,11 @@ def ask(client: Client, listing: str) -> Mapping[str, Any]:
             for data in read_body(response, client.network.timeout, decode=True):
                 text += data
                 if len(text) > MOST:
-                    raise SourceError(f"{shown(listing)} answers more than {MOST:,} bytes")
+                    raise SourceError(f"{hide_secrets(listing)} answers more than {MOST:,} bytes")
                 if time.monotonic() > until:
                     raise SourceError(
-                        f"{shown(listing)} takes more than {SLOW} s to answer", Trouble.UNREACHABLE
+                        f"{hide_secrets(listing)} takes more than {SLOW} s to answer",
+                        Trouble.UNREACHABLE,
                     )
         return bytes(text)
 
@@ -145,9 +147,9 @@ def ask(client: Client, listing: str) -> Mapping[str, Any]:
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
-        raise SourceError(f"{shown(listing)} does not answer in JSON") from None
+        raise SourceError(f"{hide_secrets(listing)} does not answer in JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get("siblings"), list):
-        raise SourceError(f"{shown(listing)} does not answer as a hub does")
+        raise SourceError(f"{hide_secrets(listing)} does not answer as a hub does")
     return answer
 
 

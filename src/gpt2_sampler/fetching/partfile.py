@@ -29,7 +29,7 @@ class PartFile:
     def __init__(self, target: Path, length: int, validator: str, piece: int) -> None:
         self.target, self.length, self.validator = target, length, validator
         self.path, self.journal = names(target)
-        missing = self.left_over()
+        missing = self.read_left_over()
         self.resumed = missing is not None
         if missing is None:
             discard(target)
@@ -43,7 +43,7 @@ class PartFile:
         ]
         self.save()
 
-    def left_over(self) -> list[tuple[int, int]] | None:
+    def read_left_over(self) -> list[tuple[int, int]] | None:
         """What an earlier run had yet to fetch; None if it left nothing that can be used."""
         journal = read_journal(self.target)
         if journal is None or (journal["length"], journal["validator"]) != (

@@ -59,7 +59,7 @@ FILES_117M = (
 )
 
 
-def unhashed(name: str) -> tuple[FileSpec, ...]:
+def files_without_checksums(name: str) -> tuple[FileSpec, ...]:
     """Files whose checksums nobody has published; the data file has 4 bytes for each parameter."""
     size = 4 * HParams(**RELEASED[name].shape).n_parameters
     return (
@@ -73,7 +73,7 @@ def unhashed(name: str) -> tuple[FileSpec, ...]:
 
 
 FILES: dict[str, tuple[FileSpec, ...]] = {
-    name: FILES_117M if name == "117M" else unhashed(name) for name in RELEASED
+    name: FILES_117M if name == "117M" else files_without_checksums(name) for name in RELEASED
 }
 """By the main name of a model."""
 

@@ -7,7 +7,7 @@ import re
 
 import requests
 
-from gpt2_sampler.fetching.address import shown
+from gpt2_sampler.fetching.address import hide_secrets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Remote:
     ranges: bool
 
     @property
-    def shown(self) -> str:
-        return shown(self.url)
+    def public_url(self) -> str:
+        return hide_secrets(self.url)
 
 
 def remote_of(url: str, response: requests.Response) -> Remote:

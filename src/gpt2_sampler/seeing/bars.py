@@ -22,7 +22,7 @@ def percent(share: float) -> str:
     return f"{share:.{1 if share >= 0.1 else 2}%}"
 
 
-def fitted(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
     """The text in exactly that many columns, cut off with an ellipsis if necessary."""
     if columns(text) > width:
         while text and columns(text) > width - 1:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpt2_sampler.decoding.choose import distribution
-from gpt2_sampler.decoding.logits import Logits, ordered
+from gpt2_sampler.decoding.logits import Logits, take_likeliest
 from gpt2_sampler.decoding.noise import Floats
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.seeing.bars import bar, fitted, percent
+from gpt2_sampler.seeing.bars import bar, fit, percent
 
 SETTINGS = {
     "temperature 1": Sampling(),
@@ -49,13 +49,13 @@ def effects(logits: Logits, text: Sequence[int]) -> list[Effect]:
     return found
 
 
-def compared(
+def format_effects(
     table: Sequence[Effect], look: Callable[[int], str], top: int, blocks: bool = True
 ) -> list[str]:
     """Lines that say what each of the settings does, and then the likeliest tokens with bars."""
 
     def line(label: str, cells: list[str]) -> str:
-        return (fitted(label, LABEL) + "".join(fitted(cell, COLUMN) for cell in cells)).rstrip()
+        return (fit(label, LABEL) + "".join(fit(cell, COLUMN) for cell in cells)).rstrip()
 
     told = [
         line("", [effect.name for effect in table]),
@@ -63,7 +63,7 @@ def compared(
         line("tokens kept", [f"{effect.kept:,}" for effect in table]),
         line("mass kept", [percent(effect.mass) for effect in table]),
     ]
-    for token in ordered(table[0].likely, top):
+    for token in take_likeliest(table[0].likely, top):
         shares = [float(effect.likely[token]) for effect in table]
         cells = [
             f"{percent(share):>6} {bar(share, BAR, blocks)}" if share else f"{'cut':>6}"
@@ -83,7 +83,7 @@ def as_json(table: Sequence[Effect], look: Callable[[int], str], top: int) -> li
             "mass": effect.mass,
             "top": [
                 {"id": token, "text": look(token), "probability": float(effect.likely[token])}
-                for token in ordered(effect.likely, top)
+                for token in take_likeliest(effect.likely, top)
             ],
         }
         for effect in table

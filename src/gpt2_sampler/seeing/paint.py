@@ -37,7 +37,7 @@ SURPRISE = 12  # bits, from which on the ground does not get deeper
 CUBE = 0, 95, 135, 175, 215, 255  # the levels of red, green and blue among the 256 colours
 
 
-def painted(text: str, bits: float, rank: int, colours: int) -> str:
+def paint_token(text: str, bits: float, rank: int, colours: int) -> str:
     """The text of a token with that many bits of surprise, unchanged if there are no colours. A
     line break is made visible, and still breaks the line."""
     if not colours or not text:
@@ -62,7 +62,7 @@ def legend(colours: int) -> str:
     """One line that explains the paint, in 80 columns."""
     ranks = 1, 50, 500, 5_000
     shown = " ".join(
-        painted(f" {name} ", SURPRISE / 2, rank, colours)
+        paint_token(f" {name} ", SURPRISE / 2, rank, colours)
         for name, rank in zip(NAMES, ranks, strict=True)
     )
     return f"a token's rank: {shown} (deeper: less likely)"

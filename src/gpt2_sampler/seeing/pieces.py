@@ -38,7 +38,11 @@ def piece(raw: bytes, text: str) -> str:
     ending = ENDING.match(raw)
     beginning = BEGINNING.search(raw, ending.end() if ending else 0)
     whole = "".join(c for c in text if c != BROKEN)
-    return shown(ending[0] if ending else b"") + whole + shown(beginning[0] if beginning else b"")
+    return (
+        show_bytes(ending[0] if ending else b"")
+        + whole
+        + show_bytes(beginning[0] if beginning else b"")
+    )
 
 
 def is_text(raw: bytes) -> bool:
@@ -49,14 +53,14 @@ def is_text(raw: bytes) -> bool:
     return True
 
 
-def shown(raw: bytes) -> str:
+def show_bytes(raw: bytes) -> str:
     return f"<{raw.hex(' ').upper()}>" if raw else ""
 
 
-def quoted(piece: str) -> str:
+def quote(piece: str) -> str:
     """A piece in one line and in quotes, so that its spaces can be seen."""
-    return '"' + "".join(c if c == " " or c.isprintable() else escaped(c) for c in piece) + '"'
+    return '"' + "".join(c if c == " " or c.isprintable() else escape(c) for c in piece) + '"'
 
 
-def escaped(character: str) -> str:
+def escape(character: str) -> str:
     return character.encode("unicode_escape").decode()

@@ -16,7 +16,7 @@ def rank_class(rank: int) -> int:
     return bisect.bisect_left(LIMITS, rank)
 
 
-def counted(ranks: Iterable[int]) -> list[int]:
+def count_classes(ranks: Iterable[int]) -> list[int]:
     """How many ranks each class has."""
     counts = [0] * len(NAMES)
     for rank in ranks:

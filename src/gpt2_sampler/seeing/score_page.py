@@ -168,7 +168,7 @@ def curve(text: Scored) -> str:
     surprises = [min(bits(place.logprob), 1e3) for place in text.places]
     if not surprises:
         return "<p>Nothing is scored: the only token has nothing before it.</p>\n"
-    drawn = thinned(surprises)
+    drawn = thin_out(surprises)
     top = max(4, math.ceil(max(drawn) / 4) * 4)
     mean = math.fsum(surprises) / len(surprises)
 
@@ -194,7 +194,7 @@ def curve(text: Scored) -> str:
 """
 
 
-def thinned(values: Sequence[float]) -> list[float]:
+def thin_out(values: Sequence[float]) -> list[float]:
     """2 to WIDTH points of a line: means of neighbours, or the only value twice."""
     n = min(len(values), WIDTH)
     edges = [len(values) * k // n for k in range(n + 1)]

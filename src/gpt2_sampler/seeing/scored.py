@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.seeing.ranks import counted
+from gpt2_sampler.seeing.ranks import count_classes
 from gpt2_sampler.seeing.spans import TextSpan, WordSpan, group_words
 
 
@@ -67,7 +67,7 @@ class Scored:
     @property
     def classes(self) -> list[int]:
         """How many tokens each class in ranks.NAMES has."""
-        return counted(place.rank for place in self.places)
+        return count_classes(place.rank for place in self.places)
 
     def figures(self) -> dict[str, Any]:
         """For a table."""

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.seeing.bars import bar, fitted, percent
+from gpt2_sampler.seeing.bars import bar, fit, percent
 
 TOKEN, BAR = 22, 14  # columns
 
 
-def explained(
+def explain(
     drawn: Choice,
     top: Sequence[Choice],
     sampling: Sampling,
@@ -24,27 +24,27 @@ def explained(
     blocks: bool = True,
 ) -> list[str]:
     """A line for each choice, with a mark at the one that was drawn. look shows a token as text."""
-    settings = described(sampling)
+    settings = describe(sampling)
     lines = []
     if settings:
-        lines.append(f"{'':8}{fitted('', TOKEN)}{'the model':{9 + BAR}}  {settings}")
+        lines.append(f"{'':8}{fit('', TOKEN)}{'the model':{9 + BAR}}  {settings}")
     rows = list(top) if any(choice.id == drawn.id for choice in top) else [*top, drawn]
     for choice in rows:
         mark = ">" if choice.id == drawn.id else " "
-        line = f"{mark}{choice.rank:>6,} {fitted(look(choice.id), TOKEN)}"
-        line += measured(math.exp(choice.logprob), blocks)
+        line = f"{mark}{choice.rank:>6,} {fit(look(choice.id), TOKEN)}"
+        line += measure(math.exp(choice.logprob), blocks)
         if settings:
             share = math.exp(choice.filtered)
-            line += "  " + (measured(share, blocks) if share else f"{'cut':>7}")
+            line += "  " + (measure(share, blocks) if share else f"{'cut':>7}")
         lines.append(line.rstrip())
     return lines
 
 
-def measured(share: float, blocks: bool) -> str:
+def measure(share: float, blocks: bool) -> str:
     return f"{percent(share):>7} {bar(share, BAR, blocks):{BAR}} "
 
 
-def described(sampling: Sampling) -> str:
+def describe(sampling: Sampling) -> str:
     """The settings that differ from their defaults."""
     changed = [
         f"{field.name} {getattr(sampling, field.name):g}"

@@ -75,7 +75,7 @@ def byte_level(folder: Folder) -> Encoder | Subwords:
             "takes a BPE"
         )
     vocabulary, file = folder.vocabulary, folder.path / VOCABULARY_MERGES_NAME
-    merges = joined(model["merges"]) if folder.saved else parse_merges(read_text(file))
+    merges = join_merges(model["merges"]) if folder.saved else parse_merges(read_text(file))
     saved = {
         "model": {"type": "BPE", "vocab": vocabulary, "merges": merges},
         "pre_tokenizer": {
@@ -120,7 +120,7 @@ def plain(saved: Mapping[str, Any], folder: Folder) -> Encoder | None:
             number += 1
     special = {token.content: token.special for token in added_tokens}
     try:
-        tokenizer = Encoder(vocabulary, joined(model["merges"]), added=special)
+        tokenizer = Encoder(vocabulary, join_merges(model["merges"]), added=special)
     except CheckpointError:  # such as one without a symbol for every byte
         return None
     tokenizer.before = tuple(tokens_before(saved, vocabulary))
@@ -219,7 +219,7 @@ def through_library(kind: type[S], saved: Mapping[str, Any], folder: Folder) -> 
 def require_prefix(model: Mapping[str, Any]) -> None:
     """The library does not survive merges that lack it."""
     prefix = model.get("continuing_subword_prefix") or ""
-    for merge in joined(model["merges"]):
+    for merge in join_merges(model["merges"]):
         if not merge.partition(" ")[2].startswith(prefix):
             raise CheckpointError(f"the merge {merge!r:.80} has not the prefix {prefix!r:.40}")
 
@@ -260,7 +260,7 @@ def mark(tokenizer: Encoder | Subwords, folder: Folder) -> None:
     rows = folder.config.get("vocab_size")
     top = max(rows if type(rows) is int else 0, tokenizer.n_vocab)
 
-    def said(kind: str) -> list[int] | None:
+    def read_ids(kind: str) -> list[int] | None:
         for settings in (generation, folder.config):
             if (key := f"{kind}_token_id") in settings:
                 value = settings[key]
@@ -269,19 +269,19 @@ def mark(tokenizer: Encoder | Subwords, folder: Folder) -> None:
                 return found if found or value is None else None
         return None
 
-    def guessed(names: Sequence[str]) -> list[int]:
+    def guess(names: Sequence[str]) -> list[int]:
         ids = (tokenizer.token_id(name) for name in names)
         return [n for n in ids if n is not None][:1]
 
     usual = folder.usual(
         END_OF_TEXT_NAME, *([] if isinstance(tokenizer, Encoder) else ["[SEP]", "[CLS]"])
     )
-    named = guessed([*folder.name("eos", "sep"), *usual])
-    ends = said("eos")
+    named = guess([*folder.name("eos", "sep"), *usual])
+    ends = read_ids("eos")
     ends = named if ends is None else ends
     tokenizer.ends = frozenset(ends)
     tokenizer.end_of_text = next((n for n in (*named, *ends) if n in tokenizer.ends), None)
-    starts = said("bos") or guessed([*folder.name("bos", "cls"), *folder.usual("[CLS]")])
+    starts = read_ids("bos") or guess([*folder.name("bos", "cls"), *folder.usual("[CLS]")])
     tokenizer.start_of_text = starts[0] if starts else tokenizer.end_of_text
 
 
@@ -302,5 +302,5 @@ def refusal(folder: Folder) -> str:
     return f"its tokenizer is {what}; convert it: python3 -c {quote(program)}"
 
 
-def joined(merges: Sequence[Any]) -> list[str]:
+def join_merges(merges: Sequence[Any]) -> list[str]:
     return [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]

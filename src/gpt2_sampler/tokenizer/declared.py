@@ -120,7 +120,7 @@ class Folder:
         """By their numbers; where tokenizer_config.json has none, those of the older files."""
         if "added_tokens_decoder" in self.settings:
             tokens = self.settings["added_tokens_decoder"]
-            return {int(number): added(token) for number, token in tokens.items()}
+            return {int(number): read_added(token) for number, token in tokens.items()}
         for key, value in optional_object(self.path / MAP_NAME).items():
             self.said.add(key)
             if key == "extra_special_tokens" and isinstance(value, list):
@@ -135,7 +135,7 @@ class Folder:
             number: Added(text, special=text in special, normalized=text not in special)
             for text, number in optional_object(self.path / ADDED_NAME).items()
         }
-        return found | {t["id"]: added(t) for t in self.saved.get("added_tokens") or []}
+        return found | {t["id"]: read_added(t) for t in self.saved.get("added_tokens") or []}
 
     def extra(self) -> Sequence[Any]:
         given = self.settings.get("extra_special_tokens") or self.settings.get(
@@ -148,7 +148,7 @@ class Folder:
         that is described several times the last description holds."""
         tokens = [self.declared[number] for number in sorted(self.declared)]
         if self.kind in AS_SAVED:
-            tokens = [added(token) for token in self.saved.get("added_tokens") or []] + tokens
+            tokens = [read_added(token) for token in self.saved.get("added_tokens") or []] + tokens
         values = [*(self.settings.get(name) for name in NAMED), *self.extra()]
         require_few({*(token.content for token in tokens), *map(content, values)})
         named = {content(self.settings.get(name)) for name in NAMED}
@@ -159,7 +159,7 @@ class Folder:
         there = {None, *(token.content for token in tokens)}
         for value in values:
             if content(value) not in there:
-                tokens.append(added(value, special=True))
+                tokens.append(read_added(value, special=True))
         last = {token.content: token for token in tokens if token.content}
         return list(last.values())
 
@@ -206,7 +206,7 @@ def content(token: Any) -> str | None:
     return token if isinstance(token, str) else None
 
 
-def added(token: Any, special: bool = False) -> Added:
+def read_added(token: Any, special: bool = False) -> Added:
     """A token as the files describe it."""
     if isinstance(token, str):
         return Added(token, special=special, normalized=not special)

@@ -45,14 +45,14 @@ def ggml_tokenizer(metadata: Mapping[str, Any]) -> Encoder:
     added = {text: kind == CONTROL for text, kind in typed if kind in (CONTROL, ADDED) and text}
     tokenizer = Encoder(vocabulary, merges, added=added)
 
-    def numbered(name: str) -> int | None:
+    def find_number(name: str) -> int | None:
         number = field(f"{name}_token_id")
         return number if type(number) is int and 0 <= number < len(tokens) else None
 
-    end = numbered("eos")
+    end = find_number("eos")
     if end is not None:
         tokenizer.end_of_text, tokenizer.ends = end, frozenset([end])
-    start = numbered("bos")
+    start = find_number("bos")
     tokenizer.start_of_text = tokenizer.end_of_text if start is None else start
     if field("add_bos_token") is True and tokenizer.start_of_text is not None:
         tokenizer.before = (tokenizer.start_of_text,)

@@ -60,7 +60,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if (folder / characters.FILE_NAME).is_file():
         return load_characters(folder / characters.FILE_NAME)
     names = ", ".join((ENCODER_NAME, *HUGGING_FACE_NAMES, characters.FILE_NAME))
-    if other := found_in(folder):
+    if other := find_foreign(folder):
         kind = "SentencePiece" if other.match(SENTENCEPIECE) else "foreign"
         raise CheckpointError(
             f"{folder} has a {kind} vocabulary ({other.name}), not one of {names}; copy "
@@ -71,7 +71,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     )
 
 
-def found_in(folder: Path) -> Path | None:
+def find_foreign(folder: Path) -> Path | None:
     """A vocabulary of a kind that is not read here."""
     paths = (path for name in OTHERS for path in sorted(folder.glob(name)))
     return next((path for path in paths if path.is_file()), None)

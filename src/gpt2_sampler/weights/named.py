@@ -57,7 +57,7 @@ class NamedTensors(Tensors):
             same = have_same_rows(self.found[HEAD], self.found[EMBEDDING])
             hparams = dataclasses.replace(hparams, tie_word_embeddings=same)
         self.hparams, self.names = hparams, stored_names(hparams)
-        require_room(path, self.files, self.used().values())
+        require_room(path, self.files, self.stored_weights().values())
         useless = self.found.keys() - {*self.names.values(), HEAD}
         if extra := sorted(n for n in useless if not n.endswith(BUFFERS)):
             raise CheckpointError(
@@ -72,7 +72,7 @@ class NamedTensors(Tensors):
             if name not in self.absent
         }
 
-    def used(self) -> dict[str, Stored]:
+    def stored_weights(self) -> dict[str, Stored]:
         """What is stored of the weights, by OpenAI's names."""
         return {n: self.found[self.names[n]] for n in self.names if n not in self.absent}
 
@@ -85,7 +85,9 @@ class NamedTensors(Tensors):
     def digest(self) -> bytes:
         """Of what the weights are, not of times and sizes, which stay the same where one
         fine-tuned model is unpacked over another."""
-        content = [(name, t.dtype, t.shape, t.checksum()) for name, t in self.used().items()]
+        content = [
+            (name, t.dtype, t.shape, t.checksum()) for name, t in self.stored_weights().items()
+        ]
         return hashlib.sha256(repr((content, self.out_first)).encode()).digest()
 
 

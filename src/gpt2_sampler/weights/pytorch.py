@@ -82,16 +82,16 @@ class Storage:
         return size_of(self.dtype, (self.size,))
 
     @functools.cached_property
-    def computed(self) -> int:
+    def content_crc(self) -> int:
         """The CRC-32 of its bytes."""
         crc = 0
         for start in range(0, len(self.content), CHUNK):
             crc = zlib.crc32(self.content[start : start + CHUNK].tobytes(), crc)
         return crc
 
-    def checked(self) -> np.ndarray:
+    def check_content(self) -> np.ndarray:
         """Its bytes. Raises CheckpointError where they are not what was written."""
-        if self.crc32 and self.computed != self.crc32:
+        if self.crc32 and self.content_crc != self.crc32:
             raise CheckpointError(
                 f"{self.path} is damaged: the checksum of some weights is wrong", file=self.path
             )
@@ -119,11 +119,13 @@ class Tensor:
         stored = np.dtype(STORED[self.dtype])
         strides = [stride * stored.itemsize for stride in self.strides]
         offset = self.offset * stored.itemsize
-        array: np.ndarray = np.ndarray(self.shape, stored, self.storage.checked(), offset, strides)
+        array: np.ndarray = np.ndarray(
+            self.shape, stored, self.storage.check_content(), offset, strides
+        )
         return Rows(array, self.dtype)[index]
 
     def checksum(self) -> tuple[int, ...]:
-        return (self.storage.crc32 or self.storage.computed, self.offset, *self.strides)
+        return (self.storage.crc32 or self.storage.content_crc, self.offset, *self.strides)
 
 
 def rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> Tensor:

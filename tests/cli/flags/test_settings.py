@@ -10,7 +10,7 @@ from gpt2_sampler.cli.flags.settings import (
     SamplingSettings,
     ShowSettings,
     change,
-    shown,
+    list_changeable,
 )
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import UsageError
@@ -86,7 +86,7 @@ def test_every_sampling_flag_can_be_changed_and_put_back() -> None:
 
 
 def test_what_is_shown_has_a_line_for_each_sampling_flag() -> None:
-    lines = shown(InteractiveSettings(stop=("a b", "c"))).splitlines()
+    lines = list_changeable(InteractiveSettings(stop=("a b", "c"))).splitlines()
     kinds = SamplingSettings, ShowSettings
     assert len(lines) == sum(len(dataclasses.fields(kind)) for kind in kinds)
     assert next(line for line in lines if line.startswith("stop ")).endswith("a b  c")

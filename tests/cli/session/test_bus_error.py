@@ -12,11 +12,11 @@ import pexpect
 import pytest
 
 from gpt2_sampler.cli.session import terminal
-from gpt2_sampler.compiled import compiled
+from gpt2_sampler.compiled import load_library
 from tests.checkpoints import ROOT
 
 pytestmark = pytest.mark.skipif(
-    compiled(Path(terminal.__file__).parent, "_bus_error") is None, reason="no C compiler"
+    load_library(Path(terminal.__file__).parent, "_bus_error") is None, reason="no C compiler"
 )
 WHOLE = 4 * mmap.PAGESIZE
 READ_WHAT_IS_GONE = """

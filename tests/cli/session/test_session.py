@@ -13,7 +13,7 @@ from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.cli.session.session import Session
 from gpt2_sampler.cli.session.slash import Leave, obey
-from gpt2_sampler.engines.memory import needed
+from gpt2_sampler.engines.memory import memory_needed
 from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
 from tests.fake_engine import FakeEngine, Floats
@@ -347,7 +347,7 @@ def test_quit_leaves() -> None:
 
 def test_a_prompt_counts_when_room_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = FakeEngine(256, 41)
-    enough = needed(engine.hparams, "float32", 2, len("Once") + 3, loaded=True)
+    enough = memory_needed(engine.hparams, "float32", 2, len("Once") + 3, loaded=True)
     monkeypatch.setattr("gpt2_sampler.cli.session.loading.free_memory", lambda: enough)
     model = Model(BYTES, engine, precision="float32")
     settings = InteractiveSettings(seed=5, length=3, nsamples=2, batch_size=2)

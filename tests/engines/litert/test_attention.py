@@ -20,8 +20,8 @@ from gpt2_sampler.engines.litert.attention import (
     Plain,
     find_kernel,
     implementation,
+    reserve,
     runs,
-    untouched,
 )
 
 LAYERS, ROWS, SLOTS = 2, 5, 3 * CHUNK + 7
@@ -143,7 +143,7 @@ def test_room_costs_nothing_until_it_is_used() -> None:
     used = [np.ones(1 << 20, np.float32) for _ in range(64)]  # freed memory lies about
     del used
     before = resident()
-    room = untouched([16, 1 << 20], np.float32)
+    room = reserve([16, 1 << 20], np.float32)
     assert resident() - before < 1 << 20
     assert room.shape == (16, 1 << 20) and not room[::5, ::4096].any()
     room[3] = 1

@@ -12,7 +12,7 @@ import pytest
 from gpt2_sampler import load_engine
 from gpt2_sampler.engines.litert import attention
 from gpt2_sampler.engines.litert.engine import LiteRTEngine
-from gpt2_sampler.engines.litert.export import exported
+from gpt2_sampler.engines.litert.export import export_model
 from gpt2_sampler.errors import EngineError, OutOfMemory
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.openai import save_checkpoint
@@ -87,7 +87,7 @@ def test_a_few_large_channels_do_not_spoil_int8(tmp_path: Path, seed: int) -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in memory")
 def test_the_file_leaves_the_memory_once_the_kernels_have_their_copies(long_model: Path) -> None:
-    path = str(exported(open_checkpoint(long_model), "int8").path)
+    path = str(export_model(open_checkpoint(long_model), "int8").path)
     before = resident(path)
     engine = load_engine(long_model, "cpu", "int8")
     assert resident(path) <= before + 64  # kB: what embedding reads, and a page fault brings along

@@ -28,7 +28,7 @@ TEXT = [3, 1, 4, 1, 5, 9, 2, 6]
 
 
 def exported(folder: Path) -> Path:
-    return export.exported(open_checkpoint(folder), "float32").path
+    return export.export_model(open_checkpoint(folder), "float32").path
 
 
 def left() -> list[str]:

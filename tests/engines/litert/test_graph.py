@@ -47,6 +47,6 @@ def test_each_matrix_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(checkpoint.tensors, "read", watched)
     for precision in ("float32", "int8"):
         read.clear()
-        export.exported(checkpoint, precision)
+        export.export_model(checkpoint, precision)
         matrices = [name for name in read if name.endswith("/w") or name == "wte"]
         assert len(matrices) == len(set(matrices)), precision

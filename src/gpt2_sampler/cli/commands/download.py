@@ -19,7 +19,12 @@ from gpt2_sampler.cli.flags.settings import MODELS_DIR
 from gpt2_sampler.cli.session import terminal
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.fetch_folder import Watch
-from gpt2_sampler.fetching.fetch_model import BASE_URL_VARIABLE, download, import_files, unknown
+from gpt2_sampler.fetching.fetch_model import (
+    BASE_URL_VARIABLE,
+    download,
+    explain_unknown,
+    import_files,
+)
 from gpt2_sampler.fetching.trouble import DiskError, SourceError, Trouble
 from gpt2_sampler.registry import DEFAULT, HUB, canonical, models_folder
 from gpt2_sampler.weights.checkpoint import open_checkpoint
@@ -83,7 +88,7 @@ class Bar(Watch):
             file=sys.stderr,
         )
 
-    def moved(self, done: int) -> None:
+    def advance(self, done: int) -> None:
         if self.bar is not None and not self.bar.disable:
             self.bar.update(done - self.bar.n)
 
@@ -149,15 +154,15 @@ def missing(name: str) -> str:
     if name.startswith(HUB):
         model = name.partition("@")[0]
         return f"the hub lists it all the same; try again later, or a revision: {model}@REVISION"
-    return "look for it elsewhere with --base_url URL" if canonical(name) else unknown(name)
+    return "look for it elsewhere with --base_url URL" if canonical(name) else explain_unknown(name)
 
 
 def export(folder: Path) -> None:
     """Prepares the model for this machine, which the first sampling would do otherwise."""
     try:
-        from gpt2_sampler.engines.litert.export import exported
+        from gpt2_sampler.engines.litert.export import export_model
 
-        exported(open_checkpoint(folder), "float32")
+        export_model(open_checkpoint(folder), "float32")
     except Exception as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         terminal.notice(f"the model is complete but was not prepared ({first}); sampling will try")

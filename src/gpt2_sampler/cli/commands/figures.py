@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from gpt2_sampler.cli.session.display import colours, columns
 from gpt2_sampler.cli.session.terminal import harmless, show
 from gpt2_sampler.cli.session.wrap import Wrapper
-from gpt2_sampler.seeing.bars import bar, can_show_blocks, fitted, percent
-from gpt2_sampler.seeing.paint import legend, painted
-from gpt2_sampler.seeing.pieces import quoted
+from gpt2_sampler.seeing.bars import bar, can_show_blocks, fit, percent
+from gpt2_sampler.seeing.paint import legend, paint_token
+from gpt2_sampler.seeing.pieces import quote
 from gpt2_sampler.seeing.ranks import NAMES
 from gpt2_sampler.seeing.scored import Scored, bits
 
@@ -40,13 +40,13 @@ def figure_lines(text: Scored) -> Iterator[str]:
 def token_lines(text: Scored) -> Iterator[str]:
     """The log-probability and rank of each scored token, and the token."""
     for place, piece in zip(text.places, text.pieces[text.n_unscored :], strict=True):
-        yield f"{place.logprob:10.4f} {place.rank:7,}  {quoted(piece)}"
+        yield f"{place.logprob:10.4f} {place.rank:7,}  {quote(piece)}"
 
 
 def word_lines(text: Scored) -> Iterator[str]:
     """The log-probability of each word, how many tokens it is, and the word."""
     for word, logprob in text.words():
-        yield f"{number(logprob, 4):>10} {word.end - word.first:7,}  {quoted(word.text)}"
+        yield f"{number(logprob, 4):>10} {word.end - word.first:7,}  {quote(word.text)}"
 
 
 def row(text: Scored) -> str:
@@ -66,7 +66,7 @@ def row(text: Scored) -> str:
 def join_columns(cells: Sequence[str], text: str) -> str:
     numbers = "".join(f"{cell:>12}" for cell in cells)
     room = columns() - len(numbers) - 3 if sys.stdout.isatty() else BEGINNING
-    return f"{numbers}  {fitted(' '.join(text.split()), max(10, room))}".rstrip()
+    return f"{numbers}  {fit(' '.join(text.split()), max(10, room))}".rstrip()
 
 
 TITLES = "".join(f"{title:>12}" for title in ("perplexity", "bits/byte", "logprob", "tokens"))
@@ -87,7 +87,7 @@ def paint(text: Scored, wrapped: bool) -> None:
     n_colours = colours(sys.stdout)
     parts = list(map(harmless, text.pieces[: text.n_unscored]))
     for place, piece in zip(text.places, text.pieces[text.n_unscored :], strict=True):
-        parts.append(painted(harmless(piece), bits(place.logprob), place.rank, n_colours))
+        parts.append(paint_token(harmless(piece), bits(place.logprob), place.rank, n_colours))
     whole = "".join(parts)
     if wrapped and sys.stdout.isatty():
         wrapper = Wrapper(columns)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpt2_sampler.cli.session.terminal import show
 from gpt2_sampler.engines.load import PRECISIONS
-from gpt2_sampler.engines.memory import needed, size
+from gpt2_sampler.engines.memory import memory_needed, size
 from gpt2_sampler.errors import DownloadError, UsageError
 from gpt2_sampler.fetching.fetch_model import overview
 from gpt2_sampler.fetching.released import download_size
@@ -42,7 +42,7 @@ def show_list(models_dir: str | None) -> None:
 
 
 def show_model(name: str, hparams: HParams, download: str, state: str) -> None:
-    memory = (size(needed(hparams, p, rows=1, tokens=hparams.n_ctx)) for p in PRECISIONS)
+    memory = (size(memory_needed(hparams, p, rows=1, tokens=hparams.n_ctx)) for p in PRECISIONS)
     show_row((name, f"{hparams.n_parameters:,}", download, *memory, state))
 
 

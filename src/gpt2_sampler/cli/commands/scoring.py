@@ -32,15 +32,15 @@ from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import require_apart, require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
-from gpt2_sampler.seeing.compare import as_json, compared, effects
-from gpt2_sampler.seeing.pieces import look, pieces, quoted
+from gpt2_sampler.seeing.compare import as_json, effects, format_effects
+from gpt2_sampler.seeing.pieces import look, pieces, quote
 from gpt2_sampler.seeing.plot import plot, require_matplotlib
 from gpt2_sampler.seeing.report import as_text, report
 from gpt2_sampler.seeing.score_page import page
 from gpt2_sampler.seeing.scored import Scored
 from gpt2_sampler.seeing.spans import find_spans
 from gpt2_sampler.tokenizer.load import Tokenizer
-from gpt2_sampler.writing import written
+from gpt2_sampler.writing import write_whole
 
 LARGE = 5_000_000  # bytes of a file, of which it is said how many before it is written
 PATIENCE = 1  # seconds, before a bar is shown
@@ -107,15 +107,15 @@ def compare(name: str, text: str, model: Model, settings: ScoreSettings) -> None
         logprobs = next_logprobs(model.engine, tokens)
     table = effects(logprobs, tokens)
 
-    def shown(token: int) -> str:
+    def look_at(token: int) -> str:
         return look(model.tokenizer, token)
 
     if settings.json:
-        say(json.dumps({"name": as_text(name), "settings": as_json(table, shown, TOP)}))
+        say(json.dumps({"name": as_text(name), "settings": as_json(table, look_at, TOP)}))
         return
-    say(f"the token after {quoted(text[-50:])}")
+    say(f"the token after {quote(text[-50:])}")
     blocks = can_show_blocks(sys.stdout.encoding)
-    for line in compared(table, lambda token: quoted(shown(token)), TOP, blocks):
+    for line in format_effects(table, lambda token: quote(look_at(token)), TOP, blocks):
         say(line)
 
 
@@ -204,7 +204,7 @@ def save(file: str, content: bytes) -> None:
     path = user_path(file)
     if len(content) >= LARGE:
         notice(f"writing {len(content) / 1e6:.0f} MB to {path}")
-    with written(path) as new:
+    with write_whole(path) as new:
         new.write_bytes(content)
     notice(f"written to {path}")
 

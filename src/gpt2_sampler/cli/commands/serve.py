@@ -81,7 +81,7 @@ def serve_completions(argv: Sequence[str], program: str, loader: Loader = LOADER
     bound = bind(settings.host, settings.port)
     port = bound.getsockname()[1]
 
-    def served(model: Model) -> Served:
+    def make_served(model: Model) -> Served:
         from gpt2_sampler.serving.decoder import Decoder
 
         texts = Texts(model.batch(model.rows))
@@ -90,7 +90,7 @@ def serve_completions(argv: Sequence[str], program: str, loader: Loader = LOADER
 
     names = [DEMO, DEMO_ZH] if uses_bundled(settings) else [settings.model_name]
     models = [
-        served(load(dataclasses.replace(settings, model_name=name), loader=loader))
+        make_served(load(dataclasses.replace(settings, model_name=name), loader=loader))
         for name in names
     ]
     hosts = hosts_of(settings.host, port, settings.allow_host)

@@ -18,7 +18,7 @@ from gpt2_sampler.cli.flags.completion import completion
 from gpt2_sampler.cli.flags.fields import kinds
 from gpt2_sampler.cli.flags.help import help_text
 from gpt2_sampler.cli.flags.version import version_text
-from gpt2_sampler.cli.flags.words import ALWAYS, FLAG, is_flag, typography, unknown
+from gpt2_sampler.cli.flags.words import ALWAYS, FLAG, explain_unknown, is_flag, typography
 from gpt2_sampler.cli.session.terminal import show
 from gpt2_sampler.errors import UsageError, brief
 
@@ -65,13 +65,13 @@ def parse(
         raise SystemExit(0)
     readers = {n: reader(n, k, getattr(settings, n, "") is None) for n, k in kind_of.items()}
     fire.decorators.SetParseFns(**readers)(settings)
-    command = named(settings, pairs, positional)
+    command = spell_out(settings, pairs, positional)
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             return fire.Fire(settings, command=command, name=program, serialize=lambda _: None)
         except fire.core.FireExit as exit_:
             word = exit_.trace.elements[-1].ErrorAsStr().rsplit(" ", 1)[-1]
-    raise UsageError(unknown(word, kind_of))
+    raise UsageError(explain_unknown(word, kind_of))
 
 
 def about(
@@ -120,7 +120,7 @@ def pair(argv: Sequence[str], kind_of: Mapping[str, type]) -> Iterator[tuple[str
         yield f"--{name}", value
 
 
-def named(
+def spell_out(
     settings: type, pairs: Sequence[tuple[str, str | None]], positional: str | None
 ) -> list[str]:
     """The flags as --name=value, one word each: fire would take the next word for a bare flag's
@@ -133,7 +133,7 @@ def named(
         full = positional in dict(given) and kind_of[positional] is not tuple
         dashed = word.startswith("-") and word != "-"  # "-" alone is stdin
         if positional is None or full or dashed or typography(word, kind_of):
-            raise UsageError(unknown(word, kind_of))
+            raise UsageError(explain_unknown(word, kind_of))
         given.append((positional, word))
     joined = {name: BETWEEN.join(v for n, v in given if n == name) for name, _ in given}
     last = dict(given)

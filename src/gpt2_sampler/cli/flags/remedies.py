@@ -41,7 +41,7 @@ def describe(error: SamplerError) -> str:
         "change": lambda names: "; ".join(CHANGES[name] for name in names),
         "fetch": lambda fetch: f"download it with: {download(*fetch)}",
         "hub": lambda fetch: f"from a Hugging Face hub: {download(*fetch)}",
-        "file": refetched,
+        "file": fetch_again,
         "package": lambda package: f"type: {install(package)}",
     }
     remedies = [words[fact](value) for fact, value in error.facts.items() if fact in words]
@@ -94,7 +94,7 @@ def install(*words: str) -> str:
     return " ".join(map(quote, [*pip, *words]))
 
 
-def refetched(file: Path) -> str:
+def fetch_again(file: Path) -> str:
     """How to fetch a file again, if its folder's name is that of a released model."""
     name = file.parent.name
     if not canonical(name):

@@ -244,7 +244,7 @@ def changeable() -> list[dataclasses.Field[Any]]:
     return [*dataclasses.fields(SamplingSettings), *dataclasses.fields(ShowSettings)]
 
 
-def shown(settings: WriterSettings) -> str:
+def list_changeable(settings: WriterSettings) -> str:
     """The flags that can be changed, with their values, one a line."""
     lines = []
     for field in changeable():

@@ -23,7 +23,7 @@ def is_flag(word: str, kind_of: Mapping[str, type]) -> bool:
     return name in (*kind_of, *ALWAYS) or kind_of.get(name.removeprefix("no")) is bool
 
 
-def unknown(word: str, kind_of: Mapping[str, type]) -> str:
+def explain_unknown(word: str, kind_of: Mapping[str, type]) -> str:
     """What to say about a word that is not a flag."""
     if hint := typography(word, kind_of):
         return hint

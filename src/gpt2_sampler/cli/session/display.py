@@ -16,7 +16,7 @@ from gpt2_sampler.cli.flags.settings import ShowSettings
 from gpt2_sampler.cli.session.terminal import harmless, wants_colour
 from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Token
-from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, painted
+from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, paint_token
 from gpt2_sampler.seeing.pieces import piece
 from gpt2_sampler.seeing.scored import bits
 from gpt2_sampler.tokenizer.load import Tokenizer
@@ -44,14 +44,14 @@ class Display:
 
     def add(self, parts: Iterable[tuple[Token | None, str]]) -> str:
         """parts are tokens, with the characters that each completed."""
-        text = "".join([self._shown(token, text) for token, text in parts])
+        text = "".join([self._prepare(token, text) for token, text in parts])
         return self._wrapper.add(text) if self._wrapper else text
 
     def finish(self) -> str:
         """The text that was held back until its line was known."""
         return self._wrapper.finish() if self._wrapper else ""
 
-    def _shown(self, token: Token | None, text: str) -> str:
+    def _prepare(self, token: Token | None, text: str) -> str:
         if not (sys.stdout.isatty() or self._colours):
             return text
         choice: Choice | None = token.choice if token else None
@@ -59,7 +59,7 @@ class Display:
             return harmless(text)
         raw = self._tokenizer.decode_bytes([choice.id])
         shown = harmless(piece(raw, text))
-        return painted(shown, bits(choice.logprob), choice.rank, self._colours)
+        return paint_token(shown, bits(choice.logprob), choice.rank, self._colours)
 
 
 def paints(settings: ShowSettings) -> int:

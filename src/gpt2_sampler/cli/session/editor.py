@@ -64,7 +64,7 @@ else:
             else:
                 self._take(text)
             presses, self._buffer = self._buffer, []
-            return [self._shortened(press) for press in presses]
+            return [self._shorten(press) for press in presses]
 
         def _read(self) -> str:
             """What has been typed or pasted, and what comes with it without a pause."""
@@ -92,7 +92,7 @@ else:
                     parser.feed(text[len(text) - rest :])
                     return
 
-        def _shortened(self, press: KeyPress) -> KeyPress:
+        def _shorten(self, press: KeyPress) -> KeyPress:
             if press.key != Keys.BracketedPaste or len(press.data) <= MOST:
                 return press
             self.left_out += len(press.data) - MOST
@@ -140,7 +140,7 @@ class Editor:
             )
 
     def _before_it(self) -> AbstractContextManager[list[str]]:
-        return self._typed.handed_over() if self._typed else nullcontext([])
+        return self._typed.hand_over() if self._typed else nullcontext([])
 
     def ask(self, question: str) -> str | None:
         """What was typed; None if the person leaves, with Ctrl-D or with Ctrl-C twice."""

@@ -26,7 +26,13 @@ from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.litert.attention import find_kernel
 from gpt2_sampler.engines.load import find_device, load_engine
-from gpt2_sampler.engines.memory import free_memory, needed, require_memory, rows_that_fit, size
+from gpt2_sampler.engines.memory import (
+    free_memory,
+    memory_needed,
+    require_memory,
+    rows_that_fit,
+    size,
+)
 from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
 from gpt2_sampler.limits import LIMITS
 from gpt2_sampler.opening import find_vocabulary, open_model, open_vocabulary
@@ -198,7 +204,7 @@ def load_draft(files: Files, settings: Settings, device: str, rows: int) -> Futu
             raise UsageError("--draft int8 is for --precision float32 on a CPU; leave it out")
         return None
     _, length = settings.cache(hparams.n_ctx)
-    need, free = needed(checkpoint.hparams, "int8", rows, length), free_memory()
+    need, free = memory_needed(checkpoint.hparams, "int8", rows, length), free_memory()
     if asked and need > free:
         message = f"{size(need)} of memory are needed for the draft, {size(free)} are free"
         raise EngineError(message, fits={"draft": "off"})

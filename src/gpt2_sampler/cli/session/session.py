@@ -17,7 +17,7 @@ from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.decoding.score import tell
 from gpt2_sampler.decoding.text import Text
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.seeing.pieces import look, quoted
+from gpt2_sampler.seeing.pieces import look, quote
 
 QUESTION = "Model prompt >>> "
 
@@ -126,7 +126,7 @@ class Session:
 
     def look(self, token: int) -> str:
         """How a token is shown in a list, by the tokenizer of the last text."""
-        return quoted(look(self._last().prompt.model.tokenizer, token))
+        return quote(look(self._last().prompt.model.tokenizer, token))
 
     def last_text(self) -> Text:
         """Raises UsageError if there is none."""

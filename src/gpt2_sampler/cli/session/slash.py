@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gpt2_sampler.cli.flags.help import describe, fill
-from gpt2_sampler.cli.flags.settings import change, shown
+from gpt2_sampler.cli.flags.settings import change, list_changeable
 from gpt2_sampler.cli.flags.words import DASHES, shorten
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.loading import choose_seed
@@ -18,8 +18,8 @@ from gpt2_sampler.cli.session.terminal import interruptible, notice
 from gpt2_sampler.errors import UsageError, brief
 from gpt2_sampler.files import require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
-from gpt2_sampler.seeing.why import explained
-from gpt2_sampler.writing import written
+from gpt2_sampler.seeing.why import explain
+from gpt2_sampler.writing import write_whole
 
 REMINDER = 60  # characters
 TOP = 10  # choices that /why shows of a place
@@ -74,7 +74,7 @@ def why(session: Session, words: str) -> None:
     with interruptible() as stopped:
         for at, drawn, top in session.why(place, TOP):
             sampling = session.last_text().request.sampling
-            lines = explained(drawn, top, sampling, session.look, blocks)
+            lines = explain(drawn, top, sampling, session.look, blocks)
             notice("\n".join([f"place {at}: {session.look(drawn.id)}", *lines]))
             if stopped():
                 break
@@ -110,7 +110,7 @@ def save(session: Session, words: str) -> None:
     if path.exists():
         raise UsageError(f"{path} is there already; give another name")
     require_place(path)
-    with written(path) as new:
+    with write_whole(path) as new:
         new.write_text(session.transcript(), encoding="utf-8", errors="replace")
     notice(f"saved in {path}")
 
@@ -153,7 +153,9 @@ COMMANDS = {
             "set a flag, as in /set top_k 40; without a value, to its default",
             set_flag,
         ),
-        Command("/show", "show the flags", lambda session, _: notice(shown(session.settings))),
+        Command(
+            "/show", "show the flags", lambda session, _: notice(list_changeable(session.settings))
+        ),
         Command("/retry", "draw the last text anew", lambda session, _: session.retry()),
         Command("/more [SAMPLE]", "go on where the last text, or its sample SAMPLE, stopped", more),
         Command(

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import TextIO
 
 from gpt2_sampler.cli.flags.remedies import describe
-from gpt2_sampler.compiled import compiled
+from gpt2_sampler.compiled import load_library
 from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.files import WINDOWS
 
@@ -86,7 +86,7 @@ def handle_signals() -> None:
 def handle_bus_errors() -> None:
     """Lets the process end in one line if a mapped file is shortened while it is read, where
     bus_error.c could be compiled. Elsewhere the system ends it without a word."""
-    library = compiled(Path(__file__).parent, "_bus_error")
+    library = load_library(Path(__file__).parent, "_bus_error")
     if library is not None and hasattr(library, "handle_bus_errors"):
         library.handle_bus_errors()
 

@@ -45,7 +45,7 @@ class TypeAhead:
         give_back()
 
     @contextlib.contextmanager
-    def handed_over(self) -> Iterator[list[str]]:
+    def hand_over(self) -> Iterator[list[str]]:
         """Within it somebody else reads the keys; gives what was typed before, one text for each
         burst. The terminal stays out of line mode in between, where a Ctrl-D would be lost."""
         self._leave()

@@ -44,7 +44,7 @@ class Wrapper:
 
     def finish(self) -> str:
         """The text that was held back."""
-        written = self._place() + rendered(self._spaces)
+        written = self._place() + render(self._spaces)
         self._spaces = []
         return written
 
@@ -75,9 +75,9 @@ class Wrapper:
             return ""
         before = self._column + room(self._spaces)
         if before and before + room(self._word) > self._width():
-            written, self._column = "\n" + rendered(self._word), room(self._word)
+            written, self._column = "\n" + render(self._word), room(self._word)
         else:
-            written = rendered([*self._spaces, *self._word])
+            written = render([*self._spaces, *self._word])
             self._column = before + room(self._word)
         self._spaces, self._word = [], []
         return written
@@ -87,7 +87,7 @@ def room(cells: Iterable[Cell]) -> int:
     return sum(cell.columns for cell in cells)
 
 
-def rendered(cells: Iterable[Cell]) -> str:
+def render(cells: Iterable[Cell]) -> str:
     """Each run of cells of one style, between its escape sequence and a reset."""
     parts = []
     for style, run in itertools.groupby(cells, key=lambda cell: cell.style):

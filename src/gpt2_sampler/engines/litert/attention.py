@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.compiled import compiled
+from gpt2_sampler.compiled import load_library
 from gpt2_sampler.engines.engine import Cache
 
 Floats = npt.NDArray[np.float32]
@@ -79,7 +79,7 @@ class Plain(Attention):
         self, layers: int, rows: int, slots: int, heads: int, head_size: int, int8: bool
     ) -> None:
         super().__init__(rows)
-        self.cache = untouched([layers, rows, 2, heads, slots, head_size], np.float32)
+        self.cache = reserve([layers, rows, 2, heads, slots, head_size], np.float32)
         self.int8 = int8
 
     def begin(self, rows: Numbers, positions: Numbers) -> None:
@@ -96,8 +96,8 @@ class Plain(Attention):
             query, key, value = parts[:, :, tokens]
             end = first + query.shape[1]
             keys, values = self.cache[layer, row, :, :, :end]
-            keys[:, first:] = rounded(key) if self.int8 else key
-            values[:, first:] = rounded(value) if self.int8 else value
+            keys[:, first:] = round_to_int8(key) if self.int8 else key
+            values[:, first:] = round_to_int8(value) if self.int8 else value
             scores = query @ keys.transpose(0, 2, 1)  # [H, T, S]
             later = np.arange(end) > np.arange(first, end)[:, None]
             scores[:, later] = -np.inf
@@ -110,7 +110,7 @@ class Plain(Attention):
             self.cache[:, target, ..., :tokens, :] = self.cache[:, source, ..., :tokens, :]
 
 
-def rounded(vectors: Floats) -> Floats:  # [..., K] -> [..., K]
+def round_to_int8(vectors: Floats) -> Floats:  # [..., K] -> [..., K]
     """The nearest numbers that int8 can represent, the largest of each vector being 127 steps."""
     top = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), TINY)
     return np.rint(vectors * (INT8_TOP / top)) * (top / INT8_TOP)
@@ -126,7 +126,7 @@ def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
     return np.r_[np.concatenate(cut), len(rows)].astype(np.int32)
 
 
-def untouched(shape: Sequence[int], dtype: type[np.generic]) -> npt.NDArray[Any]:
+def reserve(shape: Sequence[int], dtype: type[np.generic]) -> npt.NDArray[Any]:
     """Zeros that the system provides page by page when they are touched, and takes back when they
     are dropped. np.zeros may reuse memory, and then touches all of it."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -171,7 +171,7 @@ class Kernel(Attention):
         self.library, self.threads = library, threads
         self.version = library.attention_versions() - 1
         self.heads = heads
-        self.cache = untouched([layers, rows, heads, chunks, CHUNK * a_slot], np.int8)
+        self.cache = reserve([layers, rows, heads, chunks, CHUNK * a_slot], np.int8)
         self.calls = [
             Call(
                 cache=cache.ctypes.data, heads=heads, head_size=head_size, chunks=chunks, int8=int8
@@ -211,7 +211,7 @@ def implementation() -> str:
 
 def find_kernel() -> ctypes.CDLL | None:
     """The compiled attention.c, if the installation has one."""
-    library = compiled(Path(__file__).parent, "_attention")
+    library = load_library(Path(__file__).parent, "_attention")
     if library is None:
         log.debug("attention runs in NumPy: there was no C compiler when this was installed")
         return None

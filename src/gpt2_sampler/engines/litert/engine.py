@@ -12,7 +12,7 @@ import numpy as np
 
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.engines.litert.attention import Attention, new_attention
-from gpt2_sampler.engines.litert.export import exported
+from gpt2_sampler.engines.litert.export import export_model
 from gpt2_sampler.engines.litert.functions import load_functions, load_model
 from gpt2_sampler.engines.litert.packed import packed_weights
 from gpt2_sampler.engines.memory import PIECE
@@ -30,7 +30,7 @@ class LiteRTEngine(Engine):
         if self.int8:
             self.weight_bytes //= 4
         self.threads = threads
-        file = exported(checkpoint, precision)
+        file = export_model(checkpoint, precision)
         self.arrays = file.arrays
         packed = None
         if file.is_kept:

@@ -29,7 +29,7 @@ from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.files import map_bytes, own_folder
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.storage import crc32c
-from gpt2_sampler.writing import locked
+from gpt2_sampler.writing import hold_lock
 
 EXPORT_VERSION = 3
 """To be raised whenever the same weights give a different file, which test_export.py notices."""
@@ -55,7 +55,7 @@ class Exported:
     """To be called once LiteRT has mapped it."""
 
 
-def exported(checkpoint: Checkpoint, precision: str) -> Exported:
+def export_model(checkpoint: Checkpoint, precision: str) -> Exported:
     """The file of a checkpoint, made now unless there is one that is current and complete. Where it
     cannot be kept it is made for this process alone.
 
@@ -68,7 +68,7 @@ def exported(checkpoint: Checkpoint, precision: str) -> Exported:
         make_private(path.parent)
         if found := read(path, key):
             return found
-        with locked(lock_of(path), wait=lambda: None):
+        with hold_lock(lock_of(path), wait=lambda: None):
             if not (found := read(path, key)):  # else another process has just made it
                 write(path, checkpoint, precision, key)
                 found = read(path, key)
@@ -215,7 +215,7 @@ def sweep() -> None:
     """Removes what no run will load again: files of models that are gone, and what killed runs
     have left."""
     for path in [*cache_folder().glob("*.tflite"), *cache_folder().glob("*.part")]:
-        with contextlib.suppress(OSError), locked(lock_of(path.with_suffix(".tflite"))):
+        with contextlib.suppress(OSError), hold_lock(lock_of(path.with_suffix(".tflite"))):
             if path.suffix == ".part" or is_orphan(path):
                 path.unlink(missing_ok=True)
                 stamp_of(path).unlink(missing_ok=True)

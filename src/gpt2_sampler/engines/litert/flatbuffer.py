@@ -99,23 +99,23 @@ class ModelFile:
 
     def write(self, file: BinaryIO) -> None:
         """Writes the FlatBuffer and then the weights. Raises OSError."""
-        at = aligned(len(self.packed()) + ALIGNMENT * len(self.weights))
+        at = align(len(self.pack()) + ALIGNMENT * len(self.weights))
         for buffer, _ in self.weights:
             buffer.offset = at
-            at = aligned(at + buffer.size)
-        file.write(self.packed())
+            at = align(at + buffer.size)
+        file.write(self.pack())
         for buffer, make in self.weights:
             file.write(b"\0" * (buffer.offset - file.tell()))
             file.write(np.ascontiguousarray(make()).data)
         file.write(b"\0" * (at - file.tell()))
 
-    def packed(self) -> bytes:
+    def pack(self) -> bytes:
         builder = flatbuffers.Builder()
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
 
-def aligned(at: int) -> int:
+def align(at: int) -> int:
     return -(-at // ALIGNMENT) * ALIGNMENT
 
 

@@ -72,7 +72,7 @@ class Chain:
 
     def prepare(self, n_tokens: int) -> StepPlan:
         """Sets N. Raises OutOfMemory, or EngineError for what LiteRT does not take."""
-        with explained(f"{n_tokens} tokens"):
+        with explain_errors(f"{n_tokens} tokens"):
             if n_tokens != self._size:
                 self._size = 0
                 for _, number, inputs, _ in self._signatures:
@@ -89,7 +89,7 @@ class Chain:
 
     def run(self, plan: StepPlan, number: int) -> None:
         """Runs one function of the plan that was prepared last. Raises as prepare does."""
-        with explained(f"{self._size} tokens"):
+        with explain_errors(f"{self._size} tokens"):
             self._model._model.RunByIndex(*plan.calls[number])
 
     def _new_plan(self, n_tokens: int) -> StepPlan:
@@ -125,7 +125,7 @@ def load_functions(
     """The file's layers, and what makes logits of the last one's state. Raises as load_model."""
     model = load_model(path, threads, packed)
     *layers, last = [f"f{n}" for n in range(n_layer + 1)]
-    with explained("the model"), muted():  # the first run of all is remarked on
+    with explain_errors("the model"), mute_stderr():  # the first run of all is remarked on
         chains = Chain(model, layers), Chain(model, [last])
         chains[0].run(chains[0].prepare(1), 0)
     return chains
@@ -202,7 +202,7 @@ def load_model(path: Path, threads: int, packed: Path | None = None) -> Compiled
     is there, else made. Raises EngineError."""
     cpu = CpuOptions(num_threads=threads, xnnpack_weight_cache_path=native(packed) or "")
     options, name = Options(cpu_options=cpu), native(path)
-    with explained("the model"), muted():
+    with explain_errors("the model"), mute_stderr():
         if name is None:
             data = path.read_bytes()
             return CompiledModel.from_buffer(data, environment=environment(), options=options)
@@ -227,7 +227,7 @@ def give_back(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
+def explain_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError, ValueError) as error:
@@ -238,7 +238,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def muted() -> Iterator[None]:
+def mute_stderr() -> Iterator[None]:
     """Nothing of what LiteRT remarks on stderr, in C and without a switch, unless somebody debugs.
     What else the process writes there meanwhile is lost as well."""
     if log.isEnabledFor(logging.DEBUG):

@@ -51,7 +51,7 @@ def build(weights: Mapping[str, Array], hparams: HParams, precision: str) -> Mod
     file = ModelFile()
     matrices: dict[str, Matrix] = {}
     for layer in range(hparams.n_layer + 1):
-        Builder(file, weights, hparams, precision, matrices, f"f{layer}").between(layer)
+        Builder(file, weights, hparams, precision, matrices, f"f{layer}").add_function(layer)
     table = matrices.get("wte") or Builder(file, weights, hparams, precision, matrices).store("wte")
     file.places["wte"] = table.numbers
     if table.scales is not None and table.columns is not None:
@@ -93,7 +93,7 @@ class Builder:
         if name:  # without a name it only stores matrices
             self.graph = Graph(file, name)
 
-    def between(self, layer: int) -> None:
+    def add_function(self, layer: int) -> None:
         """From the attention of the previous layer, if there is one, to that of this layer or, if
         there is no such layer, to the logits."""
         g, h = self.graph, self.hparams
@@ -139,13 +139,13 @@ class Builder:
         if name not in self.matrices:
             file = self.file
             if self.int8:
-                matrix, bias = self.folded(name)
+                matrix, bias = self.fold(name)
                 columns = even_columns(matrix) if name in EMBEDDINGS else None
                 numbers, scales = quantize(matrix if columns is None else matrix / columns)
                 stored = Matrix(file.keep(numbers), file.keep(bias), scales, columns)
             else:
                 rows, columns_ = self.shape(name)
-                later = Later(lambda: self.folded(name))
+                later = Later(lambda: self.fold(name))
                 numbers_place = file.keep_later((rows, columns_), "float32", later.matrix)
                 stored = Matrix(numbers_place, file.keep_later((rows,), "float32", later.bias))
             self.matrices[name] = stored
@@ -157,7 +157,7 @@ class Builder:
         rows, columns = shapes[name] if name in EMBEDDINGS else shapes[f"{name}/w"][::-1]
         return rows, columns
 
-    def folded(self, name: str) -> tuple[Array, Array]:
+    def fold(self, name: str) -> tuple[Array, Array]:
         """A matrix [O, I] and its bias [O], with everything that can be computed in advance."""
         if name in EMBEDDINGS:
             matrix = self.weights[name]

@@ -19,7 +19,7 @@ from gpt2_sampler.engines.litert.functions import litert_version
 from gpt2_sampler.engines.litert.stamps import is_unchanged, lock_of, stamp, stamp_of
 from gpt2_sampler.engines.processors import processor_kind
 from gpt2_sampler.errors import EngineError
-from gpt2_sampler.writing import locked
+from gpt2_sampler.writing import hold_lock
 
 SUFFIX = ".packed"
 UNUSED = 30 * 86400  # seconds until a file that no run has used is removed
@@ -33,7 +33,7 @@ def packed_weights(exported: Path, pack: Callable[[Path], object]) -> Path | Non
     path = exported.with_name(f"{exported.stem}-{machine()}{SUFFIX}")
     try:
         if not is_unchanged(path):
-            with locked(lock_of(exported), wait=lambda: None):
+            with hold_lock(lock_of(exported), wait=lambda: None):
                 if not is_unchanged(path):  # else another process has just made it
                     make(path, pack, room=exported.stat().st_size)
         os.utime(stamp_of(path))
