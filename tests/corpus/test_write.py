@@ -11,7 +11,7 @@ from gpt2_sampler.corpus import write as module
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts, out_of_nothing
 from gpt2_sampler.corpus.prompts import Prompt
 from gpt2_sampler.corpus.records import as_line
-from gpt2_sampler.corpus.write import Record, described, is_line_of, write
+from gpt2_sampler.corpus.write import Record, describe, is_line_of, write
 from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
@@ -142,7 +142,7 @@ def test_a_line_is_of_its_own_job_and_no_other() -> None:
     prompts += [Prompt(20, 'a", "prompt": "Once", "seed": 3', own) for own in (1.0, "1", True)]
     plan = dataclasses.replace(PLAN, tokens=True, logprobs=True)
     every = [*after_prompts(prompts, plan, BYTES, HPARAMS), *out_of_nothing(V - 1, plan)]
-    asked = [{"id": repr(job.id), **described(job)} for job in every]
+    asked = [{"id": repr(job.id), **describe(job)} for job in every]
     pieces = write(Batch(FakeEngine(V, C), 3), BYTES, every, plan)
     lines = [as_line(record) for piece in pieces for record in piece.records]
     for number, line in enumerate(lines):

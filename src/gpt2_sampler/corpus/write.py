@@ -96,7 +96,7 @@ def is_line_of(line: bytes, job: Job) -> bool:
     """Whether a file's line is the job's record, as far as can be seen without reading its text:
     no text can look like its fields, as quotes in it are escaped. False also for one that says the
     same in another way."""
-    fields = ", ".join([f'"{name}": {as_json(value)}' for name, value in described(job).items()])
+    fields = ", ".join([f'"{name}": {as_json(value)}' for name, value in describe(job).items()])
     return (
         line.startswith(f'{{"id": {as_json(job.id)}, "ended": '.encode())
         and f'", {fields}, "why": "'.encode() in line
