@@ -5,7 +5,8 @@ SamplerError            a failure: exit code 1
 ├── CheckpointError     a model file is missing, damaged or does not fit the others
 ├── EngineError         the model cannot be run on this machine as asked
 │   └── OutOfMemory     not with so many texts at once; perhaps with fewer
-└── DownloadError       a model could not be fetched
+├── DownloadError       a model could not be fetched
+└── ClusterError        the machines of a cluster are lost, or cannot go on
 
 A message says what is wrong, and with which value. It serves Python programs as well as commands,
 so it names no flag. What would help goes along as facts, which a command turns into something to
@@ -73,3 +74,7 @@ class OutOfMemory(EngineError):
 
 class DownloadError(SamplerError):
     """A model could not be fetched."""
+
+
+class ClusterError(SamplerError):
+    """The machines of a cluster are lost, or cannot go on."""

@@ -100,7 +100,6 @@ def test_stop_texts_can_be_written_with_escapes() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"ray": "local", "draft": "int8"}, "--draft int8 and --ray exclude each other"),
         ({"tokens": True}, "--tokens is for records"),
         ({"logprobs": True}, "--logprobs is for records"),
         ({"output": "a.parquet", "nsamples": 0}, "a Parquet file must end"),

@@ -85,8 +85,6 @@ def test_a_draft_that_was_asked_for_and_cannot_be_is_a_mistake(
     with pytest.raises(EngineError, match=r"0.2 GB of memory are needed .* 0.1 GB are free") as no:
         drafts(monkeypatch, dataclasses.replace(asked, length=9), free=1e8)
     assert no.value.facts == {"fits": {"draft": "off"}}
-    with pytest.raises(UsageError, match="--draft int8 and --ray exclude each other"):
-        GenerateSettings(draft="int8", ray="local")
 
 
 def test_the_draft_is_the_int8_copy(tmp_path: Path) -> None:

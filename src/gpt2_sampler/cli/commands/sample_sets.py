@@ -14,6 +14,7 @@ from gpt2_sampler.cli.session.loading import (
     LOADER,
     Files,
     Loader,
+    choose_draft,
     choose_seed,
     find_files,
     start_engine,
@@ -21,12 +22,14 @@ from gpt2_sampler.cli.session.loading import (
 from gpt2_sampler.cli.session.quiet import quiet_at_first
 from gpt2_sampler.cli.session.terminal import Terminated, harmless, notice, show
 from gpt2_sampler.cli.session.writer import CLOSING, header
-from gpt2_sampler.corpus.cluster import Source, write_on
+from gpt2_sampler.corpus.cluster import write_on
 from gpt2_sampler.corpus.jobs import Job, Plan
 from gpt2_sampler.corpus.run import Run, check_name
+from gpt2_sampler.corpus.workers import DraftSource, Source
 from gpt2_sampler.corpus.write import Record, Written, has_failed, write
-from gpt2_sampler.errors import SamplerError
+from gpt2_sampler.errors import ClusterError, SamplerError
 from gpt2_sampler.files import user_path
+from gpt2_sampler.registry import find_model
 
 
 def write_records(
@@ -68,6 +71,9 @@ def write_records(
                 f"{path} has {count(run.done, 'record')}; the same command goes on after them",
             )
             raise
+        except ClusterError as error:
+            going_on = f"{path} has {count(run.done, 'record')}, and the same command goes on"
+            raise ClusterError(f"{error}; {going_on}") from None
     run.close()
     errors = f", {run.failed:,} of them errors" if run.failed else ""
     say(settings, f"{path} is complete: {count(run.done, 'record')}{errors}")
@@ -89,8 +95,21 @@ def steps(
     if s.ray is None:
         model = start_engine(s, files)
         return write(model.batch(model.rows), files.tokenizer, jobs, plan)
-    source = Source(
-        path=str(files.path.resolve()),
+    return write_on(s.ray, source_of(s, files), jobs, plan, lambda text: say(s, text))
+
+
+def source_of(settings: CorpusSettings, files: Files) -> Source:
+    s, path = settings, str(files.path.resolve())
+    draft = None
+    if s.draft != "auto" and (drafting := choose_draft(files, s, device_of(s))):
+        same = drafting is files.checkpoint
+        draft = DraftSource(
+            path=path if same else str(find_model(s.draft, s.models_dir).resolve()),
+            step=s.checkpoint if same else None,
+            fingerprint=drafting.fingerprint,
+        )
+    return Source(
+        path=path,
         step=s.checkpoint,
         models_dir=None if s.models_dir is None else str(user_path(s.models_dir).resolve()),
         fingerprint=files.checkpoint.fingerprint,
@@ -98,8 +117,8 @@ def steps(
         precision=s.precision,
         threads=s.threads,
         rows=s.rows,
+        draft=draft,
     )
-    return write_on(s.ray, source, jobs, plan)
 
 
 def with_progress(

@@ -47,8 +47,6 @@ class CorpusSettings(Settings):
         for name in ("tokens", "logprobs"):
             if getattr(self, name) and self.output is None:
                 raise UsageError(f"--{name} is for records; add --output FILE")
-        if self.ray is not None and self.draft not in ("auto", "off"):
-            raise UsageError(f"--draft {self.draft} and --ray exclude each other; give one of them")
         if (self.output or "").endswith(".parquet") and self.nsamples == 0:
             raise UsageError("a Parquet file must end; say how many samples with --nsamples")
 

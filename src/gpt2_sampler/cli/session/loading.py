@@ -191,18 +191,10 @@ LEAST_TOKENS = 100
 def load_draft(files: Files, settings: Settings, device: str, rows: int) -> Future[Engine] | None:
     """For rows texts at the same time. Raises UsageError for a draft that nothing can use, and
     EngineError for one that there is no memory for, if it was asked for."""
-    checkpoint, asked = files.checkpoint, settings.draft != "auto"
-    hparams = checkpoint.hparams
-    if settings.draft == "off":
+    checkpoint, asked = choose_draft(files, settings, device), settings.draft != "auto"
+    if checkpoint is None:
         return None
-    if settings.draft not in DRAFTS:
-        checkpoint = find_draft(settings, files)
-        if device != "cpu":
-            raise UsageError(f"--draft {settings.draft} is for a CPU; leave it out")
-    elif device != "cpu" or settings.precision != "float32":
-        if asked:
-            raise UsageError("--draft int8 is for --precision float32 on a CPU; leave it out")
-        return None
+    hparams = files.checkpoint.hparams
     _, length = settings.cache(hparams.n_ctx)
     need, free = memory_needed(checkpoint.hparams, "int8", rows, length), free_memory()
     if asked and need > free:
@@ -219,6 +211,22 @@ def load_draft(files: Files, settings: Settings, device: str, rows: int) -> Futu
     # Until it is there texts are written without it.
     pool = ThreadPoolExecutor(1, "draft")
     return pool.submit(files.loader.load_engine, checkpoint, "cpu", "int8", settings.threads)
+
+
+def choose_draft(files: Files, settings: Settings, device: str) -> Checkpoint | None:
+    """The model that can draft, if there is one. Raises UsageError for one that nothing can use."""
+    if settings.draft == "off":
+        return None
+    if settings.draft not in DRAFTS:
+        checkpoint = find_draft(settings, files)
+        if device != "cpu":
+            raise UsageError(f"--draft {settings.draft} is for a CPU; leave it out")
+        return checkpoint
+    if device == "cpu" and settings.precision == "float32":
+        return files.checkpoint
+    if settings.draft != "auto":
+        raise UsageError("--draft int8 is for --precision float32 on a CPU; leave it out")
+    return None
 
 
 def find_draft(settings: Settings, files: Files) -> Checkpoint:
