@@ -209,5 +209,5 @@ def gguf_tensor(name: str, array: np.ndarray) -> tuple[str, np.ndarray]:
     block, _, inner = path.partition("/")
     new = f"blk.{block[1:]}.{GGUF_NAMES[inner]}" if inner else GGUF_NAMES[path]
     if last == "w":
-        return f"{new}.weight", np.ascontiguousarray(array[0].T)
+        return f"{new}.weight", np.ascontiguousarray(array.T)
     return f"{new}.{'weight' if last == 'g' else 'bias'}", array

@@ -34,7 +34,7 @@ class Transformers(Peer):
             *path, last = name.split("/")
             path = ["h", path[0][1:], *path[1:]] if name[0] == "h" else path
             key = ".".join(["transformer", *path, names[last]])
-            state[key] = torch.tensor(array[0] if last == "w" else array)
+            state[key] = torch.tensor(array)
         state["lm_head.weight"] = state["transformer.wte.weight"]
         model.load_state_dict(state)
         model.save_pretrained(target)
