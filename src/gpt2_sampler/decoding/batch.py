@@ -303,7 +303,8 @@ class Batch:
                 plan.append(Turn(row, progress, unread, [], 1))
             elif row.source is None:
                 long.append((row, progress, unread))
-        room, spots = PIECE if plan else self._window, PIECE
+        room = max(PIECE - len(plan), PIECE // 2) if plan else self._window
+        spots = PIECE
         for row, progress, unread in sorted(long, key=lambda one: one[1].order):
             n_read, own = min(len(unread), room), progress.own
             if n_read < len(unread):

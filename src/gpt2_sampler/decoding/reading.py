@@ -8,10 +8,11 @@ from typing import NamedTuple
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
 
 PIECE = 64  # tokens
-"""What is read of prompts in one step while other rows wait for their next token. For 117M in int8
-a step takes about 3 ms and 0.15 to 0.2 a token more: with a piece it takes 15, still faster than
-anybody reads, and a prompt of 1,000 begins to be answered after 16 of them. Larger pieces would
-make a prompt no cheaper, smaller ones leave the processor's cores half idle."""
+"""What a step reads while rows wait for their next token: these, and of prompts what is left, half
+of it at least. For 117M in int8 a step takes about 3 ms and 0.15 to 0.2 a token more: with a piece
+it takes 15, still faster than anybody reads, and a prompt of 1,000 begins to be answered after 16
+of them. Larger pieces would make a prompt no cheaper, smaller ones leave the processor's cores half
+idle unless there are many rows: a whole piece beside 31 of them would take as long again."""
 WORTH_COPYING = 8  # tokens; a row that can have fewer of another's reads them itself, in this step
 
 
