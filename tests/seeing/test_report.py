@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +102,56 @@ def test_what_a_model_finds_impossible_is_null() -> None:
     assert text.perplexity == math.inf
     found = told(text)
     assert found["perplexity"] is found["logprob"] is found["places"][1]["logprob"] is None
+
+
+# What others read.
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lines") / "scores.jsonl"
+    found = [report(scored(text), words=True) for text in TEXTS]
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in found), encoding="ascii")
+    return path
+
+
+def check(texts: list[str], places: list[list[dict[str, Any]]]) -> None:
+    assert texts == TEXTS
+    assert ["".join(place["text"] for place in some) for some in places] == TEXTS
+
+
+def test_pandas_reads_all_texts(lines: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    found = pandas.read_json(lines, lines=True)
+    check(list(found["text"]), list(found["places"]))
+
+
+def test_polars_reads_all_texts(lines: Path) -> None:
+    polars = pytest.importorskip("polars")
+    found = polars.read_ndjson(lines)
+    check(found["text"].to_list(), found["places"].to_list())
+
+
+def test_duckdb_reads_all_texts(lines: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    rows = duckdb.sql(f"select text, places from read_json('{lines}')").fetchall()
+    check([text for text, _ in rows], [places for _, places in rows])
+
+
+def test_pyarrow_reads_all_texts(lines: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow.json
+
+    found = pyarrow.json.read_json(lines)
+    check(found["text"].to_pylist(), found["places"].to_pylist())
+
+
+def test_datasets_reads_all_texts(
+    lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    found = datasets.load_dataset(
+        "json", data_files=str(lines), split="train", cache_dir=str(tmp_path)
+    )
+    check(found["text"][:], found["places"][:])

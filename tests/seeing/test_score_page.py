@@ -191,6 +191,31 @@ def test_keys_go_from_token_to_token(opened: browser.Chrome) -> None:
 
 
 @needs_browser
+def test_a_first_token_after_a_start_of_text_is_one_as_others(
+    chromium: browser.Chrome, tmp_path: Path
+) -> None:
+    all_scored = dataclasses.replace(scored(), tokens=range(1, 8), pieces=PIECES[1:])
+    (tmp_path / "page.html").write_text(page([all_scored], "m"), encoding="utf-8")
+    chromium.get((tmp_path / "page.html").as_uri())
+    assert len(chromium.find_elements("css selector", ".token")) == len(RANKS)
+    text = chromium.find_element("css selector", ".text")
+    for key, expected in [
+        (Keys.HOME, "“␣upon”, token 1: 50.0%, rank 1"),
+        (Keys.ARROW_LEFT, "token 1:"),
+        (Keys.ARROW_DOWN, "token 4:"),
+        (Keys.END, "token 7:"),
+    ]:
+        text.send_keys(key)
+        assert expected in said(chromium)
+    chromium.find_element("css selector", "summary").click()
+    find = "return document.querySelectorAll('.wide tbody tr').length"
+    WebDriverWait(chromium, 5).until(lambda driver: driver.execute_script(find) == len(RANKS))
+    assert re.search(
+        r'role="img" aria-label="Surprise along the text: .*token 5 with', page([all_scored], "m")
+    )
+
+
+@needs_browser
 def test_the_curve_leads_to_the_token(opened: browser.Chrome) -> None:
     from selenium.webdriver import ActionChains
 
