@@ -128,7 +128,7 @@ WINGS = {
     "tokenizer": "errors files packages pickles",
     "weights": "errors files writing packages pickles tokenizer",
     "opening": "errors files registry tokenizer weights",
-    "engines": "errors files writing compiled packages weights opening",
+    "engines": "errors limits files writing compiled packages weights opening",
     "fetching": "errors files writing registry tokenizer weights opening",
     "decoding": "errors limits compiled tokenizer engines",
     "seeing": "errors packages tokenizer decoding",

@@ -54,6 +54,11 @@ def brief(value: object) -> str:
     return f"{value!r:.40}" if known else type(value).__name__
 
 
+def first_line(error: BaseException) -> str:
+    """The beginning of what another library's error says; its type where it says nothing."""
+    return f"{(str(error).strip().splitlines() or [type(error).__name__])[0]:.200}"
+
+
 class UsageError(SamplerError):
     """A mistake in what was asked for."""
 

@@ -3,6 +3,8 @@ as a flag, in a line of prompts, or from Python."""
 
 from __future__ import annotations
 
+import math
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from gpt2_sampler.errors import UsageError, brief
@@ -33,11 +35,17 @@ LIMITS = {
 }
 
 
+def is_whole(number: Any, lowest: float = -math.inf) -> bool:
+    """Whether it is a whole number, Python's or NumPy's, and at least the lowest."""
+    whole = isinstance(number, Integral) and not isinstance(number, bool)
+    return whole and int(number) >= lowest
+
+
 def check_limits(name: str, value: Any, limits: Limits | None = None) -> None:
     """Raises UsageError, which begins with the name, unless the value is a whole number within the
     limits, by default those of LIMITS."""
     limits = limits or LIMITS[name]
-    if not hasattr(value, "__index__") or isinstance(value, bool):
+    if not is_whole(value):
         raise UsageError(f"{name} must be a whole number, not {brief(value)}")
     if value < limits.lowest:
         raise UsageError(f"{name} must be {limits.lowest} or more, not {brief(int(value))}")

@@ -15,10 +15,11 @@ from typing import NamedTuple
 from gpt2_sampler.decoding.draft import Draft
 from gpt2_sampler.decoding.progress import Progress, Spot, draw, look
 from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, count_shared, read
-from gpt2_sampler.decoding.request import Request, Token, check_tokens, is_whole
+from gpt2_sampler.decoding.request import Request, Token, check_tokens
 from gpt2_sampler.decoding.sampling import check_bias
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
+from gpt2_sampler.limits import is_whole
 
 log = logging.getLogger(__name__)
 

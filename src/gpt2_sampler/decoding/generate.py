@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import Request, check_tokens, is_whole, stream_of
+from gpt2_sampler.decoding.request import Request, check_tokens, stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Piece, Text, encode_prompt
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.limits import LIMITS
+from gpt2_sampler.limits import LIMITS, is_whole
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 PLAIN = Sampling()

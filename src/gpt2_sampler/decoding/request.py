@@ -10,10 +10,9 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.limits import is_whole
 
 END_OF_TEXT, LENGTH_REACHED = "end of text", "length reached"
 """Why a request ended."""
@@ -115,12 +114,6 @@ def stream_of(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, 
         return seed, sample
     digest = hashlib.sha256(" ".join(map(str, prompt)).encode()).digest()
     return seed, int.from_bytes(digest[:8], "little"), sample
-
-
-def is_whole(number: Any, low: int) -> bool:
-    """Whether it is a whole number, Python's or NumPy's, and at least low."""
-    kind = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-    return kind and bool(number >= low)
 
 
 def check_tokens(tokens: Sequence[Any], n_vocab: int) -> list[int]:

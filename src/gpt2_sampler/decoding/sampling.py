@@ -11,7 +11,7 @@ import numpy as np
 
 from gpt2_sampler.decoding.rules import Bias
 from gpt2_sampler.errors import UsageError
-from gpt2_sampler.limits import check_limits
+from gpt2_sampler.limits import check_limits, is_whole
 
 SMALLEST, LARGEST = math.ulp(0.0), sys.float_info.max
 RANGES: dict[str, tuple[float, float, str]] = {
@@ -70,10 +70,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def is_whole(value: Any) -> bool:
-    return is_number(value) and isinstance(value, (int, np.integer))
-
-
 def brief(value: Any) -> str:
     """A value that was refused, for a message."""
     if not is_number(value):
@@ -93,7 +89,7 @@ def pairs(bias: Any) -> tuple[tuple[int, float], ...]:
             f"logit_bias must be numbers by token ids, as {{50256: -100}}, not {brief(bias)}"
         ) from None
     for token, value in items:
-        if not is_whole(token) or token < 0:
+        if not is_whole(token, 0):
             raise UsageError(f"logit_bias is by token ids, and {brief(token)} is none")
         if not is_number(value) or not -MOST_BIAS <= value <= MOST_BIAS:
             raise UsageError(

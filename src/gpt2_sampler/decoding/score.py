@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import Request, Token, check_tokens, is_whole
+from gpt2_sampler.decoding.request import Request, Token, check_tokens
 from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Text
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.errors import UsageError
+from gpt2_sampler.limits import is_whole
 
 ROWS = 32
 """Texts that are read side by side: enough for short ones to fill the pieces that are read."""

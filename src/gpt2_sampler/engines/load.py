@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import platform
 import sys
-from numbers import Integral
 from pathlib import Path
 
 from gpt2_sampler.engines.cgroups import ROOT
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.processors import physical_cores
 from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
+from gpt2_sampler.limits import check_limits
 from gpt2_sampler.opening import open_model
 from gpt2_sampler.packages import is_installed, require
 from gpt2_sampler.weights.checkpoint import Checkpoint
@@ -43,8 +43,8 @@ def load_engine(
     device = find_device(device, precision)
     if threads is None:
         threads = physical_cores()
-    elif not isinstance(threads, Integral) or isinstance(threads, bool) or threads < 1:
-        raise UsageError(f"threads must be a whole number from 1 on, not {threads!r}")
+    else:
+        check_limits("threads", threads)
     try:
         return new_engine(open_model(model), device, precision, int(threads))
     except MemoryError:

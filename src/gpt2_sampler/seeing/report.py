@@ -16,7 +16,7 @@ from gpt2_sampler.seeing.spans import span_of_word
 def report(text: Scored, words: bool = False) -> dict[str, Any]:
     """The texts of its places, joined, are its text, in which start and end count characters,
     start_byte and end_byte those of UTF-8; ends are exclusive."""
-    figures = {name: finite(value) for name, value in text.figures().items()}
+    figures = {name: finite_or_none(value) for name, value in text.figures().items()}
     found = {
         "name": as_text(text.name),
         **figures,
@@ -37,10 +37,10 @@ def tokens_of(text: Scored) -> list[dict[str, Any]]:
         {
             "id": place.token,
             **span._asdict(),
-            "logprob": finite(place.logprob),
+            "logprob": finite_or_none(place.logprob),
             "rank": place.rank,
             "top": [
-                {"id": id, "text": look, "logprob": finite(logprob)}
+                {"id": id, "text": look, "logprob": finite_or_none(logprob)}
                 for (id, logprob), look in zip(place.top, looks, strict=True)
             ],
         }
@@ -54,7 +54,7 @@ def words_of(text: Scored) -> list[dict[str, Any]]:
         {
             **span_of_word(text.spans, word)._asdict(),
             "tokens": word.end - word.first,
-            "logprob": finite(logprob),
+            "logprob": finite_or_none(logprob),
         }
         for word, logprob in text.words()
     ]
@@ -65,5 +65,5 @@ def as_text(name: str) -> str:
     return name.encode("utf-8", "replace").decode()
 
 
-def finite(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gpt2_sampler.decoding.request import END_OF_TEXT, LENGTH_REACHED, Choice, Token
 from gpt2_sampler.decoding.text import Text
+from gpt2_sampler.seeing.report import finite_or_none
 from gpt2_sampler.serving.llama import as_llama, describe_end
 from gpt2_sampler.serving.wire import Completion
 from gpt2_sampler.tokenizer.load import Tokenizer
@@ -192,7 +193,3 @@ def mean_logprob(text: Text) -> float:
 
 def finite(logprob: float) -> float:
     return logprob if math.isfinite(logprob) else LEAST
-
-
-def finite_or_none(logprob: float) -> float | None:
-    return logprob if math.isfinite(logprob) else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.errors import CheckpointError, UsageError, first_line
 from gpt2_sampler.tokenizer.bounds import finish_within
 from gpt2_sampler.tokenizer.tokenizer import Stream, Tokenizer, as_ids
 
@@ -38,13 +38,8 @@ def library_errors(file: Path) -> Iterator[None]:
         if type(error).__name__ != "PanicException":
             raise
         raise CheckpointError(
-            f"{file}: the library tokenizers fails on it ({line(error)})"
+            f"{file}: the library tokenizers fails on it ({first_line(error)})"
         ) from None
-
-
-def line(error: BaseException) -> str:
-    """The first line of an error's words."""
-    return f"{(str(error).splitlines() or [type(error).__name__])[0]:.200}"
 
 
 class Subwords(Tokenizer):
@@ -86,7 +81,7 @@ class Subwords(Tokenizer):
             ) from None
         except Exception as error:
             raise UsageError(
-                f"the text cannot be written in the model's tokens ({line(error)})"
+                f"the text cannot be written in the model's tokens ({first_line(error)})"
             ) from None
 
     def _ids(self, text: str) -> list[int]:

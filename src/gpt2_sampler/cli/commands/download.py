@@ -17,7 +17,7 @@ from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.remedies import command
 from gpt2_sampler.cli.flags.settings import MODELS_DIR
 from gpt2_sampler.cli.session import terminal
-from gpt2_sampler.errors import DownloadError, UsageError
+from gpt2_sampler.errors import DownloadError, UsageError, first_line
 from gpt2_sampler.fetching.fetch_folder import Watch
 from gpt2_sampler.fetching.fetch_model import (
     BASE_URL_VARIABLE,
@@ -164,8 +164,9 @@ def export(folder: Path) -> None:
 
         export_model(open_checkpoint(folder), "float32")
     except Exception as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        terminal.notice(f"the model is complete but was not prepared ({first}); sampling will try")
+        terminal.notice(
+            f"the model is complete but was not prepared ({first_line(error)}); sampling will try"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
