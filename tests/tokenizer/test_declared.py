@@ -8,7 +8,7 @@ import pytest
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer.load import load_tokenizer
-from tests.tokenizer.test_by_class import PUBLISHED, changed
+from tests.tokenizer.test_markers import PUBLISHED, changed
 
 
 def test_of_a_token_described_twice_the_last_description_holds(tmp_path: Path) -> None:
