@@ -33,8 +33,9 @@
 #define LN_2 0.6931471805599453
 
 #define LOWEST 700.0    /* nats below the likeliest token; what is less likely counts as much */
-#define PER_UNIT 64.0   /* buckets in a nat. A power of two, so that products with it are exact */
-#define BUCKETS 2048
+#define PER_UNIT 32.0   /* buckets in a nat. A power of two, so that products with it are exact */
+#define BUCKETS 2048    /* the last is for all that counts less than rounding, exp(-64) and below */
+#define SOME 64         /* logits at a time: 1 kB of what is computed of them */
 #define MAGIC 6755399441055744.0 /* 1.5 * 2^52: adding it leaves a whole number in the low bits */
 
 typedef struct {
@@ -144,11 +145,15 @@ static const struct Kernel {
     double (*add_up)(const float *, int, double, double);
     void (*fill_buckets)(const float *, int, double, double, double *);
     int64_t (*count_above)(const float *, int, float);
+    int (*gather_all)(const float *, int, float, float, Item *);
 } kernels[] = {
-    {raise_tops_plain, add_up_plain, fill_buckets_plain, count_above_plain},
+    {raise_tops_plain, add_up_plain, fill_buckets_plain, count_above_plain,
+     gather_all_plain},
 #if defined(__x86_64__)
-    {raise_tops_avx2, add_up_avx2, fill_buckets_avx2, count_above_avx2},
-    {raise_tops_avx512, add_up_avx512, fill_buckets_avx512, count_above_avx512},
+    {raise_tops_avx2, add_up_avx2, fill_buckets_avx2, count_above_avx2,
+     gather_all_avx2},
+    {raise_tops_avx512, add_up_avx512, fill_buckets_avx512, count_above_avx512,
+     gather_all_avx512},
 #endif
 };
 
@@ -226,8 +231,16 @@ static double bound_of(Row *r, int64_t k) {
 
 /* Items of the tokens whose logits lie from low to high -> how many. Only x and token are set. */
 static int gather(const Row *r, double low, double high, Item *items) {
-    int n = 0;
-    for (int block = 0; block < r->n_blocks; block++) {
+    int n = 0, blocks = 0;
+    for (int block = 0; block < r->n_blocks; block++) blocks += r->tops[block] >= low;
+    int many = blocks > r->n_blocks / MEMBERS; /* lines of a cache, each with tokens of 16 blocks */
+    if (many) {
+        float above = (float)low, below = (float)high;
+        above = above < low ? nextafterf(above, INFINITY) : above;
+        below = below > high ? nextafterf(below, -INFINITY) : below;
+        n = kernels[r->version].gather_all(r->logits, r->n_vocab, above, below, items);
+    }
+    for (int block = 0; block < (many ? 0 : r->n_blocks); block++) {
         if (!(r->tops[block] >= low)) continue;
         int end = end_of(r, block);
         for (int token = first_of(block); token < end; token += APART) {
@@ -379,7 +392,6 @@ static void keep_top_p_of_few(Row *r) {
 /* top_p of all tokens: only those in the bucket where the goal is reached are put in order. */
 static void keep_top_p_of_all(Row *r, double *buckets) {
     double by = inverse_temperature(r), total = 0, sum = 0;
-    memset(buckets, 0, BUCKETS * sizeof(*buckets));
     kernels[r->version].fill_buckets(r->logits, r->n_vocab, r->best, by, buckets);
     for (int i = 0; i < r->n_changes; i++) {
         double x = relative(r->changes[i].value, r->best, by);
@@ -454,6 +466,21 @@ INLINE double noise_of(uint64_t key, uint64_t random, int token) {
     return -log(time);
 }
 
+/* Offers the tokens of a block that are kept and not below cut. */
+static void draw_from_block(const Row *r, uint64_t key, int block, double cut, Winner *w) {
+    uint64_t random = bits_of_block(key, block);
+    double highest = -log(time_of(random) / MEMBERS);
+    if (!(r->tops[block] >= cut) || scaled(r, r->tops[block]) + highest < w->sum) return;
+    int end = end_of(r, block);
+    for (int token = first_of(block); token < end; token += APART) {
+        double value = r->logits[token];
+        if (!(value >= cut)) continue;
+        double x = scaled(r, value);
+        if (x + highest < w->sum || !keeps(r, value, x, token)) continue;
+        offer(w, x + noise_of(key, random, token), token);
+    }
+}
+
 /* Of the tokens that are kept, the one with the largest sum of logit and noise. */
 static int64_t draw_token(const Row *r, uint64_t key) {
     Winner w = {-INFINITY, INT64_MAX};
@@ -467,22 +494,18 @@ static int64_t draw_token(const Row *r, uint64_t key) {
         if (!keeps(r, c->value, x, c->token) || x + highest_noise(random) < w.sum) continue;
         offer(&w, x + noise_of(key, random, c->token), c->token);
     }
+    int first = 0; /* the most promising block; after it few others are worth looking at */
     for (int block = 0; block < r->n_blocks; block++) {
+        r->values[block] = -INFINITY;
         if (!(r->tops[block] >= cut)) continue;
         double top = scaled(r, r->tops[block]);
-        uint64_t random = bits_of_block(key, block);
-        if (top + highest_noise(random) < w.sum) continue;
-        double highest = -log(time_of(random) / MEMBERS);
-        if (top + highest < w.sum) continue;
-        int end = end_of(r, block);
-        for (int token = first_of(block); token < end; token += APART) {
-            double value = r->logits[token];
-            if (!(value >= cut)) continue;
-            double x = scaled(r, value);
-            if (x + highest < w.sum || !keeps(r, value, x, token)) continue;
-            offer(&w, x + noise_of(key, random, token), token);
-        }
+        r->values[block] = top + highest_noise(bits_of_block(key, block));
+        if (r->values[block] > r->values[first]) first = block;
     }
+    if (r->n_blocks) draw_from_block(r, key, first, cut, &w);
+    for (int block = 0; block < r->n_blocks; block++)
+        if (r->values[block] >= w.sum && r->values[block] > -INFINITY && block != first)
+            draw_from_block(r, key, block, cut, &w);
     return w.token;
 }
 

@@ -75,23 +75,61 @@ TARGET static double FN(add_up)(const float *logits, int n, double best, double 
     return sum;
 }
 
-/* buckets [BUCKETS] += exp of n logits, each in the bucket that bucket_of gives. */
+/* buckets [BUCKETS] = the sums of exp of n logits, each in the bucket that bucket_of gives. What is
+   added up is exp of the distance from the middle of the bucket, at most 1 / 64: a few terms of the
+   Taylor series are enough. Logits are taken SOME at a time, for buckets take one after another. */
 TARGET static void FN(fill_buckets)(
     const float *logits, int n, double best, double by, double *buckets
 ) {
+    double masses[SOME] __attribute__((aligned(64)));
+    int64_t places[SOME] __attribute__((aligned(64)));
+    const Vec lowest = (Vec){0} - (BUCKETS - 1) / PER_UNIT;
+    memset(buckets, 0, BUCKETS * sizeof(*buckets));
     int i = 0;
-    for (; i + WIDTH <= n; i += WIDTH) {
-        Vec x = FN(relative)(logits + i, best, by), mass = FN(exponential)(x);
-        Vec number = x * -PER_UNIT;
-        Longs beyond = number > (Vec){0} + (BUCKETS - 1);
-        number = (Vec)((~beyond & (Longs)number) | (beyond & (Longs)((Vec){0} + (BUCKETS - 1))));
-        Longs bucket = (Longs)(number + MAGIC) & 0xffff;
-        for (int lane = 0; lane < WIDTH; lane++) buckets[bucket[lane]] += mass[lane];
+    for (; i + SOME <= n; i += SOME) {
+        for (int j = 0; j < SOME; j += WIDTH) {
+            Vec x = FN(relative)(logits + i + j, best, by);
+            Longs takes = x > lowest;
+            x = (Vec)((takes & (Longs)x) | (~takes & (Longs)lowest));
+            Vec shifted = x * -PER_UNIT + MAGIC, r = x + (shifted - MAGIC) * (1 / PER_UNIT);
+            Vec square = r * r, high = square * (1.0 / 720) + (r * (1.0 / 120) + 1.0 / 24);
+            Vec low = square * (r * (1.0 / 6) + 0.5) + (r + 1.0);
+            *(Vec *)(masses + j) = square * square * high + low;
+            *(Longs *)(places + j) = (Longs)shifted & 0xffff;
+        }
+        for (int j = 0; j < SOME; j++) buckets[places[j]] += masses[j];
     }
     for (; i < n; i++) {
         double x = relative(logits[i], best, by);
-        buckets[bucket_of(x)] += exp(x);
+        int own = bucket_of(x);
+        buckets[own] += exp(x > lowest[0] ? x + own / PER_UNIT : 0);
     }
+    for (int own = 0; own < BUCKETS; own += WIDTH) {
+        Vec x = {0};
+        for (int lane = 0; lane < WIDTH; lane++) x[lane] = (own + lane) / -PER_UNIT;
+        x = FN(exponential)(x);
+        for (int lane = 0; lane < WIDTH; lane++) buckets[own + lane] *= x[lane];
+    }
+}
+
+/* Items of those of n logits that lie from low to high -> how many. */
+TARGET static int FN(gather_all)(const float *logits, int n, float low, float high, Item *items) {
+    int i = 0, found = 0;
+    for (; i + LANES <= n; i += LANES) {
+        Singles some = *(const Singles *)(logits + i);
+        Ints within = (some >= low) & (some <= high);
+        Longs any = (Longs)within; /* half as many lanes to look at */
+        int64_t one = 0;
+        for (int lane = 0; lane < WIDTH; lane++) one |= any[lane];
+        if (!one) continue;
+        for (int j = i; j < i + LANES; j++) {
+            items[found].x = logits[j], items[found].token = j;
+            found += (logits[j] >= low) & (logits[j] <= high);
+        }
+    }
+    for (; i < n; i++)
+        if (logits[i] >= low && logits[i] <= high) items[found++] = (Item){.x = logits[i], .token = i};
+    return found;
 }
 
 /* How many of n logits are above one. */
