@@ -80,14 +80,14 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_file(path: Path, *, several: bool = False) -> str:
-    """The text of such a file, as read_all."""
+    """The text of a file of any kind, as read_all gives it."""
     with open_file(path) as file:
         return read_all(file, str(path), several=several)
 
 
 def read_all(file: BinaryIO, source: str, encoding: str = "utf-8", *, several: bool = False) -> str:
-    """The whole text, or several in one. Raises UsageError also for what cannot be read or does not
-    end."""
+    """The whole text of a file, or several texts in one. Raises UsageError also for what cannot be
+    read or does not end."""
     limit = FILE_LIMIT if several else LIMIT
     try:
         data = file.read(limit + 1)

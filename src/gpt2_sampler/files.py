@@ -127,8 +127,8 @@ def own_folder(kind: str) -> Path:
 
 
 def require_place(path: Path, folders: bool = False) -> None:
-    """Before the work is done. Raises UsageError where no file can be written; with folders, those
-    that are missing on the way to it do not count."""
+    """Raises UsageError unless a file can be written at the path, before any work is done for it.
+    With folders, those on the way to it may be missing."""
     user_path(path)
     way = (folder for folder in path.parents if not folders or os.path.lexists(folder))
     parent = next(way, path.parent)
@@ -152,7 +152,7 @@ def require_regular(path: Path, status: os.stat_result, error: type[SamplerError
 
 
 def kind_of(mode: int) -> str:
-    """What is no regular file."""
+    """What something is that is no regular file."""
     return "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
 
 

@@ -25,7 +25,7 @@ WORKPLACE = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{16}}\.writing")
 
 @contextlib.contextmanager
 def writing(path: Path, error: type[SamplerError] = SamplerError) -> Iterator[None]:
-    """Around whatever writes to the path: an OSError becomes the one line that names it."""
+    """Turns an OSError of the block, which writes to the path, into one line that names it."""
     try:
         yield
     except OSError as problem:
@@ -130,6 +130,6 @@ def hold_lock(path: Path, wait: Callable[[], object] | None = None) -> Iterator[
 
 
 def remove_lock(path: Path) -> None:
-    """While it is held: who is waiting for it finds that it is gone and makes another."""
+    """To be called while it is held: who waits for it finds that it is gone and makes another."""
     with contextlib.suppress(OSError):
         path.unlink()

@@ -29,7 +29,7 @@ DIGITS = 4  # of a log-probability, in nats
 DESCRIBING = ("prompt", "seed", "sample", "settings", "extra", "left_out", "error")
 """The fields of a record that are known before its text is written."""
 FAILED = "error"
-"""What a record without a text has in the place of why its text ended."""
+"""What `why` is in a record without a text."""
 
 
 class Written(NamedTuple):
@@ -42,7 +42,7 @@ class Written(NamedTuple):
 
 
 def write(batch: Batch, tokenizer: Tokenizer, jobs: Iterable[Job], plan: Plan) -> Iterator[Written]:
-    """Raises what Batch.step raises."""
+    """Writes the texts of the jobs -> what each step has added. Raises what Batch.step raises."""
     begun = deque[Job]()
 
     def begin() -> Iterator[Text]:

@@ -258,7 +258,7 @@ class Batch:
             self._copy(row, tokens)
 
     def _copy(self, row: Row, tokens: list[int]) -> None:
-        """What the row waits for, if it is there by now; or looks for it elsewhere."""
+        """Copies what the row waits for, if that is there by now; else it may look elsewhere."""
         if row.source is None:
             return
         source, progress, n = row.source
@@ -275,7 +275,7 @@ class Batch:
         row.progress, row.source, row.freed = None, None, next(self._clock)
 
     def _give_back(self) -> int:
-        """All rows, for none is certain to hold anything -> how many served a request."""
+        """Gives up all rows, for none is certain to hold anything -> how many served a request."""
         served = [row.progress for row in self._rows if row.progress is not None]
         self._rows, self._cache = [], None
         for progress in served:

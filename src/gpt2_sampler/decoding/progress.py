@@ -29,7 +29,7 @@ class Progress:
     """How far a request has come. Its tokens are the latest ones, as many as matter."""
 
     def __init__(self, request: Request, tokens: list[int], window: int, order: int) -> None:
-        """order is in which the requests came."""
+        """order is the number of the request among all that have come."""
         first = len(tokens) if request.tell_from is None else request.tell_from
         self.request = request
         self.window = window
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def left(self) -> int:
-        """New tokens that are still to come, at most."""
+        """How many new tokens are still to come, at most."""
         return self.request.length - self.drawn
 
     @property
@@ -93,7 +93,7 @@ class Spot(NamedTuple):
 
     @property
     def key(self) -> int:
-        """Of its noise."""
+        """What fixes the noise there."""
         return key(self.progress.request.stream, self.place)
 
     @property

@@ -56,7 +56,7 @@ class Text:
         self.characters = ""
         """All that was taken."""
         self.ended = ""
-        """Why; "" while it goes on."""
+        """Why it has ended; "" while it goes on."""
         self.first_time = self.last_time = 0.0
         """When its first and its last token came, in seconds of time.monotonic()."""
         self._stops = Stops(stops)
@@ -82,7 +82,7 @@ class Text:
 
     @property
     def number(self) -> int:
-        """Of the sample, from 0 on."""
+        """The sample's number, from 0 on."""
         return self.request.stream[-1]
 
     def add(self, token: Token) -> None:

@@ -42,9 +42,9 @@ class Engine(abc.ABC):
     def __init__(self, hparams: HParams) -> None:
         self.hparams = hparams
         self.threads = 1
-        """That it uses of the processor's."""
+        """How many of the processor's it uses."""
         self.weight_bytes = 4 * hparams.n_parameters
-        """What it reads for a token, however many texts share it."""
+        """What it reads of its weights in a call of one token, however many texts share it."""
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._closed = False
@@ -62,7 +62,7 @@ class Engine(abc.ABC):
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """What each call is made in. Raises as lock does, UsageError once the engine is closed, and
+        """Surrounds each call. Raises as lock does, UsageError once the engine is closed, and
         OutOfMemory for Python's own."""
         with self.lock:
             if self._closed:

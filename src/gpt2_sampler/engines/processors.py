@@ -38,7 +38,7 @@ def cores(root: Path) -> int:
 
 
 def allowed_processors() -> set[int] | None:
-    """The numbers of those that the process may run on, None where no system says so."""
+    """The numbers of the processors that the process may run on, None where no system says so."""
     import psutil
 
     try:
@@ -48,7 +48,7 @@ def allowed_processors() -> set[int] | None:
 
 
 def performance_cores() -> int:
-    """Those of a Mac with Apple's processors, 0 for others."""
+    """How many fast cores a Mac with Apple's processors has; 0 for other machines."""
     return int.from_bytes(sysctl("hw.perflevel0.physicalcpu"), sys.byteorder)
 
 

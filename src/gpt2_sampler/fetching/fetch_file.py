@@ -77,7 +77,7 @@ def fetch(
 def examine(
     remote: Remote, target: Path, spec: FileSpec, digest: Digest, check: Check | None
 ) -> None:
-    """Raises Wrong, or what check raises."""
+    """Compares what arrived with what is known of it. Raises Wrong, or what check raises."""
     part, _ = partfile.names(target)
     wrong = spec.size_problem(part.stat().st_size)
     if digest.name == "sha256":

@@ -21,16 +21,16 @@ from gpt2_sampler.writing import TEMPORARY, hold_lock, writing
 
 
 class Watch:
-    """Is told how the fetching goes. This one ignores it."""
+    """Receives the progress of what is fetched; this base class ignores it."""
 
     def say(self, line: str) -> None:
         """May be called from any thread."""
 
     def start(self, total: int, done: int) -> None:
-        """How many bytes there are in all, and how many are here already."""
+        """Is called with how many bytes there are in all, and how many are here already."""
 
     def advance(self, done: int) -> None:
-        """How many bytes are here now."""
+        """Is called with how many bytes are here now."""
 
     def finish(self) -> None:
         """Is called after start, however the fetching ended."""

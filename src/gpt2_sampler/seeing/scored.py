@@ -34,7 +34,7 @@ class Scored:
     top: Sequence[Sequence[str]]
     """How the likeliest tokens at each place are shown."""
     n_bytes: int
-    """Of what is scored, in UTF-8."""
+    """The bytes of what is scored, in UTF-8."""
     from_line: bool = False
     """Whether it is a line, whose name is only its number."""
     spans: Sequence[TextSpan] = ()
@@ -47,7 +47,7 @@ class Scored:
 
     @cached_property
     def logprob(self) -> float:
-        """Of all scored tokens together, in nats."""
+        """The log-probability of all scored tokens together, in nats."""
         return math.fsum(place.logprob for place in self.places)
 
     @property
@@ -70,7 +70,7 @@ class Scored:
         return count_classes(place.rank for place in self.places)
 
     def figures(self) -> dict[str, Any]:
-        """For a table."""
+        """What a table shows of the text, by the names of its columns."""
         return {
             "tokens": len(self.tokens),
             "scored": len(self.places),

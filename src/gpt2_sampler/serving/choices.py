@@ -30,7 +30,7 @@ class Served:
     tokenizer: Tokenizer
     decoder: Decoder
     created: int = 0
-    """When, in seconds since 1970."""
+    """When it was loaded, in seconds since 1970."""
 
     @property
     def window(self) -> int:

@@ -18,6 +18,8 @@ LOOPBACK = "localhost", "127.0.0.1", "[::1]"
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
+    """Which requests are answered."""
+
     hosts: frozenset[str]
     """Host headers that are answered, with their ports as they are written."""
     origins: frozenset[str] = frozenset()

@@ -33,7 +33,7 @@ class Reply:
         self._send = send
         self._headers = [*SAFE, *headers]
         self.status = 0
-        """Once it has begun."""
+        """The answer's, once it has begun; 0 before."""
         self.given_up = False
         """Whether the task was cancelled because its client takes nothing."""
         self._loop = asyncio.get_running_loop()

@@ -25,7 +25,7 @@ WINDOW = 8  # tokens that a token's text may depend on
 TIDIED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 """What transformers writes without its spaces where clean_up_tokenization_spaces is set."""
 UNDECIDED = re.compile(r" (?:n'?|'[vr]?)?$")
-"""How one of them may begin."""
+"""The end of a text that may be the beginning of one of them."""
 
 
 @contextlib.contextmanager

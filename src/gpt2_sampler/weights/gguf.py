@@ -50,7 +50,8 @@ TYPES = {0: "F32", 1: "F16", 30: "BF16", 28: "F64"}
 """Values of ggml_type whose numbers are stored as they are."""
 Q8_0 = 8
 Q8_0_NUMBERS, Q8_0_BYTES = 32, 34
-"""Of a block, whose numbers share a scale. The gguf package knows those of the other types."""
+"""The numbers and the bytes of a block, which has one scale. The gguf package knows those of the
+other types."""
 NAMES = {
     "token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f", "output": "lm_head",
     "attn_norm": "ln_1", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj",
@@ -69,7 +70,8 @@ FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Quantised:
-    """blocks is [..., bytes], the last axis the blocks of a row; kind is a value of ggml_type."""
+    """A tensor whose numbers are stored in blocks: blocks is [..., bytes], the last axis the blocks
+    of a row; kind is a value of ggml_type."""
 
     blocks: np.ndarray
     kind: int

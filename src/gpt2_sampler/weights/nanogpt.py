@@ -26,7 +26,7 @@ WRAPPED = re.compile(r"(_orig_mod\.|module\.)*")
 """How names begin that torch.compile and DistributedDataParallel have changed."""
 PREFIX = "transformer."
 NAME = re.compile(r"\w[\w.-]*")
-"""Of a dataset: it becomes part of a path."""
+"""What a dataset may be called: its name becomes part of a path."""
 THEIR_NAMES = {"n_vocab": "vocab_size", "n_ctx": "block_size"}
 ARGUMENTS = ("vocab_size", "block_size", "n_embd", "n_head", "n_layer")
 """What is read of model_args."""

@@ -100,7 +100,7 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """offset and strides count numbers of the storage."""
+    """A tensor in a storage, of which offset and strides count numbers."""
 
     storage: Storage
     offset: int
@@ -165,7 +165,7 @@ KNOWN |= {f"torch.{name}": name for name in ("float32", "float16", "bfloat16", "
 
 
 class Storages(dict[str, Storage]):
-    """Those that a pickle refers to, by their keys, as they are met."""
+    """The storages that a pickle refers to, by their keys, each added when it is first met."""
 
     def __init__(self, path: Path, file: np.ndarray) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ from gpt2_sampler.weights.storage import Floats, is_natural, require_shape
 INDEX, DATA = ".index", ".data-00000-of-00001"
 """How the names of a checkpoint's two files go on after its prefix."""
 SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
-"""The same of any of several data files."""
+"""How the name of one of several data files goes on."""
 MAX_SHARDS = 10_000
 DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 14: "bfloat16", 19: "float16"}
 """Names of the values of DataType in tensorflow/core/framework/types.proto."""

@@ -22,7 +22,7 @@ BEGINNING = 60  # columns for a text's beginning, if stdout is not a terminal
 
 
 def say(line: str) -> None:
-    """A line of the result."""
+    """Prints a line of the result."""
     show(f"{line}\n")
 
 

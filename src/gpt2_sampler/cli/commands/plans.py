@@ -24,7 +24,7 @@ LIBRARIES = ("numpy", "ai-edge-litert", "tensorflow")
 
 
 def with_its_seed(settings: AnyCorpus, path: Path) -> AnyCorpus:
-    """With the seed that an earlier run chose, if this one was given none."""
+    """The settings with the seed that an earlier run chose, if this one was given none."""
     chosen = (read_meta(path) or {}).get("settings", {}).get("seed")
     if settings.seed is not None or not isinstance(chosen, int):
         return settings
@@ -62,7 +62,7 @@ def meta_of(settings: CorpusSettings, files: Files, plan: Plan) -> Meta:
 
 
 def settings_that_matter(settings: CorpusSettings, plan: Plan) -> Meta:
-    """Those that the records depend on."""
+    """The settings that the records depend on, by name."""
     s = settings
     of_prompts: dict[str, Any] = {}
     if isinstance(s, ConditionalSettings):
@@ -89,8 +89,8 @@ def settings_that_matter(settings: CorpusSettings, plan: Plan) -> Meta:
 
 
 def device_of(settings: CorpusSettings) -> str:
-    """cpu or gpu. The machines of a cluster differ from this one, so there a GPU is used only if it
-    was asked for."""
+    """cpu or gpu. The machines of a cluster differ from this one, so there a GPU is used only if
+    it was asked for."""
     if settings.ray is None:
         return find_device(settings.device, settings.precision)
     return "gpu" if settings.device == "gpu" else "cpu"

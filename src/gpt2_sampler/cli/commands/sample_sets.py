@@ -90,7 +90,7 @@ def require_a_text(records: int, failed: int) -> None:
 def steps(
     settings: CorpusSettings, files: Files, jobs: Iterable[Job], plan: Plan
 ) -> Iterator[Written]:
-    """From this machine or from a cluster."""
+    """Writes the jobs on this machine or on a cluster -> what each step has added."""
     s = settings
     if s.ray is None:
         model = start_engine(s, files)
@@ -124,7 +124,7 @@ def source_of(settings: CorpusSettings, files: Files) -> Source:
 def with_progress(
     settings: CorpusSettings, steps: Iterator[Written], total: int | None, done: int = 0
 ) -> Iterator[Record]:
-    """The records of the steps, with a progress bar at a terminal. So many are done already."""
+    """The records of the steps, with a progress bar at a terminal; done are those of earlier runs."""
     steps = quiet_at_first(steps, settings.verbose)
     if not settings.shows_progress:
         for step in steps:

@@ -13,7 +13,7 @@ from gpt2_sampler.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class CorpusSettings(Settings):
-    """Of commands that write many samples."""
+    """The flags of commands that write many samples."""
 
     group = "sets of samples:"
 

@@ -46,7 +46,7 @@ def kinds(settings: type) -> dict[str, type]:
 
 
 def limits_of(one: Field) -> Limits | None:
-    """Of a flag that counts something."""
+    """The limits of a flag that counts something, None for any other."""
     limits, lowest = LIMITS.get(one.name), one.metadata["lowest"]
     return limits if lowest is None or limits is None else limits._replace(lowest=lowest)
 

@@ -88,7 +88,8 @@ def download(name: str, models_dir: str | None) -> str:
 
 
 def install(*words: str) -> str:
-    """For the Python that runs, whichever pip the shell would find; uv's environments have none."""
+    """How to install packages for the Python that runs, whichever pip the shell would find; uv's
+    environments have none."""
     python, has_pip = interpreter(), importlib.util.find_spec("pip")
     pip = [python, "-m", "pip", "install"] if has_pip else ["uv", "pip", "install", "-p", python]
     return " ".join(map(quote, [*pip, *words]))

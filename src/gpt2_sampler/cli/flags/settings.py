@@ -167,7 +167,7 @@ class Settings(ModelSettings, SamplingSettings):
         return self.length or window
 
     def most_tokens(self, window: int) -> float:
-        """That are written at most, if it is known how many."""
+        """How many tokens are written at most, inf where that is not known."""
         return (self.nsamples or math.inf) * self.sample_length(window)
 
     def cache(self, window: int) -> tuple[int, int]:
@@ -176,12 +176,12 @@ class Settings(ModelSettings, SamplingSettings):
 
 @dataclasses.dataclass(frozen=True)
 class WriterSettings(ShowSettings, Settings):
-    """Of commands that show a sample as it is written."""
+    """The flags of commands that show a sample as it is written."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PromptSettings(Settings):
-    """Of commands that continue prompts."""
+    """The flags of commands that continue prompts."""
 
     group = "prompts:"
 

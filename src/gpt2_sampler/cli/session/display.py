@@ -23,7 +23,7 @@ from gpt2_sampler.tokenizer.load import Tokenizer
 
 
 def colours(stream: TextIO) -> int:
-    """How many the stream can show; 0 if none are wanted."""
+    """How many colours the stream can show; 0 if none are wanted."""
     if not wants_colour(stream):
         return 0
     true_colour = os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")

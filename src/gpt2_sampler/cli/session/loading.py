@@ -102,7 +102,7 @@ def load(settings: ModelSettings, text: str = "", loader: Loader = LOADER) -> Mo
 
 
 def find_files(settings: ModelSettings, text: str = "", loader: Loader = LOADER) -> Files:
-    """Of the model that was asked for or, if none was, of the one for this text."""
+    """Finds the model that was asked for or, if none was, the one for this text."""
     s, name = settings, choose_model(settings, text)
     if uses_bundled(s):
         explain_bundled(name)
@@ -168,7 +168,7 @@ class Models:
 
 
 def choose_seed(settings: AnySettings) -> AnySettings:
-    """With a seed. If none is set, one is chosen and shown, so that it can be used again."""
+    """The settings with a seed. If none is set, one is chosen, and shown to be used again."""
     if settings.seed is not None:
         return settings
     seed = secrets.randbelow(LIMITS["seed"].highest + 1)
@@ -189,8 +189,9 @@ LEAST_TOKENS = 100
 
 
 def load_draft(files: Files, settings: Settings, device: str, rows: int) -> Future[Engine] | None:
-    """For rows texts at the same time. Raises UsageError for a draft that nothing can use, and
-    EngineError for one that there is no memory for, if it was asked for."""
+    """What is to draft for rows texts at the same time, None where it is not wanted or would not
+    pay. Raises UsageError for a draft that nothing can use, and EngineError for one that there is
+    no memory for, if it was asked for."""
     checkpoint, asked = choose_draft(files, settings, device), settings.draft != "auto"
     if checkpoint is None:
         return None
