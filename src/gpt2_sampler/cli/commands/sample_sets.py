@@ -124,7 +124,7 @@ def source_of(settings: CorpusSettings, files: Files) -> Source:
 def with_progress(
     settings: CorpusSettings, steps: Iterator[Written], total: int | None, done: int = 0
 ) -> Iterator[Record]:
-    """The records of the steps, with a progress bar at a terminal; done are those of earlier runs."""
+    """The records of the steps, with a bar at a terminal; done are those of earlier runs."""
     steps = quiet_at_first(steps, settings.verbose)
     if not settings.shows_progress:
         for step in steps:
