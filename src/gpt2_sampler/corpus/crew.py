@@ -234,10 +234,12 @@ class Crew:
         if self._has_told or not self.members or waited < SOON:
             return
         least = min(self._n_claimed(member.machine) for member in self.members)
-        if waited > LATE or self._machines.n_free() < least:
+        are_held = self._machines.n_free() < least
+        if are_held or waited > LATE:
             n = sum(self._n_used(member.machine) for member in self.members)
-            what = "GPU" if self._resource == "GPU" else "core"
-            self._tell(f"waiting for {n} {what}{'s' * (n != 1)} of {self._head}, which are busy")
+            what = f"{n} {'GPU' if self._resource == 'GPU' else 'core'}{'s' * (n != 1)}"
+            why = ", which others hold" if are_held else " to start a worker"
+            self._tell(f"waiting for {what} of {self._head}{why}")
             self._has_told = True
 
 

@@ -132,11 +132,11 @@ def attempt(address: str, mode: str) -> str:
                 timer.start()
             elif line == "joined\n":
                 return ""
-            else:
+            elif REFUSED.search(line):
+                return line
+            elif not line.startswith("["):  # as lines of its log do
                 said += line
-            if REFUSED.search(line):
-                break
-    return said or "it does not answer as Ray does"
+    return said or "what answers there is not Ray"
 
 
 def explain(address: str, said: str) -> UsageError:

@@ -1,0 +1,219 @@
+"""Runs on a Ray cluster of several nodes on this machine, which are killed and added meanwhile.
+
+    python -m tests.long.cluster
+
+Needs ray, and takes some minutes. Each run must end with the bytes that one machine writes, or say
+in a line how to go on; afterwards nothing may be left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Ray's workers are nice by default: beside other work they would not come to theirs.
+os.environ |= {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_AUTH_MODE": "disabled",
+}
+PATIENCE = 240  # seconds
+GOES_ON = "the same command goes on"
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from gpt2_sampler.corpus import cluster; cluster.BLOCK = 16\n"
+    "from gpt2_sampler.cli.commands.start import generate; raise SystemExit(generate())",
+    *("--model_name", "demo", "--precision", "int8", "--threads", "1"),
+    *("--nsamples", "240", "--length", "60", "--seed", "3"),
+]
+
+
+class Nodes:
+    """A cluster whose head has no cores, so that all nodes that write can be lost."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 0, "include_dashboard": False}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._nodes: list[Any] = []
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def add(self, n_nodes: int = 1) -> None:
+        self._nodes += [self._cluster.add_node(num_cpus=1) for _ in range(n_nodes)]
+
+    def kill(self) -> None:
+        """Kills one, as a machine that loses its power."""
+        self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
+
+    def kill_head(self) -> None:
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
+
+    def shutdown(self) -> None:
+        self._cluster.shutdown()
+
+
+@contextlib.contextmanager
+def run(folder: Path, address: str) -> Iterator[subprocess.Popen[str]]:
+    command = [*COMMAND, "--output", str(folder / "out.jsonl"), "--ray", address]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def wait_for_records(folder: Path, n_records: int) -> None:
+    out = folder / "out.jsonl"
+    wait_for(lambda: out.exists() and out.read_bytes().count(b"\n") >= n_records, "records")
+
+
+def end_of(process: subprocess.Popen[str], code: int, said: str) -> None:
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (code, ""), (process.returncode, out, err)
+    assert said in err.splitlines()[-1], err
+
+
+def workers() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "ray::Worker" in " ".join(process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def lose_all_but_one_that_joins(nodes: Nodes, folder: Path) -> None:
+    """More than half of the nodes are lost, and one joins: the run ends as if nothing were."""
+    nodes.add(2)
+    with run(folder, nodes.address) as process:
+        wait_for_records(folder, 32)
+        nodes.kill()
+        nodes.add()
+        wait_for_records(folder, 128)
+        nodes.kill()
+        end_of(process, 0, "is complete: 240 records")
+
+
+def lose_all_and_go_on(nodes: Nodes, folder: Path) -> None:
+    """Nothing can go on: it is said, and the same command goes on once there is a node."""
+    with run(folder, nodes.address) as process:
+        wait_for_records(folder, 32)
+        nodes.kill()
+        end_of(process, 1, GOES_ON)
+    nodes.add()
+    with run(folder, nodes.address) as process:
+        end_of(process, 0, "is complete: 240 records")
+
+
+def wait_for_busy_cores(nodes: Nodes, folder: Path) -> None:
+    """Others hold the cores: it is said after some seconds, and the run begins when they go."""
+    hold = (
+        "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)\n"
+        "hold = ray.remote(num_cpus=1)(lambda: __import__('time').sleep(1e6)).remote()\n"
+        "import time; time.sleep(1e6)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", hold, nodes.address], cwd=folder)
+    try:
+        time.sleep(20)
+        with run(folder, nodes.address) as process:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            assert f"waiting for 1 core of {nodes.address}, which others hold" in line, line
+            holder.kill()
+            end_of(process, 0, "is complete: 240 records")
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def end_the_driver(nodes: Nodes, folder: Path) -> None:
+    """By a signal: one line, or none where it is killed, and no worker stays."""
+    for number, said in ((signal.SIGTERM, GOES_ON), (signal.SIGKILL, "")):
+        with run(folder, nodes.address) as process:
+            n_records = 1 + 100 * (number == signal.SIGKILL)
+            wait_for_records(folder, n_records)
+            wait_for(lambda: bool(workers()), "workers")
+            process.send_signal(number)
+            out, err = process.communicate(timeout=PATIENCE)
+            assert (process.returncode, out) == (-number, ""), (process.returncode, out, err)
+            assert said in err, err
+            assert "SIGTERM" not in err, err
+        wait_for(lambda: not workers(), "the workers' end")
+    with run(folder, nodes.address) as process:
+        end_of(process, 0, "is complete: 240 records")
+
+
+def lose_the_head(nodes: Nodes, folder: Path) -> None:
+    with run(folder, nodes.address) as process:
+        wait_for_records(folder, 32)
+        nodes.kill_head()
+        begun = time.monotonic()
+        end_of(process, 1, GOES_ON)
+        assert time.monotonic() - begun < 45
+
+
+SCENES = (
+    lose_all_but_one_that_joins,
+    lose_all_and_go_on,
+    wait_for_busy_cores,
+    end_the_driver,
+    lose_the_head,  # the last, as nothing comes after it
+)
+
+
+def main() -> None:
+    before = {process.pid for process in psutil.process_iter()}
+    with tempfile.TemporaryDirectory() as name:
+        plain = Path(name) / "plain.jsonl"
+        subprocess.run([*COMMAND, "--output", str(plain), "--quiet"], check=True)
+        nodes = Nodes()
+        try:
+            for scene in SCENES:
+                begun = time.monotonic()
+                folder = Path(name) / scene.__name__
+                folder.mkdir()
+                scene(nodes, folder)
+                written = (folder / "out.jsonl").read_bytes()
+                assert plain.read_bytes().startswith(written)
+                assert scene is lose_the_head or written == plain.read_bytes()
+                print(f"{scene.__name__}: {time.monotonic() - begun:.0f} s", flush=True)
+        finally:
+            nodes.shutdown()
+    wait_for(lambda: not {one.pid for one in children()} - before, "the end of Ray's processes")
+    print("nothing is left running")
+
+
+def children() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if "ray::" in line or "/ray/core/" in line:
+            found.append(process)
+    return found
+
+
+if __name__ == "__main__":
+    main()
