@@ -45,7 +45,7 @@ CASES = {
 Least = dict[str, dict[str, float]]
 
 
-def timed(work: Callable[[], object]) -> float:
+def measure_seconds(work: Callable[[], object]) -> float:
     """Microseconds."""
     began = time.perf_counter()
     work()
@@ -78,7 +78,7 @@ def measure(repeats: int, threads: int) -> Least:
 def in_turns(
     compiled: Callable[[], object], numpy: Callable[[], object], repeats: int
 ) -> dict[str, float]:
-    turns = [(timed(compiled), timed(numpy)) for _ in range(repeats)]
+    turns = [(measure_seconds(compiled), measure_seconds(numpy)) for _ in range(repeats)]
     return dict(zip(("kernel", "numpy"), map(min, zip(*turns, strict=True)), strict=True))
 
 

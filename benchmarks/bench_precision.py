@@ -66,7 +66,7 @@ def main(corpus: str, folder: str = str(ROOT / "models" / "demo"), windows: int 
                 measured[name]["loss"].append(-q[np.arange(len(q)), following])
                 measured[name]["same_likeliest_token"].append(p.argmax(-1) == q.argmax(-1))
                 for how, sampling in SAMPLINGS.items():
-                    same = drawn(p, sampling, start) == drawn(q, sampling, start)
+                    same = draw_tokens(p, sampling, start) == draw_tokens(q, sampling, start)
                     measured[name][f"same_drawn_{how}"].append(same)
     loss = np.concatenate(losses)
     n_bytes = len(load_tokenizer(folder).decode(ids.tolist()).encode()) / len(ids)
@@ -127,7 +127,7 @@ def llama_cpp(peer: LlamaCpp) -> Reader:
     return read
 
 
-def drawn(logits: Floats, sampling: Sampling, seed: int) -> npt.NDArray[np.intp]:
+def draw_tokens(logits: Floats, sampling: Sampling, seed: int) -> npt.NDArray[np.intp]:
     """[T, V] -> T tokens, at T places of one sample."""
     keys = np.array([key((seed, 0), place) for place in range(len(logits))], np.uint64)
     n = len(logits)

@@ -131,7 +131,10 @@ def measure(folder: str, precision: str) -> dict[str, float]:
         cache = engine.new_cache(rows)
         engine.forward(cache, prompt, [0] * PROMPT, range(PROMPT), [])
         engine.copy(cache, 0, range(1, rows), PROMPT)
-        steps = [timed(engine, cache, rows, PROMPT + step) for step in range(WARM_UP + MEASURED)]
+        steps = [
+            measure_seconds(engine, cache, rows, PROMPT + step)
+            for step in range(WARM_UP + MEASURED)
+        ]
         milliseconds.append(statistics.median(steps[WARM_UP:]))
     packed = max(path.parent.glob(f"{path.stem}-*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
     memory = most[0] + packed.stat().st_size
@@ -142,7 +145,7 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     engine.forward(cache, prompt, [0] * MIDDLE, range(MIDDLE), [])
     engine.copy(cache, 0, range(1, many), MIDDLE)
     step_of_set = statistics.median(
-        timed(engine, cache, many, MIDDLE + step) for step in range(STEPS)
+        measure_seconds(engine, cache, many, MIDDLE + step) for step in range(STEPS)
     )
     foretold = memory_needed(hparams, precision, ROWS, PROMPT + WARM_UP + MEASURED)
     return {
@@ -161,7 +164,7 @@ def measure(folder: str, precision: str) -> dict[str, float]:
     }
 
 
-def timed(engine: Engine, cache: Cache, rows: int, position: int) -> float:
+def measure_seconds(engine: Engine, cache: Cache, rows: int, position: int) -> float:
     """Milliseconds of a step in which each row reads a token and its logits are wanted."""
     started = time.perf_counter()
     engine.forward(cache, [5] * rows, range(rows), [position] * rows, range(rows))

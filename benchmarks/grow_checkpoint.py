@@ -54,7 +54,7 @@ def grow(folder: str, size: str = "117M", disturbance: float = 0.0) -> None:
             if weight.ndim > 1 and disturbance:
                 noise = random.standard_normal(weight.shape, np.float32)
                 weight = weight + disturbance * weight.std() * noise
-            grown = enlarged(name, weight, shape, copies)
+            grown = enlarge(name, weight, shape, copies)
         weights[name] = grown
     direction = np.repeat([1, -1] + [0] * (copies - 2), small.hparams.n_embd).astype(np.float32)
     weights["ln_f/b"] += BIAS * direction
@@ -64,7 +64,7 @@ def grow(folder: str, size: str = "117M", disturbance: float = 0.0) -> None:
         shutil.copyfile(small.folder / file, path / file)
 
 
-def enlarged(name: str, weight: np.ndarray, shape: tuple[int, ...], copies: int) -> np.ndarray:
+def enlarge(name: str, weight: np.ndarray, shape: tuple[int, ...], copies: int) -> np.ndarray:
     if name == "wpe":
         n, places = len(weight), np.linspace(0, len(weight) - 1, shape[0])
         low = np.minimum(places.astype(int), n - 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -89,3 +90,16 @@ def test_every_module_has_a_test_file_of_its_name_or_is_tested_through_another()
 def own_tests(name: str) -> Path:
     path = Path(*name.split("."))
     return ROOT / "tests" / path.with_name(f"test_{path.name}.py")
+
+
+PARTICIPLE = re.compile(r"_?(?!signed|embed)[a-z]*[^e]ed|_?(shown|written|drawn|told|kept)")
+    r"_?(?!signed$)[a-z]{2,}(?<!e)(?<!emb)(?<!se)ed|_?(shown|written|drawn|told|kept)"
+)
+
+
+def test_functions_are_verbs_and_nouns_not_participles() -> None:
+    for module, path in FILES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        found = [name for name in names if PARTICIPLE.fullmatch(name)]
+        assert not found, module

@@ -55,12 +55,12 @@ pyte.graphics.TEXT[2] = "+italics"  # it knows no faint, and nothing here is in 
 def main(out: str = str(ROOT / "docs" / "session.svg")) -> None:
     """Records the session and writes the picture."""
     screen = pyte.Screen(COLUMNS, ROWS)
-    pyte.Stream(screen).feed(recorded())
+    pyte.Stream(screen).feed(record())
     Path(out).parent.mkdir(exist_ok=True)
     Path(out).write_text(drawing(screen), encoding="utf-8")
 
 
-def recorded() -> str:
+def record() -> str:
     """All that the terminal was sent."""
     with tempfile.TemporaryDirectory() as state:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

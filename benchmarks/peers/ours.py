@@ -33,13 +33,13 @@ class LiteRT(Peer):
         forward = engine.forward
         self.engine_seconds = 0.0
 
-        def timed(*args: Any) -> Any:
+        def measure(*args: Any) -> Any:
             start = time.perf_counter()
             logits = forward(*args)
             self.engine_seconds = (self.engine_seconds or 0) + time.perf_counter() - start
             return logits
 
-        engine.forward = timed  # type: ignore[method-assign, assignment]
+        engine.forward = measure  # type: ignore[method-assign, assignment]
         self.engine = engine
 
     def logits(self, tokens: Sequence[int]) -> np.ndarray:
