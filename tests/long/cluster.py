@@ -1,6 +1,6 @@
 """Runs on a Ray cluster of several nodes on this machine, which are killed and added meanwhile.
 
-    python -m tests.long.cluster
+    python -m tests.long.cluster [SCENE ...]
 
 Needs ray, and takes some minutes. Each run must end with the bytes that one machine writes, or say
 in a line how to go on; afterwards nothing may be left running.
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,25 @@ def end_of(process: subprocess.Popen[str], code: int, said: str) -> None:
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (code, ""), (process.returncode, out, err)
     assert said in err.splitlines()[-1], err
+    require_plain_words(err)
+
+
+def require_plain_words(said: str) -> None:
+    """That Ray has shown neither its log nor its stack."""
+    assert not re.search(r"^\[|\*\*\*|Traceback|raylet", said, re.MULTILINE), said
+
+
+def processes_of_ray(name: str = "ray::") -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if name in line or (name == "ray::" and "/ray/core/" in line):
+            found.append(process)
+    return found
 
 
 def workers() -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "ray::Worker" in " ".join(process.info["cmdline"] or []):
-            found.append(process)
-    return found
+    return processes_of_ray("ray::Worker")
 
 
 def lose_all_but_one_that_joins(nodes: Nodes, folder: Path) -> None:
@@ -160,7 +172,7 @@ def end_the_driver(nodes: Nodes, folder: Path) -> None:
             out, err = process.communicate(timeout=PATIENCE)
             assert (process.returncode, out) == (-number, ""), (process.returncode, out, err)
             assert said in err, err
-            assert "SIGTERM" not in err, err
+            require_plain_words(err)
         wait_for(lambda: not workers(), "the workers' end")
     with run(folder, nodes.address) as process:
         end_of(process, 0, "is complete: 240 records")
@@ -184,14 +196,16 @@ SCENES = (
 )
 
 
-def main() -> None:
-    before = {process.pid for process in psutil.process_iter()}
+def main(names: Sequence[str]) -> None:
+    """Plays the scenes of these names, or all of them."""
+    scenes = [scene for scene in SCENES if not names or scene.__name__ in names]
+    before = {process.pid for process in processes_of_ray()}
     with tempfile.TemporaryDirectory() as name:
         plain = Path(name) / "plain.jsonl"
         subprocess.run([*COMMAND, "--output", str(plain), "--quiet"], check=True)
         nodes = Nodes()
         try:
-            for scene in SCENES:
+            for scene in scenes:
                 begun = time.monotonic()
                 folder = Path(name) / scene.__name__
                 folder.mkdir()
@@ -202,18 +216,12 @@ def main() -> None:
                 print(f"{scene.__name__}: {time.monotonic() - begun:.0f} s", flush=True)
         finally:
             nodes.shutdown()
-    wait_for(lambda: not {one.pid for one in children()} - before, "the end of Ray's processes")
+    wait_for(
+        lambda: not {process.pid for process in processes_of_ray()} - before,
+        "the end of Ray's processes",
+    )
     print("nothing is left running")
 
 
-def children() -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if "ray::" in line or "/ray/core/" in line:
-            found.append(process)
-    return found
-
-
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
