@@ -36,7 +36,7 @@ COMMAND = [
     "from gpt2_sampler.corpus import cluster; cluster.BLOCK = 16\n"
     "from gpt2_sampler.cli.commands.start import generate; raise SystemExit(generate())",
     *("--model_name", "demo", "--precision", "int8", "--threads", "1"),
-    *("--nsamples", "240", "--length", "60", "--seed", "3"),
+    *("--nsamples", "160", "--length", "60", "--seed", "3"),
 ]
 
 
@@ -54,8 +54,14 @@ class Nodes:
     def address(self) -> str:
         return str(self._cluster.address)
 
-    def add(self, n_nodes: int = 1) -> None:
-        self._nodes += [self._cluster.add_node(num_cpus=1) for _ in range(n_nodes)]
+    def add(self) -> None:
+        self._nodes.append(self._cluster.add_node(num_cpus=1))
+
+    def have(self, n_nodes: int) -> None:
+        while len(self._nodes) < n_nodes:
+            self.add()
+        while len(self._nodes) > n_nodes:
+            self.kill()
 
     def kill(self) -> None:
         """Kills one, as a machine that loses its power."""
@@ -119,14 +125,14 @@ def workers() -> list[psutil.Process]:
 
 def lose_all_but_one_that_joins(nodes: Nodes, folder: Path) -> None:
     """More than half of the nodes are lost, and one joins: the run ends as if nothing were."""
-    nodes.add(2)
+    nodes.have(2)
     with run(folder, nodes.address) as process:
         wait_for_records(folder, 32)
         nodes.kill()
         nodes.add()
         wait_for_records(folder, 128)
         nodes.kill()
-        end_of(process, 0, "is complete: 240 records")
+        end_of(process, 0, "is complete: 160 records")
 
 
 def lose_all_and_go_on(nodes: Nodes, folder: Path) -> None:
@@ -137,7 +143,7 @@ def lose_all_and_go_on(nodes: Nodes, folder: Path) -> None:
         end_of(process, 1, GOES_ON)
     nodes.add()
     with run(folder, nodes.address) as process:
-        end_of(process, 0, "is complete: 240 records")
+        end_of(process, 0, "is complete: 160 records")
 
 
 def wait_for_busy_cores(nodes: Nodes, folder: Path) -> None:
@@ -155,7 +161,7 @@ def wait_for_busy_cores(nodes: Nodes, folder: Path) -> None:
             line = process.stderr.readline()
             assert f"waiting for 1 core of {nodes.address}, which others hold" in line, line
             holder.kill()
-            end_of(process, 0, "is complete: 240 records")
+            end_of(process, 0, "is complete: 160 records")
     finally:
         holder.kill()
         holder.wait()
@@ -175,7 +181,7 @@ def end_the_driver(nodes: Nodes, folder: Path) -> None:
             require_plain_words(err)
         wait_for(lambda: not workers(), "the workers' end")
     with run(folder, nodes.address) as process:
-        end_of(process, 0, "is complete: 240 records")
+        end_of(process, 0, "is complete: 160 records")
 
 
 def lose_the_head(nodes: Nodes, folder: Path) -> None:
@@ -209,6 +215,7 @@ def main(names: Sequence[str]) -> None:
                 begun = time.monotonic()
                 folder = Path(name) / scene.__name__
                 folder.mkdir()
+                nodes.have(1)
                 scene(nodes, folder)
                 written = (folder / "out.jsonl").read_bytes()
                 assert plain.read_bytes().startswith(written)
