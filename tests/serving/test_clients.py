@@ -51,7 +51,7 @@ def text() -> str:
 
 def run(*command: str, **environment: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120,
+        command, capture_output=True, text=True, check=False, timeout=300,
         env={**os.environ, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
