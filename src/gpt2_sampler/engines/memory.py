@@ -17,7 +17,7 @@ from gpt2_sampler.weights.hparams import HParams
 MOST_ROWS = 64
 """117M writes 15% faster than with 32, as benchmarks/README.md shows, for twice their memory."""
 BASE = 30 << 20  # bytes: Python, the libraries, the vocabulary
-PIECE = 128
+LITERT_PIECE = 128
 """Tokens that LiteRT reads at once, at most. For 117M more would not be faster."""
 BETWEEN = 8
 """Vectors of n_embd that LiteRT keeps in a layer for each of these tokens."""
@@ -37,7 +37,7 @@ def memory_needed(
     head = h.head_size + 4 if precision == "int8" else 4 * h.head_size
     slot = 2 * h.n_layer * h.n_head * head
     logits = 8 * 4 * rows * h.n_vocab
-    reading = 4 * BETWEEN * h.n_embd * (h.n_layer + 1) * min(tokens, PIECE)
+    reading = 4 * BETWEEN * h.n_embd * (h.n_layer + 1) * min(tokens, LITERT_PIECE)
     texts = slot * rows * min(tokens, h.n_ctx) + logits + reading
     return texts if loaded else BASE + weights + texts
 

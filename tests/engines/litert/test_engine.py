@@ -30,7 +30,7 @@ def random_text(seed: int, n: int) -> list[int]:
 def test_long_texts_are_read_in_pieces(long_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, text = load_engine(long_model, "cpu"), random_text(1, LONG.n_ctx)
     whole = engine.logits(text)
-    monkeypatch.setattr("gpt2_sampler.engines.litert.engine.PIECE", 37)
+    monkeypatch.setattr("gpt2_sampler.engines.litert.engine.LITERT_PIECE", 37)
     np.testing.assert_allclose(engine.logits(text), whole, atol=1e-4)
 
 

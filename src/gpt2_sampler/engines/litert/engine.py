@@ -15,7 +15,7 @@ from gpt2_sampler.engines.litert.attention import Attention, new_attention
 from gpt2_sampler.engines.litert.export import export_model
 from gpt2_sampler.engines.litert.functions import load_functions, load_model
 from gpt2_sampler.engines.litert.packed import packed_weights
-from gpt2_sampler.engines.memory import PIECE
+from gpt2_sampler.engines.memory import LITERT_PIECE
 from gpt2_sampler.errors import OutOfMemory
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
 
@@ -61,15 +61,15 @@ class LiteRTEngine(Engine):
         last = np.asarray(wanted, np.intp)
         logits = np.empty([len(last), self.hparams.n_vocab], np.float32)
         with self._turn():
-            for start in range(0, given.shape[1], PIECE):
-                here = (last >= start) & (last < start + PIECE)
-                piece = given[:, start : start + PIECE]
+            for start in range(0, given.shape[1], LITERT_PIECE):
+                here = (last >= start) & (last < start + LITERT_PIECE)
+                piece = given[:, start : start + LITERT_PIECE]
                 logits[here] = self._read(cache, piece, last[here] - start)
         return logits
 
     def _read(self, attention: Attention, given: np.ndarray, wanted: np.ndarray) -> Floats:
-        """given is tokens, rows and positions [3, N], N at most PIECE. The logits are LiteRT's own
-        memory, which the next call overwrites."""
+        """given is tokens, rows and positions [3, N], N at most LITERT_PIECE. The logits are
+        LiteRT's own memory, which the next call overwrites."""
         tokens, rows, positions = given
         plan = self.layers.prepare(len(tokens))
         attention.begin(rows, positions)
