@@ -5,6 +5,7 @@
 #define FN(name) JOIN(name, VERSION)
 #define Vec FN(Vec)
 #define Longs FN(Longs)
+#define Words FN(Words)
 #define Few FN(Few)
 #define Singles FN(Singles)
 #define Ints FN(Ints)
@@ -12,6 +13,7 @@
 
 typedef double Vec __attribute__((vector_size(8 * WIDTH)));
 typedef int64_t Longs __attribute__((vector_size(8 * WIDTH)));
+typedef uint64_t Words __attribute__((vector_size(8 * WIDTH)));
 typedef float Few __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 typedef float Singles __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
@@ -53,7 +55,7 @@ TARGET INLINE Vec FN(exponential)(Vec x) {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    return (Vec)((Longs)p + ((Longs)shifted << 52));
+    return (Vec)((Words)p + ((Words)shifted << 52));
 }
 
 /* What `relative` gives, for WIDTH logits. */
@@ -146,6 +148,7 @@ TARGET static int64_t FN(count_above)(const float *logits, int n, float one) {
 #undef FN
 #undef Vec
 #undef Longs
+#undef Words
 #undef Few
 #undef Singles
 #undef Ints

@@ -92,14 +92,19 @@ TARGET INLINE void FN(round)(const float *x, int n, Numbers *to) {
     to->scale = top / MOST;
 }
 
-/* out [count * WIDTH] += numbers times so many columns of a matrix [fours, columns, 4]. */
+/* out [count * WIDTH] += numbers times so many columns of a matrix [fours, columns, 4]. What lies
+   `ahead` bytes beyond will be read soon: the processor's own prefetching ends with each page, and
+   asking for a whole chunk at once would have to wait. */
 TARGET INLINE void FN(add_strips)(
-    const Numbers *numbers, int fours, const char *matrix, int columns, float *out, const int count
+    const Numbers *numbers, int fours, const char *matrix, int columns, size_t ahead, float *out,
+    const int count
 ) {
     Sums sums[AT_ONCE];
     for (int s = 0; s < count; s++) sums[s] = (Sums){{0}, {0}};
     for (int four = 0; four < fours; four++, matrix += (size_t)4 * columns) {
         int32_t first = numbers->parts[FIRST(four)], second = numbers->parts[SECOND(four)];
+        for (int line = 0; line < 4 * WIDTH * count; line += 64)
+            __builtin_prefetch(matrix + ahead + line, 0, 2);
         for (int s = 0; s < count; s++)
             FN(add)(sums + s, (Words)((const LooseVec *)matrix)[s], first, second);
     }
@@ -111,20 +116,13 @@ TARGET INLINE void FN(add_strips)(
 
 /* out [columns] += numbers times a matrix; columns is a multiple of LANES. */
 TARGET INLINE void FN(add_product)(
-    const Numbers *numbers, int fours, const char *matrix, int columns, float *out
+    const Numbers *numbers, int fours, const char *matrix, int columns, size_t ahead, float *out
 ) {
     int i = 0;
     for (; i + AT_ONCE * WIDTH <= columns; i += AT_ONCE * WIDTH)
-        FN(add_strips)(numbers, fours, matrix + 4 * i, columns, out + i, AT_ONCE);
+        FN(add_strips)(numbers, fours, matrix + 4 * i, columns, ahead, out + i, AT_ONCE);
     for (; i < columns; i += LANES)
-        FN(add_strips)(numbers, fours, matrix + 4 * i, columns, out + i, LANES / WIDTH);
-}
-
-/* Asks for memory that will be read soon. The processor's own prefetching ends with each page, and
-   a chunk is two; a chunk of floats is eight, and gains nothing. */
-TARGET INLINE void FN(fetch)(Chunk chunk) {
-    const char *first = chunk.keys, *end = (char *)(chunk.value_scales + CHUNK);
-    for (; first < end; first += 64) __builtin_prefetch(first, 0, 2);
+        FN(add_strips)(numbers, fours, matrix + 4 * i, columns, ahead, out + i, LANES / WIDTH);
 }
 
 TARGET INLINE void FN(attend_in_bytes)(const Call *c, int item, const int size) {
@@ -149,19 +147,20 @@ TARGET INLINE void FN(attend_in_bytes)(const Call *c, int item, const int size) 
     for (int start = 0; start < end; start += CHUNK) {
         size_t number = row_head * c->chunks + start / CHUNK;
         Chunk chunk = chunk_at(c, number, size, 1);
-        if (start + CHUNK < end) FN(fetch)(chunk_at(c, number + 1, size, 1));
+        size_t whole = (char *)chunk_at(c, number + 1, size, 1).keys - (char *)chunk.keys;
+        size_t ahead = start + CHUNK < end ? whole : 0;
         for (int q = 0; q < n; q++) {
             int visible = first + q + 1 - start;
             if (visible <= 0) continue;
             visible = visible < CHUNK ? visible : CHUNK;
             memset(scores, 0, sizeof(scores));
-            FN(add_product)(queries + q, fours_of(size), chunk.keys, CHUNK, scores);
+            FN(add_product)(queries + q, fours_of(size), chunk.keys, CHUNK, ahead, scores);
             for (int slot = 0; slot < CHUNK; slot++) scores[slot] *= chunk.key_scales[slot];
             FN(weigh)(scores, visible, tops + q, totals + q, sums + q * wide, wide);
             for (int slot = 0; slot < CHUNK; slot++)
                 scores[slot] *= slot < visible ? chunk.value_scales[slot] : 0;
             FN(round)(scores, CHUNK, &weights);
-            FN(add_product)(&weights, fours_of(visible), chunk.values, wide, sums + q * wide);
+            FN(add_product)(&weights, fours_of(visible), chunk.values, wide, ahead, sums + q * wide);
         }
     }
     for (int q = 0; q < n; q++) {
