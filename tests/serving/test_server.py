@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 
 import pytest
 
+from gpt2_sampler.serving.server import bind
 from tests.serving.running import running
 from tests.serving.test_app import ASKED, text
 from tests.serving.test_decoder import open_stream
+
+
+def test_an_event_does_not_wait_until_the_one_before_it_was_acknowledged() -> None:
+    seen = []
+
+    class Server(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted = transport.get_extra_info("socket")
+            seen.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    async def serve() -> None:
+        bound = bind("127.0.0.1", 0)
+        async with await asyncio.get_running_loop().create_server(Server, sock=bound):
+            reader, writer = await asyncio.open_connection(*bound.getsockname())
+            await reader.read()
+            writer.close()
+
+    asyncio.run(serve())
+    assert seen[0] != 0
 
 
 def test_open_streams_are_told_when_the_server_ends() -> None:

@@ -31,7 +31,8 @@ def bind(host: str, port: int) -> socket.socket:
     UsageError for an address that is none, SamplerError for one that is taken."""
     try:
         [family, *_, address] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # Named, or asyncio leaves Nagle's algorithm on, and events wait for those before them.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"there is no address {host:.80} ({error})") from None
