@@ -96,5 +96,7 @@ def test_what_is_mapped_while_a_model_is_loaded_counts_where_that_is_limited(
     require_memory(LARGE, "int8", 1, 100, 12 * GB)
     with pytest.raises(EngineError, match=r"limited to 12\.0 GB more \(ulimit -v\)") as error:
         require_memory(LARGE, "float32", 1, 100, 12 * GB)
+    least = memory.address_space_needed(LARGE, "float32") + memory_needed(LARGE, "float32", 1, 1)
+    assert f"takes {memory.size(least)} of address space" in str(error.value)
     assert error.value.facts["change"] == ["precision"]
     require_memory(LARGE, "float32", 1, 100, 12 * GB, loaded=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from gpt2_sampler.errors import CheckpointError
-from gpt2_sampler.weights.hparams import HParams, load_hparams
+from gpt2_sampler.weights.hparams import HParams, load_hparams, require_shapes
+from gpt2_sampler.weights.storage import Stored
 
 GOOD: dict[str, Any] = {"n_vocab": 50257, "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12}
 
@@ -71,3 +73,27 @@ def test_a_bad_file_is_named_in_one_line(tmp_path: Path, text: str, says: str) -
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"hparams\.json is missing"):
         load_hparams(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "fits"),
+    [
+        ("float32", (3, 2), True),
+        ("float16", (3, 2), True),
+        ("int8", (3, 2), False),
+        ("float32", (2, 3), False),
+        ("int8", (2, 3), False),
+    ],
+)
+def test_a_tensor_of_another_kind_or_shape_is_named_with_both(
+    dtype: str, shape: tuple[int, ...], fits: bool
+) -> None:
+    stored = {"wte": cast(Stored, SimpleNamespace(dtype=dtype, shape=shape))}
+    wanted = {"wte": (3, 2)}
+    if fits:
+        return require_shapes(Path("x"), stored, wanted, ["float32", "float16"], "config.json")
+    with pytest.raises(CheckpointError) as error:
+        require_shapes(Path("x"), stored, wanted, ["float32", "float16"], "config.json")
+    assert str(error.value) == (
+        f"x: wte is {dtype} {list(shape)}, config.json calls for float32 or float16 [3, 2]"
+    )

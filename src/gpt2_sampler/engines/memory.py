@@ -65,14 +65,10 @@ def require_memory(
     """Raises EngineError, with settings that would fit, if the memory does not suffice. loaded says
     that the model is in memory, so that its precision is fixed and only its texts need room."""
     space = address_space()
-    if not loaded and space < address_space_needed(hparams, precision) + memory_needed(
-        hparams, precision, 1, 1
-    ):
-        room = size(
-            address_space_needed(hparams, precision) + memory_needed(hparams, precision, 1, 1)
-        )
+    taken = address_space_needed(hparams, precision) + memory_needed(hparams, precision, 1, 1)
+    if not loaded and space < taken:
         raise EngineError(
-            f"loading {precision} weights takes {room} of address space, and this process is "
+            f"loading {precision} weights takes {size(taken)} of address space, and this process is "
             f"limited to {size(int(space))} more (ulimit -v)",
             change=[name for name in ["precision"] if precision != "int8"],
         )
