@@ -68,8 +68,8 @@ def require_memory(
     taken = address_space_needed(hparams, precision) + memory_needed(hparams, precision, 1, 1)
     if not loaded and space < taken:
         raise EngineError(
-            f"loading {precision} weights takes {size(taken)} of address space, and this process is "
-            f"limited to {size(int(space))} more (ulimit -v)",
+            f"loading {precision} weights takes {size(taken)} of address space, and this process "
+            f"is limited to {size(int(space))} more (ulimit -v)",
             change=[name for name in ["precision"] if precision != "int8"],
         )
     need = memory_needed(hparams, precision, rows, tokens, loaded=loaded)
