@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from gpt2_sampler.corpus.crew import Block, Crew, Tell
 from gpt2_sampler.corpus.jobs import Job, Plan
-from gpt2_sampler.corpus.joining import join, last_line, leave
+from gpt2_sampler.corpus.joining import RAISED, join, last_line, leave
 from gpt2_sampler.corpus.workers import Source
 from gpt2_sampler.corpus.write import Record, Written
 from gpt2_sampler.errors import ClusterError
@@ -33,6 +33,8 @@ def write_on(
         yield from spread(Crew(head, source, plan, tell), jobs)
     except ray.exceptions.RayError as problem:
         raise ClusterError(f"the cluster failed ({last_line(problem)})") from None
+    except SystemExit as end:
+        raise RAISED.pop() if RAISED else end from None
     finally:
         leave()
 

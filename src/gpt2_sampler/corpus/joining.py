@@ -16,8 +16,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from gpt2_sampler.errors import UsageError
@@ -25,6 +26,9 @@ from gpt2_sampler.files import reason
 from gpt2_sampler.packages import require
 
 LOCAL = "local"
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+RAISED: list[BaseException] = []
+"""What the handlers of signals have raised."""
 PATIENCE = 10  # seconds
 ATTEMPT = """
 import sys
@@ -56,7 +60,7 @@ def join(address: str) -> str:
     silence(ray)
     alone = {"include_dashboard": False} if address == LOCAL else {}
     try:
-        with keep_handler():
+        with keep_handlers():
             joined = ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except (ConnectionError, OSError, ValueError, RuntimeError) as problem:
         raise no_cluster(address, last_line(problem)) from None
@@ -163,13 +167,28 @@ def last_line(problem: object) -> str:
 
 
 @contextlib.contextmanager
-def keep_handler() -> Iterator[None]:
-    """Keeps what is done at SIGTERM; Ray would print the stack of its own code."""
-    before = signal.getsignal(signal.SIGTERM)
+def keep_handlers() -> Iterator[None]:
+    """Keeps what is done at a signal that ends the process. Ray would print the stack of its own
+    code."""
+    before = {number: signal.getsignal(number) for number in ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, remember(handler) if callable(handler) else handler)
+
+
+def remember(handler: Callable[[int, FrameType | None], Any]) -> Callable[..., None]:
+    """The handler; what it raises is found in RAISED, as Ray raises a SystemExit in its place."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as raised:
+            RAISED.append(raised)
+            raise
+
+    return handle
 
 
 def silence(ray: Any) -> None:
