@@ -44,3 +44,21 @@ def test_llama_cpps_refusals_are_refusals(server: Running) -> None:
         assert server.post("/completion", **body).status_code == 400
     banned = server.post("/completion", prompt="Once", n_predict=9, logit_bias=[[END, False]])
     assert banned.json()["tokens_predicted"] == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_predict", -5), ("n_probs", 200), ("repeat_penalty", -1)]
+)
+def test_llama_cpps_refusals_name_the_field_that_was_sent(
+    server: Running, name: str, value: int
+) -> None:
+    error = server.post("/completion", prompt="Once", **{name: value}).json()["error"]
+    assert error["param"] == name and error["message"].startswith(f"{name} must be ")
+
+
+def test_a_prompt_beyond_the_window_can_be_cut_as_the_refusal_says(server: Running) -> None:
+    asked = {"prompt": "Once " * 2000, "n_predict": 2}
+    refused = server.post("/completion", **asked)
+    assert refused.status_code == 400
+    assert "truncate_prompt_tokens: -1" in refused.json()["error"]["message"]
+    assert server.post("/completion", **asked, truncate_prompt_tokens=-1).status_code == 200

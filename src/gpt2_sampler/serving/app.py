@@ -238,7 +238,7 @@ class App:
     async def _complete_as_llama(self, body: Any, receive: Receive, reply: Reply) -> None:
         after_sampling = bool(body.get("post_sampling_probs"))
         kind = functools.partial(LlamaAnswer, after_sampling=after_sampling)
-        await self._write(read_completion(read_llama(body)), kind, receive, reply)
+        await self._write(read_llama(body), kind, receive, reply)
 
     async def _say_metrics(self, reply: Reply) -> None:
         assert self._metrics is not None

@@ -10,17 +10,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpt2_sampler.errors import brief
-from gpt2_sampler.serving.wire import Refusal
+from gpt2_sampler.serving.wire import Completion, Refusal, read_completion
 
 SAME = (
     "prompt", "temperature", "top_k", "top_p", "min_p", "presence_penalty", "frequency_penalty",
-    "seed", "stop", "stream", "ignore_eos",
+    "seed", "stop", "stream", "ignore_eos", "truncate_prompt_tokens",
 )  # fmt: skip
 OTHERS = {"n_predict": "max_tokens", "repeat_penalty": "repetition_penalty"}
+THEIRS = {"logprobs": "n_probs", **{ours: theirs for theirs, ours in OTHERS.items()}}
 WHY = {"length reached": "limit", "end of text": "eos", "stop text": "word"}
 
 
-def read_llama(body: Mapping[str, Any]) -> dict[str, Any]:
+def read_llama(body: Mapping[str, Any]) -> Completion:
+    """Raises Refusal for what cannot be served, by the names of the fields that were sent."""
+    try:
+        return read_completion(translate(body))
+    except Refusal as refusal:
+        ours = refusal.body["error"]["param"]
+        if ours not in THEIRS:
+            raise
+        raise Refusal(str(refusal).replace(ours, THEIRS[ours]), param=THEIRS[ours]) from None
+
+
+def translate(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body for /completion -> one for /v1/completions. Raises Refusal."""
     asked = {name: body[name] for name in SAME if name in body}
     asked |= {name: body[theirs] for theirs, name in OTHERS.items() if theirs in body}
