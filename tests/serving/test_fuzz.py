@@ -39,7 +39,7 @@ def nothing_is_left_over(server: Running) -> Iterator[None]:
     before = threads()
     yield
     server.wait_until_idle()
-    assert threads() == before
+    assert threads() <= before
 
 
 @settings(SOME, max_examples=40)  # each is three texts or more

@@ -1,6 +1,6 @@
 """Requests -> tokens: the one decoding loop. Add, step, cancel.
 
-Knows an engine, and what each row of its cache holds: no layers, no text, no files.
+Knows an engine and the rows of its cache: no layers, no text, no files.
 """
 
 from __future__ import annotations
@@ -14,30 +14,15 @@ from typing import NamedTuple
 
 from gpt2_sampler.decoding.draft import Draft
 from gpt2_sampler.decoding.progress import Progress, Spot, draw, look
-from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, count_shared, read
+from gpt2_sampler.decoding.reading import PIECE, Reading, read
 from gpt2_sampler.decoding.request import Request, Token, check_tokens
+from gpt2_sampler.decoding.rows import CacheRows, Row
 from gpt2_sampler.decoding.sampling import check_bias
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
 from gpt2_sampler.limits import is_whole
 
 log = logging.getLogger(__name__)
-
-
-class Row:
-    """A row of the engine's cache: the tokens that its slots hold, and whose they are."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.held: list[int] = []
-        self.at = 0
-        """How many of these are the request's tokens. Those behind them, which an earlier request
-        has left, still save the work of reading them if it turns out to go on with the same."""
-        self.progress: Progress | None = None
-        self.freed = 0
-        """When its last request ended."""
-        self.source: tuple[Row, Progress | None, int] | None = None
-        """The row that is reading what this one needs as well, its request, and how many tokens."""
 
 
 class Turn(NamedTuple):
@@ -85,8 +70,7 @@ class Batch:
         self.rows = rows
         """Requests at the same time; halved where the memory has no room for them."""
         self._window = engine.hparams.n_ctx
-        self._cache: Cache | None = None
-        self._rows: list[Row] = []
+        self._rows: CacheRows | None = None
         self._draft = None if draft is None else Draft(draft, engine)
         self._requests: dict[Hashable, Progress] = {}
         self._waiting: deque[Progress] = deque()
@@ -119,9 +103,8 @@ class Batch:
                 raise UsageError(f"there is no request {id!r}")
             if progress in self._waiting:
                 self._waiting.remove(progress)
-            for row in self._rows:
-                if row.progress is progress:
-                    self._free(row)
+            if self._rows is not None:
+                self._rows.free(progress)
 
     def step(self) -> list[Token]:
         """The next tokens: one that was drawn of each request that has any ready, after all of its
@@ -158,30 +141,25 @@ class Batch:
 
     def _call(self) -> None:
         """One call of the engine, and what is drawn from its logits."""
-        if self._cache is None:
-            self._cache = self.engine.new_cache(self.rows)
-            self._rows = [Row(number) for number in range(self.rows)]
-        for row in self._rows:
-            if row.source is not None and row.progress is not None:
-                self._copy(row, row.progress.window_tokens)
-        self._fill()
-        plan = self._with_guesses(self._plan())
-        logits = self._read(plan)
+        if self._rows is None:
+            self._rows = CacheRows(self.engine, self.rows)
+        self._rows.fill(self._waiting)
+        plan = self._with_guesses(self._plan(self._rows))
+        logits = self._read(plan, self._rows.cache)
         spots = [spot for turn in plan for spot in turn.spots]
         threads = self.engine.threads
         tokens = iter(look(spots, logits, draw(spots, logits, threads), threads))
         for turn in plan:
             self._keep(turn, list(islice(tokens, turn.n_spots)))
 
-    def _read(self, plan: Sequence[Turn]) -> Floats:  # [W, V]
+    def _read(self, plan: Sequence[Turn], cache: Cache) -> Floats:  # [W, V]
         """What the rows hold behind their requests' tokens stays if the same is read again."""
-        assert self._cache is not None
         readings, behind = list[Reading](), list[list[int]]()
         for row, _, unread, following, n_spots in plan:
             readings.append(Reading(row.number, row.at, unread + following, n_spots))
             behind.append(row.held[row.at :])
             del row.held[row.at :]  # undefined, should the engine fail
-        logits = read(self.engine, self._cache, readings)
+        logits = read(self.engine, cache, readings)
         for turn, reading, old in zip(plan, readings, behind, strict=True):
             new = reading.tokens
             turn.row.held += old if old[: len(new)] == new else new
@@ -217,73 +195,30 @@ class Batch:
 
     def _hand_out(self) -> list[Token]:
         tokens = list[Token]()
+        if self._rows is None:
+            return tokens
         for row in self._rows:
             while (progress := row.progress) is not None and progress.ready:
                 token = progress.ready.popleft()
                 progress.add(token)
                 if ended := progress.why_ended(token):
                     del self._requests[progress.request.id]
-                    self._free(row)
+                    self._rows.free(progress)
                 tokens.append(token._replace(ended=ended))
                 if token.drawn:
                     break
         return tokens
 
-    # Rows and what they hold.
-
-    def _fill(self) -> None:
-        """Gives each free row to a request that waits: to the first one the row that holds most of
-        it, or else the one that was left the longest ago."""
-        while self._waiting and (free := [row for row in self._rows if row.progress is None]):
-            tokens = self._waiting[0].window_tokens
-            shared = {row: count_shared(row.held, tokens) for row in free}
-            row = max(free, key=lambda row: (shared[row], -row.freed))
-            row.at = shared[row]
-            row.progress = self._waiting.popleft()
-            self._borrow(row, tokens)
-
-    def _borrow(self, row: Row, tokens: list[int]) -> None:
-        """Copies what another row holds of the tokens, if it is much more than this one does.
-        Where that row is still reading it, this one is to wait."""
-        shared = {}
-        for other in self._rows:
-            if other is not row:
-                held = other.held
-                if other.progress is not None and other.source is None:  # it reads on by itself
-                    held = other.progress.window_tokens
-                shared[other] = count_shared(held, tokens)
-        source = max(shared, key=shared.__getitem__, default=row)
-        if shared.get(source, 0) >= row.at + WORTH_COPYING:
-            row.source = (source, source.progress, shared[source])
-            self._copy(row, tokens)
-
-    def _copy(self, row: Row, tokens: list[int]) -> None:
-        """Copies what the row waits for, if that is there by now; else it may look elsewhere."""
-        if row.source is None:
-            return
-        source, progress, n = row.source
-        if source.held[:n] == tokens[:n]:
-            assert self._cache is not None
-            del row.held[row.at :]
-            self.engine.copy(self._cache, source.number, [row.number], n)
-            row.held, row.at, row.source = tokens[:n], n, None
-        elif source.progress is not progress:
-            row.source = None
-            self._borrow(row, tokens)
-
-    def _free(self, row: Row) -> None:
-        row.progress, row.source, row.freed = None, None, next(self._clock)
-
     def _give_back(self) -> int:
         """Gives up all rows, for none is certain to hold anything -> how many served a request."""
-        served = [row.progress for row in self._rows if row.progress is not None]
-        self._rows, self._cache = [], None
+        served = [row.progress for row in self._rows or () if row.progress is not None]
+        self._rows = None
         for progress in served:
             progress.ready.clear()
         self._waiting.extendleft(sorted(served, key=lambda progress: -progress.order))
         return len(served)
 
-    def _plan(self) -> list[Turn]:
+    def _plan(self, rows: CacheRows) -> list[Turn]:
         """What each row reads in this step.
 
         Requests that need one token more go on in every step. What the others need is read in
@@ -291,7 +226,7 @@ class Batch:
         told, a piece is never longer, as each takes logits for the whole vocabulary.
         """
         plan, long = list[Turn](), list[tuple[Row, Progress, list[int]]]()
-        for row in self._rows:
+        for row in rows:
             progress = row.progress
             if progress is None:
                 continue
