@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from gpt2_sampler.tokenizer.by_class import splits_as_openai
 from gpt2_sampler.tokenizer.load import load_tokenizer
 
 WORDS = ["it", "'s", "do", "n't", ".", "?", "a", "'", "ve", "not", "'ve", "is"]
@@ -35,3 +37,26 @@ def test_spaces_that_transformers_cleans_up_are_not_written(
         settings.write_text(json.dumps({**kind, "clean_up_tokenization_spaces": cleans}))
         tokenizer = load_tokenizer(tmp_path)
         assert tokenizer.decode(tokenizer.encode(words)) == expected
+
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_openais"),
+    [
+        (BYTES, True),
+        ({"type": "ByteLevel", "add_prefix_space": False}, True),
+        ({"type": "ByteLevel"}, False),  # a space before the text is the library's default
+        ({**BYTES, "add_prefix_space": True}, False),
+        ({**BYTES, "use_regex": False}, False),
+        ({"type": "Sequence", "pretokenizers": [BYTES]}, True),
+        ({"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, BYTES]}, False),
+        ({"type": "Whitespace"}, False),
+        ({}, False),
+    ],
+)
+def test_words_are_openais_where_nothing_else_is_asked_for(
+    rule: dict[str, Any], is_openais: bool
+) -> None:
+    assert splits_as_openai(rule) is is_openais
