@@ -47,7 +47,7 @@ def main(folder: str = "", rounds: int = 5, only: str = "first,stdout") -> None:
     if "first" in only:
         results |= first_characters(folder, rounds)
     if "stdout" in only:
-        results |= {f"{p}, {name}": rate for p in PRECISIONS for name, rate in rates(folder, p)}
+        results |= {f"{p}, {name}": rate for p in PRECISIONS for name, rate in rates(folder, p, rounds)}
     for name, value in results.items():
         print(f"{name:24}{value:10.3f}")
     print(json.dumps(results))
@@ -87,14 +87,14 @@ def until_first(words: list[str]) -> float:
     return seconds
 
 
-def rates(folder: str, precision: str) -> list[tuple[str, float]]:
-    """Tokens/s to stdout, to a file and of the loop, each once uncounted and then the median of
-    three in turns."""
+def rates(folder: str, precision: str, rounds: int) -> list[tuple[str, float]]:
+    """Tokens/s to stdout, to a file and of the loop, in turns: medians. The first round is not
+    counted."""
     times: dict[str, list[float]] = {"stdout": [], "--output": [], "loop": []}
     words = command(folder, precision, "--batch_size", str(ROWS), "--nsamples", str(SAMPLES))
     words += ["--length", str(LENGTH), "--seed", str(SEED), "--ignore_eot"]
     with tempfile.TemporaryDirectory() as kept:
-        for turn in range(4):
+        for turn in range(rounds + 1):
             output = ["--output", f"{kept}/{turn}.jsonl"]
             seconds = {
                 "stdout": whole(words),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LiteRT(Peer):
-    module, program, sampler = "ai_edge_litert", "gpt2-sampler", "NumPy"
+    module, program, sampler = "ai_edge_litert", "gpt2-sampler", "C"
 
     def load(self, folder: Path, target: Path, threads: int) -> None:
         from gpt2_sampler import load_engine

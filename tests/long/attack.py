@@ -301,6 +301,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--write", action="store_true", help=f"put the table into {TABLE}")
     chosen = parser.parse_args()
+    # Commands inherit what is ignored, as it is where this runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     results = []
     for attack in ATTACKS:
         results.append(attack(chosen.rounds, random.Random(chosen.seed)))
