@@ -47,7 +47,8 @@ def main(folder: str = "", rounds: int = 5, only: str = "first,stdout") -> None:
     if "first" in only:
         results |= first_characters(folder, rounds)
     if "stdout" in only:
-        results |= {f"{p}, {name}": rate for p in PRECISIONS for name, rate in rates(folder, p, rounds)}
+        for precision in PRECISIONS:
+            results |= rates(folder, precision, rounds)
     for name, value in results.items():
         print(f"{name:24}{value:10.3f}")
     print(json.dumps(results))
@@ -87,7 +88,7 @@ def until_first(words: list[str]) -> float:
     return seconds
 
 
-def rates(folder: str, precision: str, rounds: int) -> list[tuple[str, float]]:
+def rates(folder: str, precision: str, rounds: int) -> dict[str, float]:
     """Tokens/s to stdout, to a file and of the loop, in turns: medians. The first round is not
     counted."""
     times: dict[str, list[float]] = {"stdout": [], "--output": [], "loop": []}
@@ -103,7 +104,8 @@ def rates(folder: str, precision: str, rounds: int) -> list[tuple[str, float]]:
             }
             for name, one in seconds.items():
                 times[name] += [one] * (turn > 0)
-    return [(name, SAMPLES * LENGTH / statistics.median(all_)) for name, all_ in times.items()]
+    n_tokens = SAMPLES * LENGTH
+    return {f"{precision}, {name}": n_tokens / statistics.median(t) for name, t in times.items()}
 
 
 def whole(words: list[str]) -> float:
