@@ -24,7 +24,12 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
-from gpt2_sampler.cli.session.terminal import aside, let_samples_arrive, notice
+from gpt2_sampler.cli.session.terminal import (
+    as_standard_output,
+    aside,
+    let_samples_arrive,
+    notice,
+)
 from gpt2_sampler.cli.session.typeahead import TypeAhead, split_paste
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import own_folder
@@ -124,7 +129,8 @@ class Editor:
             """Colours in a pasted text look like a mouse, by which prompt_toolkit is upset."""
 
         stream = sys.stderr if sys.stderr.isatty() else sys.stdout
-        output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
+        with as_standard_output(stream):
+            output = PlainTextOutput(stream) if is_dumb_terminal() else create_output(stream)
         self._keyboard = keyboard()
         with create_app_session(
             input=self._keyboard, output=output

@@ -33,6 +33,7 @@ HARMLESS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {*map(ord, "\n\t")
 reach a terminal."""
 PATIENCE, TICK = 0.3, 0.01  # seconds
 SIGPIPE = 13  # Windows has no name for it
+STD_OUTPUT_HANDLE, ENABLE_VIRTUAL_TERMINAL_PROCESSING = -11, 4  # of Windows' console
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -214,8 +215,41 @@ def wants_colour(stream: TextIO) -> bool:
         return False
     if any(value(name, "") not in ("", "0", "false") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
         return True
-    able = value("TERM", "dumb") not in ("dumb", "unknown")
-    return stream.isatty() and able and value("CLICOLOR") != "0"
+    return stream.isatty() and value("CLICOLOR") != "0" and understands_escapes(stream)
+
+
+def understands_escapes(stream: TextIO) -> bool:
+    """Whether escape sequences steer the terminal that the stream leads to. A console of Windows is
+    asked to understand them, which none does before Windows 10."""
+    if sys.platform != "win32":
+        return os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    import ctypes
+    import msvcrt
+
+    kernel, mode = ctypes.windll.kernel32, ctypes.c_ulong()
+    console = msvcrt.get_osfhandle(stream.fileno())
+    if not kernel.GetConsoleMode(console, ctypes.byref(mode)):
+        return False
+    return bool(kernel.SetConsoleMode(console, mode.value | ENABLE_VIRTUAL_TERMINAL_PROCESSING))
+
+
+@contextlib.contextmanager
+def as_standard_output(stream: TextIO) -> Iterator[None]:
+    """Within it a stream is the process's standard output as Windows knows it, where prompt_toolkit
+    draws whatever stream it is given. Python's sys.stdout goes where it went before."""
+    if sys.platform != "win32":
+        yield
+        return
+    import ctypes
+    import msvcrt
+
+    kernel = ctypes.windll.kernel32
+    before = kernel.GetStdHandle(STD_OUTPUT_HANDLE)
+    kernel.SetStdHandle(STD_OUTPUT_HANDLE, msvcrt.get_osfhandle(stream.fileno()))
+    try:
+        yield
+    finally:
+        kernel.SetStdHandle(STD_OUTPUT_HANDLE, before)
 
 
 def complain(error: Exception, verbose: bool = False) -> None:
