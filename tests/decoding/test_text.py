@@ -56,6 +56,17 @@ def test_characters_are_shown_when_they_are_whole(character: str) -> None:
     assert pieces(tokens, text) == [*[""] * (len(tokens) - 1), character]
 
 
+def test_a_token_waits_until_all_of_its_characters_are_certain() -> None:
+    encoder = Encoder({s: i for i, s in enumerate([*BYTE_SYMBOLS, "ab"])}, ["a b"])
+    request = Request(0, [*b"Once"], (0, 0), Sampling(), 99)
+    for following, expected in (("!", [("ab", 256), ("!", 33)]), (".", [("a", 256)])):
+        text, seen = Text(request, encoder, ["b."]), list[tuple[str, int]]()
+        for token in (256, ord(following)):
+            text.add(Token(request, token, ""))
+            seen += [(part, one.id) for one, part in text.take().tokens if one is not None]
+        assert seen == expected
+
+
 def test_half_a_character_at_the_end_is_left_out_and_completed_when_the_text_goes_on() -> None:
     tokens = list("a😀b".encode())
     first = Text(REQUEST, BYTES)

@@ -36,7 +36,7 @@ COMMAND = [
     "from gpt2_sampler.corpus import cluster; cluster.BLOCK = 16\n"
     "from gpt2_sampler.cli.commands.start import generate; raise SystemExit(generate())",
     *("--model_name", "demo", "--precision", "int8", "--threads", "1"),
-    *("--nsamples", "160", "--length", "60", "--seed", "3"),
+    *("--nsamples", "1280", "--length", "60", "--seed", "3"),
 ]
 
 

@@ -29,8 +29,7 @@ class Piece(NamedTuple):
     """Whole ones, and never part of a stop text."""
     tokens: list[tuple[Token | None, str]]
     """The tokens that completed these characters, each with its own, which may be none. A token
-    whose characters were partly held back comes again with the rest of them; None stands for the
-    tokens of the text before."""
+    waits until all of its characters are certain; None stands for the tokens of the text before."""
     ended: str
     """Why the text has ended; "" while it goes on."""
 
@@ -117,16 +116,18 @@ class Text:
             self._release(len(self._held))
 
     def take(self) -> Piece:
-        """What there is since the last call."""
-        taken, self._untaken = self._untaken, ""
-        self.characters += taken
-        characters, tokens = taken, list[tuple[Token | None, str]]()
-        while self._parts and (taken or not self._parts[0][1]):
-            token, n_characters = self._parts.popleft()
-            if n_characters > len(taken):
-                self._parts.appendleft((token, n_characters - len(taken)))
+        """What there is since the last call: whole tokens, but for one that a stop text cuts."""
+        taken, tokens = self._untaken, list[tuple[Token | None, str]]()
+        while self._parts and (n_characters := self._parts[0][1]) <= len(taken):
+            token, _ = self._parts.popleft()
             tokens.append((token, taken[:n_characters]))
             taken = taken[n_characters:]
+        if self.ended and taken:
+            tokens.append((self._parts.popleft()[0], taken))
+            taken = ""
+        self._untaken = taken
+        characters = "".join([text for _, text in tokens])
+        self.characters += characters
         return Piece(self, characters, tokens, self.ended)
 
     def rest(self) -> Request:

@@ -80,7 +80,6 @@ class Part:
         self._n_taken = 0
         """Characters, a prompt that is echoed included."""
         self._rows: list[dict[str, Any]] = []
-        self._last: Token | None = None
 
     def echo(self, text: str, tokens: Iterable[tuple[int, str]], told: Sequence[Token]) -> None:
         """The prompt, and its tokens with the text of each if they are told. Of the first nothing
@@ -92,16 +91,15 @@ class Part:
             self._add(id, piece, token)
 
     def add(self, parts: Iterable[tuple[Token | None, str]]) -> None:
-        """Tokens that were drawn, with the characters that each completed; one that comes again
-        has the rest of them."""
+        """Tokens that were drawn, with the characters that each completed; at the end there may be
+        some of no token."""
         for token, text in parts:
-            if token is None or token is self._last:
+            if token is None:
                 if self._rows:
                     self._rows[-1]["tokens"] += text
                 self._text += text
             elif token.drawn:
                 self._add(token.id, text, token)
-                self._last = token
 
     def take(self, ended: str) -> dict[str, Any]:
         """The choice with all that is new."""
