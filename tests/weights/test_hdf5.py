@@ -71,6 +71,7 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "a shape without end": lambda f: f.create_dataset("a", (1 << 40, 1 << 20), "f4", chunks=(8, 8)),
     "no shape": lambda f: f.create_dataset("a", dtype="f4"),
     "thousands of groups": groups,
+    "a name that is no text": lambda f: f.create_dataset(b"a\xff", (3,), "f4"),
 }
 
 

@@ -65,9 +65,11 @@ def read_hdf5(path: Path) -> dict[str, Dataset]:
     found: dict[str, Dataset] = {}
     count = itertools.count(1)
 
-    def visit(name: str, stored: Any) -> None:
+    def visit(name: str | bytes, stored: Any) -> None:
         if next(count) > MAX_OBJECTS:
             raise ValueError(f"it has more than {MAX_OBJECTS:,} groups and tensors")
+        if isinstance(name, bytes):
+            raise ValueError(f"the name {name[:40]!r} is not UTF-8")
         if isinstance(stored, h5py.Dataset):
             found[name] = Dataset(path, stored)
 
