@@ -258,3 +258,13 @@ def test_any_byte_may_be_wrong(
             tensors.read(name)
     except CheckpointError as error:
         assert "\n" not in str(error)
+
+
+def test_an_architecture_that_is_a_list_is_none(tmp_path: Path) -> None:
+    name, (list_, number) = b"general.architecture", (9, 4)  # GGUF's types
+    field = struct.pack("<Q", len(name)) + name + struct.pack("<IIQII", list_, number, 2, 1, 2)
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + field)
+    with pytest.raises(CheckpointError, match="not of a gpt2") as error:
+        open_checkpoint(path)
+    assert "\n" not in str(error.value)

@@ -234,7 +234,7 @@ class GGUFTensors(NamedTensors):
         file = GGUF(path)
         self.metadata = file.metadata
         kind = file.metadata.get("general.architecture")
-        if kind != "gpt2" or not isinstance(kind, str):
+        if not isinstance(kind, str) or kind != "gpt2":  # an array compares by its elements
             raise CheckpointError(
                 f"{path} is a GGUF file of a {str(kind)!r:.40}, not of a gpt2, and cannot be "
                 "sampled from here; llama.cpp runs it"
