@@ -11,6 +11,7 @@ from gpt2_sampler.corpus.jobs import Job
 from gpt2_sampler.corpus.run import Run
 from gpt2_sampler.corpus.write import Written, describe
 from gpt2_sampler.decoding.sampling import Sampling
+from tests.readers import load_with_datasets
 
 N, LONG = 120, "é" * 20_000  # 14 MB as JSON, more than datasets and pyarrow look at to decide
 DIFFERENT = {"settings": {"top_k": 3}, "extra": {"label": "x"}, "left_out": 9, "problem": "no text"}
@@ -48,11 +49,7 @@ def check(ids: list[int], last: dict[str, object]) -> None:
 def test_datasets_reads_all_records(
     lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    datasets = pytest.importorskip("datasets")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    found = datasets.load_dataset(
-        "json", data_files=str(lines), split="train", cache_dir=str(tmp_path)
-    )
+    found = load_with_datasets(lines, tmp_path, monkeypatch)
     check(found["id"][:], found[-1])
 
 

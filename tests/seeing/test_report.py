@@ -16,6 +16,7 @@ from gpt2_sampler.seeing.report import report
 from gpt2_sampler.seeing.scored import Scored
 from gpt2_sampler.seeing.spans import find_spans
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder
+from tests.readers import load_with_datasets
 
 BYTES = Encoder({symbol: number for number, symbol in enumerate(BYTE_SYMBOLS)}, [])
 TEXTS = [
@@ -149,9 +150,5 @@ def test_pyarrow_reads_all_texts(lines: Path) -> None:
 def test_datasets_reads_all_texts(
     lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    datasets = pytest.importorskip("datasets")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    found = datasets.load_dataset(
-        "json", data_files=str(lines), split="train", cache_dir=str(tmp_path)
-    )
+    found = load_with_datasets(lines, tmp_path, monkeypatch)
     check(found["text"][:], found["places"][:])

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -170,10 +170,18 @@ def test_a_token_that_is_pointed_at_shows_its_alternatives(opened: browser.Chrom
     assert [row.text.split()[-1] for row in written] == ["0.01%"]
 
 
+def press(chromium: browser.Chrome, steps: Sequence[tuple[str, str]]) -> None:
+    """Presses each key in the text, after which what is said has this in it."""
+    text = chromium.find_element("css selector", ".text")
+    for key, expected in steps:
+        text.send_keys(key)
+        assert expected in said(chromium)
+        assert len(chromium.find_elements("css selector", ".token.here")) == 1
+
+
 @needs_browser
 def test_keys_go_from_token_to_token(opened: browser.Chrome) -> None:
-    text = opened.find_element("css selector", ".text")
-    for key, expected in [
+    steps = [
         (Keys.HOME, "token 2:"),
         (Keys.ARROW_LEFT, "token 2:"),
         (Keys.ARROW_RIGHT, "token 3:"),
@@ -182,10 +190,8 @@ def test_keys_go_from_token_to_token(opened: browser.Chrome) -> None:
         (Keys.ARROW_UP, "token 5:"),
         (Keys.END, "token 8:"),
         (Keys.ARROW_RIGHT, "token 8:"),
-    ]:
-        text.send_keys(key)
-        assert expected in said(opened)
-        assert len(opened.find_elements("css selector", ".token.here")) == 1
+    ]
+    press(opened, steps)
     assert opened.find_element("css selector", ".panel p").get_attribute("aria-live") == "polite"
 
 
@@ -197,15 +203,13 @@ def test_a_first_token_after_a_start_of_text_is_one_as_others(
     (tmp_path / "page.html").write_text(page([all_scored], "m"), encoding="utf-8")
     chromium.get((tmp_path / "page.html").as_uri())
     assert len(chromium.find_elements("css selector", ".token")) == len(RANKS)
-    text = chromium.find_element("css selector", ".text")
-    for key, expected in [
+    steps = [
         (Keys.HOME, "“␣upon”, token 1: 50.0%, rank 1"),
         (Keys.ARROW_LEFT, "token 1:"),
         (Keys.ARROW_DOWN, "token 4:"),
         (Keys.END, "token 7:"),
-    ]:
-        text.send_keys(key)
-        assert expected in said(chromium)
+    ]
+    press(chromium, steps)
     chromium.find_element("css selector", "summary").click()
     find = "return document.querySelectorAll('.wide tbody tr').length"
     WebDriverWait(chromium, 5).until(lambda driver: driver.execute_script(find) == len(RANKS))
