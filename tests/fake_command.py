@@ -3,7 +3,8 @@
     python tests/fake_command.py gpt2-interactive --models_dir DIR --model_name fake
 
 BOOK is the text that the engine knows by heart, "|" in it the end of a text; without it, it
-writes a hash of what it was given. DELAY is what a token takes, in seconds.
+writes a hash of what it was given. DELAY is what a token takes, in seconds. Without words it forks
+such commands for tests (forked.py).
 """
 
 from __future__ import annotations
@@ -94,5 +95,13 @@ class SlowBook(SlowEngine, Book):
 
 
 if __name__ == "__main__":
-    sys.argv = sys.argv[1:]
+    if not sys.argv[1:]:
+        import prompt_toolkit  # noqa: F401
+        import psutil  # noqa: F401
+
+        from tests.forked import serve
+
+        sys.argv = serve()
+    else:
+        sys.argv = sys.argv[1:]
     sys.exit(MAIN[sys.argv[0]](loader=Loader(fake_checkpoint, fake_engine)))

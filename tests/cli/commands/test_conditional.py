@@ -6,15 +6,29 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 
-from tests.cli.commands.test_unconditional import BOOK, CLOSING, command, environment, header, run
+from tests.cli.commands.test_unconditional import (
+    BOOK,
+    CLOSING,
+    Command,
+    command,
+    complete,
+    environment,
+    header,
+    run,
+)
 from tests.fake_command import make_folder
+
+if sys.platform == "linux":
+    from tests.forked import ForkedSession as Session
+else:
+    from pexpect import spawn as Session
 
 CONDITIONAL = "gpt2-conditional"
 
@@ -117,7 +131,7 @@ def test_errors_of_earlier_runs_count_at_the_end(models: Path, tmp_path: Path) -
 def test_ctrl_c_says_that_the_same_command_goes_on(models: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     flags = ["--nsamples", "40", "--length", "20", "--batch_size", "3", "--output", str(output)]
-    with subprocess.Popen(
+    with Command(
         command("gpt2-generate", models, *flags),
         env=environment(None, delay=0.005),
         stderr=subprocess.PIPE,
@@ -171,24 +185,18 @@ def test_the_seed_that_was_chosen_is_used_again(models: Path, tmp_path: Path) ->
     words = command("gpt2-generate", models, "--length", "5", "--output", str(output))
     words = [word for n, word in enumerate(words) if "--seed" not in words[max(0, n - 1) : n + 1]]
     for n_samples in ("2", "4", "4"):
-        done = subprocess.run(
-            [*words, "--nsamples", n_samples],
-            env=environment(None),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = complete([*words, "--nsamples", n_samples], env=environment(None))
         assert done.returncode == 0, done.stderr
     records = read(output)
     assert len({record["seed"] for record in records}) == 1
-    assert done.stderr == f"{output} is complete: 4 records\n"
+    assert done.stderr.decode() == f"{output} is complete: 4 records\n"
 
 
 def test_killed_and_started_again_it_ends_in_the_same_bytes(models: Path, tmp_path: Path) -> None:
     output, other = tmp_path / "out.jsonl", tmp_path / "other.jsonl"
     flags = ["--nsamples", "40", "--length", "20", "--batch_size", "3"]
     assert run("gpt2-generate", models, *flags, "--output", str(other), book=None).returncode == 0
-    with subprocess.Popen(
+    with Command(
         command("gpt2-generate", models, *flags, "--output", str(output)),
         env=environment(None, delay=0.005),
         stderr=subprocess.DEVNULL,
@@ -259,18 +267,10 @@ def test_a_file_of_another_model_is_refused_with_both_their_names(
 def test_a_mistake_is_one_line(
     models: Path, tmp_path: Path, name: str, flags: list[str], told: str
 ) -> None:
-    done = subprocess.run(
-        command(name, models, *flags),
-        cwd=tmp_path,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
+    done = complete(command(name, models, *flags), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert told in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -290,24 +290,18 @@ def test_no_file_of_prompts_is_written_to(
     path.write_text('{"prompt": "x"}\n')
     words = ["-" if piped else prompts, "--output", output]
     with path.open() as stdin:
-        done = subprocess.run(
-            command(CONDITIONAL, models, *words),
-            cwd=tmp_path,
-            env=environment(),
-            stdin=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = complete(command(CONDITIONAL, models, *words), cwd=tmp_path, stdin=stdin)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {prompts} would be read and replaced; choose another")
+    assert done.stderr.decode().startswith(
+        f"error: {prompts} would be read and replaced; choose another"
+    )
     assert path.read_text() == '{"prompt": "x"}\n'
 
 
 def test_a_terminal_sees_how_far_it_is(models: Path, tmp_path: Path) -> None:
     def seen(*flags: str, name: str = "gpt2-generate") -> str:
         program, *words = command(name, models, "--nsamples", "4", "--length", "5")
-        terminal = pexpect.spawn(
+        terminal = Session(
             program,
             [*words, *flags],
             env=environment(),

@@ -29,6 +29,11 @@ import psutil
 
 from tests.cli.commands.test_unconditional import INTERACTIVE, command
 
+if sys.platform == "linux":
+    from tests.forked import ForkedSession as Session
+else:
+    from pexpect import spawn as Session
+
 QUESTION = "Model prompt >>> "
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 READY, DONE = "\x1b[?2004h", "\x1b[?2004l"  # bracketed paste is asked for, and no longer
@@ -55,7 +60,7 @@ def start(models: Path, tmp_path: Path) -> Iterator[Start]:
         words = command("gpt2-interactive", models, "--length", "5", *flags)
         if shell:
             words = ["bash", "-c", f'"$@" {shell}', "bash", *words]
-        session = pexpect.spawn(
+        session = (pexpect.spawn if shell or "PYTHONIOENCODING" in env else Session)(
             words[0], words[1:], env=env, encoding="utf-8", timeout=10, dimensions=(40, 120)
         )
         started.append(session)

@@ -23,7 +23,7 @@ from gpt2_sampler.seeing.scored import Scored, bits
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 from tests.checkpoints import ROOT
-from tests.cli.commands.test_unconditional import environment
+from tests.cli.commands.test_unconditional import complete, environment
 from tests.fake_command import make_folder
 from tests.fake_engine import FakeEngine
 
@@ -166,14 +166,8 @@ def files(tmp_path: Path) -> Path:
 
 def scoring(folder: Path, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     program = [sys.executable, str(ROOT / "tests" / "fake_command.py"), "gpt2-score"]
-    return subprocess.run(
-        [*program, "--models_dir", str(folder), "--model_name", "fake", *words],
-        input=stdin,
-        cwd=folder,
-        env=environment(None),
-        capture_output=True,
-        check=False,
-    )
+    flags = ["--models_dir", str(folder), "--model_name", "fake", *words]
+    return complete([*program, *flags], stdin, cwd=folder, env=environment(None))
 
 
 def told(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:

@@ -11,14 +11,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
 from gpt2_sampler.weights.hparams import HParams
 from tests.fake_command import make_folder
+
+if sys.platform == "linux":
+    from tests.forked import Forked as Command
+else:
+    from subprocess import Popen as Command
 
 ROOT = Path(__file__).resolve().parents[3]
 GENERATE = str(ROOT / "src" / "generate_unconditional_samples.py")
@@ -51,12 +56,32 @@ def run(
     *flags: str,
     stdin: bytes = b"",
     book: str | None = BOOK,
+) -> subprocess.CompletedProcess[bytes]:
+    return complete(command(name, models, *flags), stdin, env=environment(book))
+
+
+def complete(
+    words: list[str], data: bytes = b"", **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """What subprocess.run would do, without Python's start where that is possible."""
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    with Command(words, **{"env": environment()} | pipes | options) as process:
+        stdout, stderr = process.communicate(data)
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+def run_anew(
+    name: str,
+    models: Path,
+    *flags: str,
+    stdin: bytes = b"",
     variables: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
+    """The same in a Python that starts with these variables."""
     return subprocess.run(
         command(name, models, *flags),
         input=stdin,
-        env=environment(book) | (variables or {}),
+        env=environment() | (variables or {}),
         capture_output=True,
         check=False,
     )
@@ -67,10 +92,10 @@ def header(number: int) -> str:
 
 
 def test_samples_have_the_layout_of_the_original(models: Path) -> None:
-    done = run("gpt2-generate", models, "--nsamples", "2", "--length", "15")
-    assert done.stdout.decode() == f"{header(1)}nce upon a time\n{header(2)}nce upon a time\n"
-    assert done.stderr == b""
-    assert done.returncode == 0
+    for how in (run, run_anew):
+        done = how("gpt2-generate", models, "--nsamples", "2", "--length", "15")
+        assert done.stdout.decode() == f"{header(1)}nce upon a time\n{header(2)}nce upon a time\n"
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_several_samples_of_each_prompt_come_in_order_from_a_batch(models: Path) -> None:
@@ -93,7 +118,7 @@ def test_ignore_eot_goes_on_into_the_next_text(models: Path) -> None:
 
 def test_a_stop_text_is_utf_8_whatever_the_locale(models: Path) -> None:
     flags = ["--stop", "é€😀", "--nsamples", "1"]
-    done = run("gpt2-generate", models, *flags, variables=C_LOCALE)
+    done = run_anew("gpt2-generate", models, *flags, variables=C_LOCALE)
     assert done.stdout.decode() == f"{header(1)}{TOLD[1:].partition('é')[0]}\n"
 
 
@@ -125,7 +150,7 @@ ENCODINGS = [
 def test_what_the_encoding_cannot_show_is_replaced(
     models: Path, variables: dict[str, str], encoding: str
 ) -> None:
-    done = run("gpt2-generate", models, "--nsamples", "1", variables=variables)
+    done = run_anew("gpt2-generate", models, "--nsamples", "1", variables=variables)
     assert done.returncode == 0
     shown = TOLD[1:].encode(encoding, "replace").decode(encoding)
     assert done.stdout.decode(encoding).replace(os.linesep, "\n") == f"{header(1)}{shown}\n"
@@ -167,22 +192,20 @@ def test_a_run_without_a_seed_shows_the_one_that_repeats_it(models: Path) -> Non
     words = [w for w in command("gpt2-generate", models, "--nsamples", "1", "--length", "20")]
     at = words.index("--seed")
     unseeded = words[:at] + words[at + 2 :]
-    first, other = (
-        subprocess.run(unseeded, env=environment(None), capture_output=True, check=True)
-        for _ in range(2)
-    )
+    first, other = (complete(unseeded, env=environment(None)) for _ in range(2))
     assert first.stdout != other.stdout
     seed = first.stderr.decode().removeprefix("seed ").strip()
     words[at + 1] = seed
-    repeated = subprocess.run(words, env=environment(None), capture_output=True, check=True)
+    repeated = complete(words, env=environment(None))
     assert repeated.stdout == first.stdout
+    assert {done.returncode for done in (first, other, repeated)} == {0}
 
 
 # Time: what arrives when, and how a run ends.
 
 
 def start(name: str, models: Path, *flags: str, delay: float = 0.02) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    return Command(
         command(name, models, *flags),
         env=environment(delay=delay),
         stdin=subprocess.PIPE,
@@ -237,7 +260,9 @@ def test_head_ends_the_work_quietly(models: Path) -> None:
 def test_a_signal_ends_the_process_as_signals_do_and_keeps_what_was_written(
     models: Path, number: signal.Signals
 ) -> None:
-    process = start("gpt2-generate", models, "--length", "50")
+    words = command("gpt2-generate", models, "--length", "50")
+    env, pipe = environment(delay=0.02), subprocess.PIPE
+    process = subprocess.Popen(words, env=env, stdout=pipe, stderr=pipe)
     assert process.stdout and process.stderr
     shown = b""
     for piece in pieces(process.stdout):
@@ -347,38 +372,46 @@ def test_verbose_shows_the_chatter_of_libraries(models: Path) -> None:
 # Mistakes.
 
 
+MISTAKES = [
+    (["--topk", "40"], "there is no flag --topk; did you mean --top_k?"),
+    (["--top_k", "many"], "--top_k takes a whole number, not 'many'"),
+    (["--temperature", "-1"], "--temperature must be 0 or more, not -1"),
+    (["--model_name", "fakee"], "did you mean fake?"),
+    (["--prompt", ""], "the prompt is empty"),
+    (["--prompt", "a", "--prompt_file", "b"], "not both"),
+    (["--prompt_file", "nowhere.txt"], "nowhere.txt cannot be read (No such file"),
+    (["--stop", ""], "--stop takes the text to stop at"),
+    (["--threads", "100000"], "--threads must be at most 1024, not 100000"),
+    (["--nsamples", "1" * 400], "--nsamples must be at most 2147483647, not 111"),
+    (["--nsamples", "1" * 5000], "--nsamples takes a whole number, not '111"),
+    (["--length", "1e24"], "--length takes a whole number, not '1e24'"),
+    (["--seed", "9" * 30], "--seed must be at most 4294967295, not 999"),
+    (["--top_k", "9" * 30], "--top_k must be at most 2147483647"),
+    (["--temperature", "nan"], "--temperature must be 0 or more"),
+    (["--temperature", "1" * 400], "--temperature must be 0 or more"),
+    (["--repetition_penalty", "1e300"], "--repetition_penalty must be from 1e-100 to 1e+100"),
+    (["--models_dir", "~nosuchuser/x"], "cannot be a path"),
+    (["--model_name", "~nosuchuser/x"], "cannot be a path"),
+    (["--model_name", "x" * 300], "File name too long"),
+    (["--models_dir", "x/" * 3000], "File name too long"),
+    (["--prompt_file", "~nosuchuser/x"], "cannot be a path"),
+    (["--prompt_file", "x" * 300], "File name too long"),
+    (["—top_k", "40"], "with two hyphens it is --top_k"),
+]
+
+
 @pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--topk", "40"], "there is no flag --topk; did you mean --top_k?"),
-        (["--top_k", "many"], "--top_k takes a whole number, not 'many'"),
-        (["--temperature", "-1"], "--temperature must be 0 or more, not -1"),
-        (["--model_name", "fakee"], "did you mean fake?"),
-        (["--prompt", ""], "the prompt is empty"),
-        (["--prompt", "a", "--prompt_file", "b"], "not both"),
-        (["--prompt_file", "nowhere.txt"], "nowhere.txt cannot be read (No such file"),
-        (["--stop", ""], "--stop takes the text to stop at"),
-        (["--threads", "100000"], "--threads must be at most 1024, not 100000"),
-        (["--nsamples", "1" * 400], "--nsamples must be at most 2147483647, not 111"),
-        (["--nsamples", "1" * 5000], "--nsamples takes a whole number, not '111"),
-        (["--length", "1e24"], "--length takes a whole number, not '1e24'"),
-        (["--seed", "9" * 30], "--seed must be at most 4294967295, not 999"),
-        (["--top_k", "9" * 30], "--top_k must be at most 2147483647"),
-        (["--temperature", "nan"], "--temperature must be 0 or more"),
-        (["--temperature", "1" * 400], "--temperature must be 0 or more"),
-        (["--repetition_penalty", "1e300"], "--repetition_penalty must be from 1e-100 to 1e+100"),
-        (["--models_dir", "~nosuchuser/x"], "cannot be a path"),
-        (["--model_name", "~nosuchuser/x"], "cannot be a path"),
-        (["--model_name", "x" * 300], "File name too long"),
-        (["--models_dir", "x/" * 3000], "File name too long"),
-        (["--prompt_file", "~nosuchuser/x"], "cannot be a path"),
-        (["--prompt_file", "x" * 300], "File name too long"),
-        (["—top_k", "40"], "with two hyphens it is --top_k"),
-    ],
+    ("how", "flags", "said"),
+    [(run_anew, *MISTAKES[0]), *((run, *mistake) for mistake in MISTAKES)],
 )
-def test_a_mistake_is_one_line_within_a_second(models: Path, flags: list[str], said: str) -> None:
+def test_a_mistake_is_one_line_within_a_second(
+    how: Callable[..., subprocess.CompletedProcess[bytes]],
+    models: Path,
+    flags: list[str],
+    said: str,
+) -> None:
     began = os.times()
-    done = run("gpt2-interactive", models, *flags)
+    done = how("gpt2-interactive", models, *flags)
     ended = os.times()
     assert done.returncode == 2
     assert done.stdout == b""

@@ -12,9 +12,11 @@ from tests.cli.commands.test_unconditional import (
     C_LOCALE,
     CLOSING,
     command,
+    complete,
     environment,
     header,
     run,
+    run_anew,
 )
 
 
@@ -43,9 +45,9 @@ def given(
     words = command("gpt2-interactive", models, "--length", "3", *flags.get(way, []))
     if way == "--prompt_file":
         words.append(str(tmp_path / "prompt"))
-    line = subprocess.list2cmdline(words)
-    if "<(" in way:
-        line += f" --prompt_file <(cat {tmp_path / 'prompt'})"
+    if "<(" not in way:
+        return complete(words, data)
+    line = f"{subprocess.list2cmdline(words)} --prompt_file <(cat {tmp_path / 'prompt'})"
     return subprocess.run(
         ["bash", "-c", line], input=data, env=environment(), capture_output=True, check=False
     )
@@ -98,7 +100,6 @@ def test_all_of_stdin_a_file_or_a_flag_can_be_one_prompt(
 
 
 def test_prompts_are_read_as_utf_8_whatever_the_locale(models: Path) -> None:
-    done = run(
-        "gpt2-interactive", models, "--length", "4", stdin="é€😀\n".encode(), variables=C_LOCALE
-    )
+    flags, stdin = ["--length", "4"], "é€😀\n".encode()
+    done = run_anew("gpt2-interactive", models, *flags, stdin=stdin, variables=C_LOCALE)
     assert done.stdout.decode() == f"{header(1)}{BOOK[9:13]}\n{CLOSING}"

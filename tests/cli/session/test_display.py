@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,13 @@ import pexpect
 import pyte
 
 from gpt2_sampler.cli.session.display import colours
-from tests.cli.commands.test_unconditional import command, environment, run
+from tests.cli.commands.test_unconditional import command, complete, environment, run
 from tests.fake_command import make_folder
+
+if sys.platform == "linux":
+    from tests.forked import ForkedSession as Session
+else:
+    from pexpect import spawn as Session
 
 PROMPT = "Once"
 TEXT = (
@@ -49,7 +53,7 @@ def written(
     for name in ("NO_COLOR", "COLORTERM", "COLUMNS", "LINES"):
         base.pop(name, None)
     base |= {"TERM": "xterm-256color"} | (variables or {})
-    session = pexpect.spawn(
+    session = Session(
         words[0], words[1:], env=base, encoding="utf-8", timeout=20, dimensions=(50, columns)
     )
     try:
@@ -167,9 +171,7 @@ def test_colours_are_where_the_usual_variables_want_them(
 def test_paint_goes_through_a_pipe_where_it_is_forced(models: Path) -> None:
     words = command("gpt2-interactive", models, "--prompt", PROMPT, "--length", "9", "--color")
     shown = {
-        forced: subprocess.run(
-            words, env=environment(BOOK, FORCE_COLOR=forced), capture_output=True, check=True
-        ).stdout
+        forced: complete(words, env=environment(BOOK, FORCE_COLOR=forced)).stdout
         for forced in ("", "1")
     }
     assert b"48;5;" in shown["1"] and b"\x1b" not in shown[""]
@@ -181,7 +183,7 @@ def scored(models: Path) -> Iterator[str]:
     program = [sys.executable, *command("gpt2-score", models)[1:3]]
     flags = ["--models_dir", str(models), "--model_name", "fake", "--show", "--text", TEXT]
     env = environment(None, TERM="xterm-256color") | {"COLORTERM": "truecolor"}
-    session = pexpect.spawn(
+    session = Session(
         program[0], [*program[1:], *flags], env=env, encoding="utf-8", dimensions=(50, 80)
     )
     session.expect(pexpect.EOF)
