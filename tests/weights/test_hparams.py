@@ -50,6 +50,20 @@ def test_numbers_that_no_model_has_are_refused_before_they_take_memory() -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("n_vocab", 1 << 24), ("n_ctx", 1 << 24), ("n_embd", 1 << 20), ("n_head", 1 << 20),
+        ("n_layer", 10_000), ("n_inner", 1 << 22),
+    ],
+)  # fmt: skip
+def test_a_number_may_be_the_highest_and_no_higher(name: str, most: int) -> None:
+    least = {"n_vocab": 1, "n_ctx": 1, "n_embd": 1 << 20, "n_head": 1, "n_layer": 1, "n_inner": 1}
+    assert getattr(HParams(**{**least, name: most}), name) == most  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match=f"{name} must be at most {most}, not {most + 1}"):
+        HParams(**{**least, name: most + 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("{", "not JSON"),

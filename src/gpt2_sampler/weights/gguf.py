@@ -160,11 +160,11 @@ class GGUF:
         if kind == ARRAY:
             kind, size = self._number("<I"), self._number("<Q")
             if kind == TEXT:
-                self._take(min(8 * size, 1 << 40))  # the lengths alone: no more than there are
+                self._take(8 * size)  # the lengths alone: no more than there are
                 self._at -= 8 * size
                 return [self._text() for _ in range(size)]
             dtype = np.dtype(scalar_format(kind))
-            return np.frombuffer(self._take(min(size, 1 << 40) * dtype.itemsize), dtype)
+            return np.frombuffer(self._take(size * dtype.itemsize), dtype)
         return self._number(scalar_format(kind))
 
     def _tensor_info(self) -> tuple[str, tuple[tuple[int, ...], int, int]]:
