@@ -158,3 +158,14 @@ def test_attention_without_its_kernel_is_said_once_with_what_to_type(
     [said] = capsys.readouterr().err.splitlines()
     assert said.startswith("attention runs in NumPy, which is slower; where there is a C compiler")
     assert "pip install -e" in said
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_seed_that_is_chosen_is_shown_and_may_be_given(
+    place: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loading.secrets, "randbelow", lambda n: range(n)[place])
+    seed = (0, (1 << 32) - 1)[place]
+    chosen = loading.choose_seed(GenerateSettings())
+    assert chosen.seed == seed and capsys.readouterr().err == f"seed {seed}\n"
+    assert loading.choose_seed(chosen) is chosen and capsys.readouterr().err == ""
