@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from gpt2_sampler.engines import memory
-from gpt2_sampler.engines.memory import free_memory, memory_needed, require_memory
+from gpt2_sampler.engines.memory import (
+    free_memory,
+    memory_needed,
+    require_memory,
+    rows_that_fit,
+)
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 from tests.engines.test_cgroups import V2, make_tree
@@ -39,6 +44,22 @@ def test_once_loaded_only_the_texts_are_counted() -> None:
     assert error.value.facts["fits"] == {"batch_size": 8}
 
 
+def test_texts_need_their_cache_logits_and_what_lies_between_the_layers_as_they_are_read() -> None:
+    small = HParams(n_vocab=50257, n_ctx=1024, n_embd=768, n_head=12, n_layer=12)
+    cache = 4 * 2 * 12 * 768 * 3 * 200  # bytes: keys and values of 3 texts of 200 tokens
+    logits = 4 * 8 * 3 * 50257
+    between = 4 * 8 * 768 * (12 + 1) * 128  # 128 tokens are read at once
+    assert memory_needed(small, "float32", 3, 200, loaded=True) == cache + logits + between
+
+
+@pytest.mark.parametrize("rows", [1, 2, 16, 64])
+def test_a_batch_takes_half_of_what_is_free(rows: int) -> None:
+    free = 2 * memory_needed(LARGE, "int8", rows, 100)
+    assert rows_that_fit(LARGE, "int8", 100, free) == rows
+    assert rows_that_fit(LARGE, "int8", 100, free - 2) == max(1, rows // 2)
+    assert rows_that_fit(LARGE, "int8", 100, 100 * free) == 64
+
+
 def test_what_fits_passes() -> None:
     require_memory(LARGE, "float32", 1, 1024, memory_needed(LARGE, "float32", 1, 1024))
 
@@ -51,6 +72,9 @@ def test_what_fits_passes() -> None:
         ("float32", 16, 1024, 5 * GB, {"precision": "int8"}),
         ("int8", 3, 1024, int(2.3 * GB), {"batch_size": 2}),
         ("int8", 3, 1024, int(2.07 * GB), {"batch_size": 1, "length": 512}),
+        ("int8", 3, 1024, int(1.97 * GB), {"batch_size": 1, "length": 256}),
+        ("int8", 1, 1024, int(1.94 * GB), {"length": 128}),
+        ("int8", 1, 1024, int(1.92 * GB), None),
         ("float32", 1, 1024, GB, None),
     ],
 )

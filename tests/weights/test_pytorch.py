@@ -228,6 +228,10 @@ HOSTILE = {
     "huge by repeating one number": zipped({"a": rebuilt(S, 0, (2**40, 2**40), (0, 0))}, S),
     "more axes than strides": zipped({"a": rebuilt(S, 0, (2, 3), (1,))}, S),
     "a thousand axes": zipped({"a": rebuilt(S, 0, (1,) * 1000, (1,) * 1000)}, S),
+    "a number for a storage": zipped(b"K\x07Q."),
+    "nothing for a storage": zipped(b"NQ."),
+    "another thing for a storage": zipped(b"U\x07storageQ."),
+    "a storage of no description": zipped(b"U\x07storage\x85Q."),
     "size no number": zipped({"a": rebuilt(Storage("FloatStorage", "0", b"", "6"), 0, (6,), (1,))}),  # type: ignore[arg-type]
     "key no text": zipped({"a": rebuilt(Storage("FloatStorage", 0, b"", 6), 0, (6,), (1,))}),  # type: ignore[arg-type]
     "compressed": zipped({"a": rebuilt(S, 0, (6,), (1,))}, S, compression=zipfile.ZIP_DEFLATED),
