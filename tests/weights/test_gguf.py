@@ -234,9 +234,7 @@ def test_a_hostile_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("beyond", "error"), [(0, "of a 'None'"), (1, "than ever does")])
-def test_what_comes_before_the_tensors_has_a_bound(
-    beyond: int, error: str, tmp_path: Path
-) -> None:
+def test_what_comes_before_the_tensors_has_a_bound(beyond: int, error: str, tmp_path: Path) -> None:
     begin = head(0, 1, text("a") + struct.pack("<I", 8))
     with (path := tmp_path / "x.gguf").open("wb") as file:
         file.write(begin + struct.pack("<Q", (1 << 25) - len(begin) - 8 + beyond))
@@ -245,7 +243,9 @@ def test_what_comes_before_the_tensors_has_a_bound(
         GGUFTensors(path)
 
 
-@pytest.mark.parametrize(("value", "is_sound"), [(1, True), ((1 << 20) - 1, True), (1 << 20, False)])
+@pytest.mark.parametrize(
+    ("value", "is_sound"), [(1, True), ((1 << 20) - 1, True), (1 << 20, False)]
+)
 def test_an_alignment_has_a_bound(value: int, is_sound: bool, tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(head(0, 1, text("general.alignment") + struct.pack("<II", 4, value)))
