@@ -100,10 +100,10 @@ def any_sampling(random: Random, n_vocab: int) -> Sampling:
         repetition_penalty=pick([1, 1, 1e-100, 0.5, 1.3, 1e100]),
         no_repeat_ngram=pick([0, 0, 1, 2, 3, 2**31 - 1]),
         min_p=pick([0, 0, 1e-12, 0.1, 1]),
-        presence_penalty=pick([0, 0, 0, -2, 2, 1e-9]),
-        frequency_penalty=pick([0, 0, 0, -2, 2, 1e-9]),
+        presence_penalty=pick([0, 0, 0, -2, 2, 1e-9, 5e-324]),
+        frequency_penalty=pick([0, 0, 0, -2, 2, 1e-9, 5e-324]),
         logit_bias={
-            random.randrange(n_vocab): pick([-100, -1.5, 0, 1e-9, 100]) for _ in range(biased)
+            random.randrange(n_vocab): pick([-100, -1.5, 0, 5e-324, 1e-9, 100]) for _ in range(biased)
         },
     )
 

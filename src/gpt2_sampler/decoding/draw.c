@@ -320,7 +320,7 @@ INLINE double scaled(const Row *r, double value) {
 }
 
 INLINE double inverse_temperature(const Row *r) {
-    return 1 / (r->s->temperature > 1e-300 ? r->s->temperature : 1e-300);
+    return 1 / r->s->temperature; /* kernel.py gives none below 1e-300 */
 }
 
 /* The logit at x, and as much above or below it, by side, as rounding could matter. */

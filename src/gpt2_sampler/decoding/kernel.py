@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpt2_sampler.compiled import load_library
-from gpt2_sampler.decoding.logits import Logits, Standing, check_numbers
+from gpt2_sampler.decoding.logits import COLDEST, Logits, Standing, check_numbers
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
@@ -62,7 +62,7 @@ def pack_settings(sampling: Sampling) -> tuple[int, Any]:
     tokens = np.array([token for token in dict(sampling.logit_bias)], np.int32)
     values = np.array([value for value in dict(sampling.logit_bias).values()], np.float64)
     settings = DrawSettings(
-        temperature=sampling.temperature,
+        temperature=sampling.temperature and max(sampling.temperature, COLDEST),
         top_p=sampling.top_p,
         least=math.log(sampling.min_p) if sampling.min_p else -math.inf,
         repetition=sampling.repetition_penalty,

@@ -13,6 +13,8 @@ from gpt2_sampler.errors import CheckpointError
 Logits = npt.NDArray[np.float32] | Floats
 """[B, V], as the model gives them or, where a number might exceed float32's range, in float64."""
 BLOCKS = 64  # tokens of each of the blocks that likeliest compares
+COLDEST = 1e-300
+"""Lower temperatures count as this one: their inverse would not be a number."""
 
 
 def check_numbers(logits: Logits) -> None:  # [B, V]
@@ -32,14 +34,16 @@ def log_softmax(logits: Logits) -> Floats:  # [..., N] -> [..., N]
 def logsumexp(logits: Logits) -> Floats:  # [..., N] -> [...]
     """What to subtract from a logit for its log-probability; much cheaper than log_softmax."""
     best = logits.max(axis=-1, keepdims=True)
-    return best[..., 0] + np.log(np.exp(logits - best).sum(axis=-1, dtype=np.float64))
+    with np.errstate(over="ignore"):
+        shifted = logits - best
+    return best[..., 0] + np.log(np.exp(shifted).sum(axis=-1, dtype=np.float64))
 
 
 def below(best: Logits, logits: Logits, temperature: float = 1) -> Floats:
     """Logits relative to the best one, which cannot overflow: the smallest temperatures give -inf,
     which no draw would choose either."""
     with np.errstate(over="ignore"):
-        return np.subtract(logits, best, dtype=np.float64) / float(temperature)
+        return np.subtract(logits, best, dtype=np.float64) / max(temperature, COLDEST)
 
 
 def likeliest(row: Logits, k: int) -> Ids:  # [V] -> [K], K >= k

@@ -130,14 +130,15 @@ def top_p(logits: Logits, p: float) -> Logits:  # [B, V] -> [B, V]
     if p >= 1:
         return logits
     kept = np.full_like(logits, -np.inf)
-    masses = np.exp(below(logits.max(axis=-1, keepdims=True), logits))  # not divided by their sum
-    for row, mass, kept_row in zip(logits, masses, kept, strict=True):
+    relative = below(logits.max(axis=-1, keepdims=True), logits)
+    masses = np.exp(relative)  # not divided by their sum
+    for row, own, mass, kept_row in zip(logits, relative, masses, kept, strict=True):
         goal = p * mass.sum()
         for least in LEAST_MASS:  # so that few are left to put in order
             columns = np.flatnonzero(mass >= least)
             if mass[columns].sum() >= goal:
                 break
-        columns = columns[np.argsort(-row[columns], kind="stable")]
+        columns = columns[np.argsort(-own[columns], kind="stable")]
         size = int(np.searchsorted(np.cumsum(mass[columns]), goal)) + 1
         kept_row[columns[:size]] = row[columns[:size]]
     return kept
