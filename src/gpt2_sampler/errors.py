@@ -22,9 +22,15 @@ package     the name of a package that is not installed
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 LONGEST = 1000  # characters of a message's beginning and of its end: values in it may be any length
+
+QUOTED_BITS = 128  # of a whole number: its beginning would be another one
 
 
 class SamplerError(Exception):
@@ -46,12 +52,34 @@ def brief(value: object) -> str:
     Of anything else only the type is told: a list may be as large as its file, or far larger where
     it holds another one many times.
     """
-    if isinstance(value, int) and value.bit_length() > 1 << 13:  # Python writes no longer ones
-        return f"a number of {value.bit_length()} bits"
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = int(value)
+        if value.bit_length() > QUOTED_BITS:
+            return f"a number of {value.bit_length()} bits"
+    elif isinstance(value, Real) and not isinstance(value, bool):
+        value = float(value)
+    elif isinstance(value, (str, bytes)):
         value = value[:40]
     known = value is None or isinstance(value, (str, bytes, int, float))
     return f"{value!r:.40}" if known else type(value).__name__
+
+
+def require_kind(name: str, value: object, kinds: type | tuple[type, ...], what: str) -> None:
+    """Raises UsageError, which begins with the name and says what the value must be, unless it is
+    of one of the kinds."""
+    if not isinstance(value, kinds):
+        raise UsageError(f"{name} must be {what}, not {brief(value)}")
+
+
+def iterate(name: str, values: Iterable[Value], what: str) -> Iterator[Value]:
+    """The values, one by one. Raises UsageError, as require_kind does, for what has none, and for a
+    text, which is one value."""
+    try:
+        if isinstance(values, (str, bytes, bytearray)):
+            raise TypeError
+        return iter(values)
+    except TypeError:
+        raise UsageError(f"{name} must be {what}, not {brief(values)}") from None
 
 
 def first_line(error: BaseException) -> str:

@@ -4,10 +4,11 @@ as a flag, in a line of prompts, or from Python."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, NamedTuple
 
-from gpt2_sampler.errors import UsageError, brief
+from gpt2_sampler.errors import UsageError, brief, iterate
 
 
 class Limits(NamedTuple):
@@ -41,9 +42,9 @@ def is_whole(number: Any, lowest: float = -math.inf) -> bool:
     return whole and int(number) >= lowest
 
 
-def check_limits(name: str, value: Any, limits: Limits | None = None) -> None:
-    """Raises UsageError, which begins with the name, unless the value is a whole number within the
-    limits, by default those of LIMITS."""
+def check_limits(name: str, value: Any, limits: Limits | None = None) -> int:
+    """The value as Python's own number. Raises UsageError, which begins with the name, unless it is
+    a whole number within the limits, by default those of LIMITS."""
     limits = limits or LIMITS[name]
     if not is_whole(value):
         raise UsageError(f"{name} must be a whole number, not {brief(value)}")
@@ -51,3 +52,13 @@ def check_limits(name: str, value: Any, limits: Limits | None = None) -> None:
         raise UsageError(f"{name} must be {limits.lowest} or more, not {brief(int(value))}")
     if value > limits.highest:
         raise UsageError(f"{name} must be at most {limits.highest}, not {brief(int(value))}")
+    return int(value)
+
+
+def check_ids(tokens: Iterable[Any], n_vocab: int) -> list[int]:
+    """Token ids as Python's own numbers. Raises UsageError for one that is not 0 to n_vocab - 1."""
+    ids = list(iterate("tokens", tokens, "token ids"))
+    for token in ids:
+        if not is_whole(token, 0) or token >= n_vocab:
+            raise UsageError(f"the model has tokens 0 to {n_vocab - 1}, and no {brief(token)}")
+    return list(map(int, ids))

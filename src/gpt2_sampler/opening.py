@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.errors import CheckpointError, UsageError, brief
 from gpt2_sampler.files import user_path
 from gpt2_sampler.registry import base_folders, find_model
 from gpt2_sampler.tokenizer import load
@@ -33,7 +33,7 @@ def path_of(model: str | Path, models_dir: str | None = None) -> Path:
         return find_model(model, models_dir)
     if isinstance(model, Path):
         return user_path(model)
-    raise UsageError(f"a model is a path, or a name of one that is here, not {model!r}")
+    raise UsageError(f"a model is a path, or a name of one that is here, not {brief(model)}")
 
 
 def load_tokenizer(model: str | Path | Checkpoint, models_dir: str | None = None) -> Tokenizer:

@@ -103,7 +103,8 @@ def any_sampling(random: Random, n_vocab: int) -> Sampling:
         presence_penalty=pick([0, 0, 0, -2, 2, 1e-9, 5e-324]),
         frequency_penalty=pick([0, 0, 0, -2, 2, 1e-9, 5e-324]),
         logit_bias={
-            random.randrange(n_vocab): pick([-100, -1.5, 0, 5e-324, 1e-9, 100]) for _ in range(biased)
+            random.randrange(n_vocab): pick([-100, -1.5, 0, 5e-324, 1e-9, 100])
+            for _ in range(biased)
         },
     )
 

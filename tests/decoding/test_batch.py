@@ -338,7 +338,7 @@ def raising(error: type[BaseException], at: int) -> Callable[[int], None]:
         ({"tokens": [True]}, "no True"),
         ({"length": -1}, "length must be 0 or more, not -1"),
         ({"length": 0}, "length 0 must tell some of its own tokens"),
-        ({"length": 1.5}, "length must be 0 or more, not 1.5"),
+        ({"length": 1.5}, "length must be a whole number, not 1.5"),
         ({"drawn": -1}, "drawn must be 0 or more"),
         ({"top": -1}, "top must be 0 or more"),
         ({"stream": ()}, "a stream is of whole numbers"),
@@ -359,7 +359,7 @@ def test_a_request_that_cannot_be_served_is_refused(change: dict[str, object], s
 def test_what_nobody_asked_for_cannot_be_cancelled_nor_rows_be_none() -> None:
     with pytest.raises(UsageError, match="no request 'x'"):
         Batch(FakeEngine(V, C), 1).cancel("x")
-    with pytest.raises(UsageError, match="1 row or more"):
+    with pytest.raises(UsageError, match="rows must be 1 or more"):
         Batch(FakeEngine(V, C), 0)
 
 

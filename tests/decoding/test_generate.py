@@ -53,7 +53,7 @@ def test_any_samples_can_be_asked_for_without_an_end() -> None:
         ({"seed": -1}, "seed must be a whole number"),
         ({"seed": 1.0}, "seed must be a whole number"),
         ({"samples": -2}, "samples must be"),
-        ({"rows": 0}, "1 row or more"),
+        ({"rows": 0}, "rows must be 1 or more"),
     ],
     ids=str,
 )
@@ -119,7 +119,7 @@ def test_without_a_seed_each_text_is_another_one(demo: tuple[Engine, Tokenizer])
         ({"prompt": b"Once"}, "a prompt must be text"),
         ({"prompt": " king" * 600}, "more than the model's window of 512"),
         ({"length": 0}, "length must be 1 or more"),
-        ({"length": 1.0}, "length must be 1 or more"),
+        ({"length": 1.0}, "length must be a whole number"),
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"seed": -1}, "seed must be a whole number"),
         ({"stop": "."}, "stop must be texts"),

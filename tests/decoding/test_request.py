@@ -56,7 +56,9 @@ def test_any_sequence_of_token_ids_is_a_text(tokens: list[int]) -> None:
         ([2**70], "no 1180591620717411303424"),
         ([True], "no True"),
         ([1.0], "no 1.0"),
-        ("ab", "no 'a'"),
+        ("ab", "tokens must be token ids, not 'ab'"),
+        (b"ab", "tokens must be token ids, not b'ab'"),
+        (7, "tokens must be token ids, not 7"),
         ([None], "no None"),
     ],
 )

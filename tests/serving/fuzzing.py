@@ -108,6 +108,7 @@ def api_texts(body: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+@Tokenizer.register
 class Exactly:
     """A tokenizer whose every text has the tokens given, or those of the text given."""
 

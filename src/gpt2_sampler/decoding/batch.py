@@ -18,9 +18,9 @@ from gpt2_sampler.decoding.reading import PIECE, Reading, read
 from gpt2_sampler.decoding.request import Request, Token, check_tokens
 from gpt2_sampler.decoding.rows import CacheRows, Row
 from gpt2_sampler.decoding.sampling import check_bias
-from gpt2_sampler.engines.engine import Cache, Engine, Floats
-from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError
-from gpt2_sampler.limits import is_whole
+from gpt2_sampler.engines.engine import Cache, Engine, Floats, require_engine
+from gpt2_sampler.errors import OutOfMemory, SamplerError, UsageError, brief, require_kind
+from gpt2_sampler.limits import Limits, check_limits
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,9 @@ class Batch:
 
         No memory is taken before the first step. Raises UsageError for no rows, and for a draft
         that does not fit the engine."""
-        if not is_whole(rows, 1):
-            raise UsageError(f"a batch has 1 row or more, not {rows!r:.40}")
+        require_engine(engine)
         self.engine = engine
-        self.rows = rows
+        self.rows = check_limits("rows", rows, Limits(1))
         """Requests at the same time; halved where the memory has no room for them."""
         self._window = engine.hparams.n_ctx
         self._rows: CacheRows | None = None
@@ -86,11 +85,12 @@ class Batch:
     def add(self, request: Request) -> None:
         """Takes a request, to be begun as soon as a row is free. Raises UsageError for one that
         cannot be served, and for the id of another that has not ended."""
+        require_kind("request", request, Request, "a Request")
         tokens = check_tokens(request.tokens, self.engine.hparams.n_vocab)
         check_bias(request.sampling, self.engine.hparams.n_vocab)
         with self.engine.lock:
             if request.id in self._requests:
-                raise UsageError(f"there is a request {request.id!r} already")
+                raise UsageError(f"there is a request {brief(request.id)} already")
             progress = Progress(request, tokens, self._window, next(self._clock))
             self._requests[request.id] = progress
             self._waiting.append(progress)
@@ -100,7 +100,7 @@ class Batch:
         with self.engine.lock:
             progress = self._requests.pop(id, None)
             if progress is None:
-                raise UsageError(f"there is no request {id!r}")
+                raise UsageError(f"there is no request {brief(id)}")
             if progress in self._waiting:
                 self._waiting.remove(progress)
             if self._rows is not None:

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 
 from gpt2_sampler.decoding.progress import Progress, Spot, draw
 from gpt2_sampler.decoding.reading import PIECE, WORTH_COPYING, Reading, count_shared, read
-from gpt2_sampler.engines.engine import Cache, Engine
+from gpt2_sampler.engines.engine import Cache, Engine, require_engine
 from gpt2_sampler.errors import UsageError
 
 WORTH_READING = 32  # tokens
@@ -63,6 +63,8 @@ class Draft:
     def __init__(self, engine: Engine | Future[Engine], target: Engine) -> None:
         """target is the batch's engine. A draft that is still being loaded guesses from
         when it is there. Raises UsageError for one of another vocabulary or a smaller window."""
+        if not isinstance(engine, Future):
+            require_engine(engine, "draft")
         self._engine = engine
         self._target = target
         self._hparams = target.hparams

@@ -6,15 +6,16 @@ import itertools
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from typing import cast
 
 from gpt2_sampler.decoding.batch import Batch
-from gpt2_sampler.decoding.request import Request, check_tokens, stream_of
+from gpt2_sampler.decoding.request import Request, as_ends, as_seed, check_tokens, stream_of
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Piece, Text, encode_prompt
-from gpt2_sampler.engines.engine import Engine
-from gpt2_sampler.errors import UsageError
-from gpt2_sampler.limits import LIMITS, is_whole
+from gpt2_sampler.engines.engine import Engine, require_engine
+from gpt2_sampler.errors import UsageError, brief, iterate, require_kind
+from gpt2_sampler.limits import LIMITS, Limits, check_limits, is_whole
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 PLAIN = Sampling()
@@ -83,12 +84,10 @@ def continue_texts(
     >>> for text in continue_texts(engine, tokenizer, ["Once", "There was"], length=40, seed=7):
     ...     print(text.characters)
     """
-    if not is_whole(samples, 1):
-        raise UsageError(f"samples must be 1 or more, not {samples!r:.40}")
-    if isinstance(prompts, str):
-        raise UsageError("prompts must be several texts; continue_text takes one")
+    numbers = range(check_limits("samples", samples, Limits(1)))
+    given = iterate("prompts", prompts, "several texts; continue_text takes one")
     to_write = _texts_of(
-        engine, tokenizer, prompts, range(samples), length, stop, _seed(seed), sampling, top,
+        engine, tokenizer, given, numbers, length, stop, _seed(seed), sampling, top,
         ignore_eot, special_tokens,
     )  # fmt: skip
     written = write_in_order(Texts(Batch(engine, rows, draft)), to_write)
@@ -109,6 +108,9 @@ def _texts_of(
     special_tokens: bool | None,
 ) -> Iterator[Text]:
     """Those samples of each prompt, to be written."""
+    require_engine(engine)
+    require_kind("tokenizer", tokenizer, Tokenizer, "a Tokenizer, which load_tokenizer gives")
+    require_kind("ignore_eot", ignore_eot, bool, "True or False")
     stops, window, ids = _stops(stop), engine.hparams.n_ctx, itertools.count()
     for prompt in prompts:
         tokens = _encode(engine, tokenizer, prompt, special_tokens)
@@ -147,16 +149,18 @@ def generate(
     >>> for sample in generate(engine, [464, 3290], 2, length=20, seed=7):
     ...     print(sample)
     """
+    require_engine(engine)
     prompt = check_tokens(tokens, engine.hparams.n_vocab)
     _require_window(len(prompt), engine.hparams.n_ctx)
     seed = _seed(seed)
-    if isinstance(samples, int) and not is_whole(samples, 0):
-        raise UsageError(f"samples must be 0 or more, not {samples!r:.40}")
-    numbers = range(samples) if isinstance(samples, int) else samples
+    if is_whole(samples):
+        numbers: Iterable[int] = range(check_limits("samples", samples, Limits(0)))
+    else:
+        numbers = iterate("samples", cast(Iterable[int], samples), "how many, or their numbers")
 
     def text_of(number: int) -> Text:
-        stream = stream_of(seed, number, prompt)
-        return Text(Request(number, prompt, stream, sampling, length, frozenset(ends)))
+        stream = stream_of(seed, as_seed(number), prompt)
+        return Text(Request(number, prompt, stream, sampling, length, as_ends(ends)))
 
     text_of(0)  # raises at once what any of them would
     written = write_in_order(Texts(Batch(engine, rows)), map(text_of, numbers))
@@ -166,8 +170,7 @@ def generate(
 def _encode(
     engine: Engine, tokenizer: Tokenizer, prompt: str, special_tokens: bool | None
 ) -> list[int]:
-    if not isinstance(prompt, str):
-        raise UsageError(f"a prompt must be text, not {prompt!r:.40}")
+    require_kind("a prompt", prompt, str, "text")
     if not prompt:
         if tokenizer.start_of_text is None:
             raise UsageError("this vocabulary has no token to start a text from; give a prompt")
@@ -188,20 +191,21 @@ def _require_window(n_tokens: int, window: int) -> None:
 def _length(length: int | None, window: int, prompt: str) -> int:
     if length is None:
         return max(1, window // 2) if prompt else window
-    if not is_whole(length, 1):
-        raise UsageError(f"length must be 1 or more, not {length!r:.40}")
-    return length
+    return check_limits("length", length)
 
 
 def _seed(seed: int | None) -> int:
     if seed is None:
         return secrets.randbelow(LIMITS["seed"].highest + 1)
     if not is_whole(seed, 0):
-        raise UsageError(f"seed must be a whole number from 0 on, not {seed!r:.40}")
-    return seed
+        raise UsageError(f"seed must be a whole number from 0 on, not {brief(seed)}")
+    return int(seed)
 
 
 def _stops(stop: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(stop, str) or not all(isinstance(one, str) and one for one in stop):
-        raise UsageError(f"stop must be texts of a character or more, not {stop!r:.40}")
-    return tuple(stop)
+    what = "texts of a character or more"
+    stops = tuple(iterate("stop", stop, what))
+    for one in stops:
+        if not isinstance(one, str) or not one:
+            raise UsageError(f"stop must be {what}, not {brief(one)}")
+    return stops

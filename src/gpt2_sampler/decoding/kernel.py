@@ -134,7 +134,7 @@ class DrawKernel:
         threads: int = 1,
     ) -> Standing:
         n_rows, n_vocab = logits.shape
-        wanted = np.minimum(np.array(tops, np.int64), n_vocab)
+        wanted = np.array([min(top, n_vocab) for top in tops], np.int64)
         shape = n_rows, int(wanted.max(initial=0))
         standing = Standing(
             np.empty(n_rows),

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence, Sized
 from typing import Any, NamedTuple
 
 from gpt2_sampler.decoding.sampling import Sampling
-from gpt2_sampler.errors import UsageError
-from gpt2_sampler.limits import is_whole
+from gpt2_sampler.errors import UsageError, brief, iterate, require_kind
+from gpt2_sampler.limits import Limits, check_ids, check_limits, is_whole
 
 END_OF_TEXT, LENGTH_REACHED = "end of text", "length reached"
 """Why a request ended."""
@@ -58,13 +58,16 @@ class Request:
             ("tell_from", 1, True),
         ):
             value = getattr(self, name)
-            if not is_whole(value, low) and not (optional and value is None):
-                raise UsageError(f"a request's {name} must be {low} or more, not {value!r:.40}")
-        if not isinstance(self.sampling, Sampling):
-            raise UsageError(f"a request's sampling must be a Sampling, not {self.sampling!r:.40}")
-        whole = isinstance(self.stream, tuple) and all(is_whole(n, 0) for n in self.stream)
-        if not whole or (self.length and not self.stream):
-            raise UsageError(f"a stream is of whole numbers from 0 on, not {self.stream!r:.40}")
+            if value is not None or not optional:
+                number = check_limits(f"a request's {name}", value, Limits(low))
+                object.__setattr__(self, name, number)
+        require_kind("a request's id", self.id, Hashable, "hashable")
+        require_kind("a request's tokens", self.tokens, Sized, "a sequence of token ids")
+        require_kind("a request's sampling", self.sampling, Sampling, "a Sampling")
+        if not isinstance(self.stream, tuple) or (self.length and not self.stream):
+            raise UsageError(f"a stream is of whole numbers from 0 on, not {brief(self.stream)}")
+        object.__setattr__(self, "stream", tuple(map(as_seed, self.stream)))
+        object.__setattr__(self, "ends", as_ends(self.ends))
         if self.length == 0 and (self.tell_from or len(self.tokens)) >= len(self.tokens) > 0:
             raise UsageError(
                 "a request of length 0 must tell some of its own tokens: give it a length of 1 or "
@@ -116,12 +119,24 @@ def stream_of(seed: int, sample: int, prompt: Sequence[int] = ()) -> tuple[int, 
     return seed, int.from_bytes(digest[:8], "little"), sample
 
 
-def check_tokens(tokens: Sequence[Any], n_vocab: int) -> list[int]:
+def as_seed(number: Any) -> int:
+    if not is_whole(number, 0):
+        raise UsageError(f"a stream is of whole numbers from 0 on, not {brief(number)}")
+    return int(number)
+
+
+def as_ends(ends: Iterable[int]) -> frozenset[int]:
+    found = list(iterate("ends", ends, "token ids"))
+    for one in found:
+        if not is_whole(one):
+            raise UsageError(f"ends must be token ids, not {brief(one)}")
+    return frozenset(map(int, found))
+
+
+def check_tokens(tokens: Iterable[Any], n_vocab: int) -> list[int]:
     """The token ids of a text that a caller gives. Raises UsageError if there are none, or one that
     the model does not have."""
-    for token in tokens:
-        if not is_whole(token, 0) or token >= n_vocab:
-            raise UsageError(f"the model has tokens 0 to {n_vocab - 1}, and no {token!r:.40}")
-    if len(tokens) == 0:
+    ids = check_ids(tokens, n_vocab)
+    if not ids:
         raise UsageError("there must be at least one token to go on from; there is none")
-    return [int(token) for token in tokens]
+    return ids

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_sampler.decoding.rules import Bias
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import UsageError, brief
 from gpt2_sampler.limits import check_limits, is_whole
 
 SMALLEST, LARGEST = math.ulp(0.0), sys.float_info.max
@@ -49,13 +49,11 @@ class Sampling:
             value = getattr(self, name)
             if not is_number(value):
                 raise UsageError(f"{name} must be a number, {what}, not {brief(value)}")
-            if not lowest <= value <= highest:
+            if not lowest <= as_float(value) <= highest:
                 raise UsageError(f"{name} must be {what}, not {brief(value)}")
             object.__setattr__(self, name, float(value))
         for name in COUNTS:
-            value = getattr(self, name)
-            check_limits(name, value)
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, check_limits(name, getattr(self, name)))
         object.__setattr__(self, "logit_bias", pairs(self.logit_bias))
 
     @property
@@ -70,14 +68,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def brief(value: Any) -> str:
-    """A value that was refused, for a message."""
-    if not is_number(value):
-        return repr(value)
+def as_float(number: Any) -> float:
+    """The number in float64, infinite where it is too large: smaller kinds of NumPy's cannot be
+    compared with the limits."""
     try:
-        return f"{value:g}"
+        return float(number)
     except OverflowError:
-        return f"a whole number of {value.bit_length()} bits"
+        return math.inf if number > 0 else -math.inf
 
 
 def pairs(bias: Any) -> tuple[tuple[int, float], ...]:
@@ -91,7 +88,7 @@ def pairs(bias: Any) -> tuple[tuple[int, float], ...]:
     for token, value in items:
         if not is_whole(token, 0):
             raise UsageError(f"logit_bias is by token ids, and {brief(token)} is none")
-        if not is_number(value) or not -MOST_BIAS <= value <= MOST_BIAS:
+        if not is_number(value) or not -MOST_BIAS <= as_float(value) <= MOST_BIAS:
             raise UsageError(
                 f"logit_bias must be numbers from -{MOST_BIAS} to {MOST_BIAS}, "
                 f"not {brief(value)} for token {brief(token)}"

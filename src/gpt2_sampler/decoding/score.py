@@ -15,8 +15,8 @@ from gpt2_sampler.decoding.batch import Batch
 from gpt2_sampler.decoding.request import Request, Token, check_tokens
 from gpt2_sampler.decoding.scheduler import Texts, write_in_order
 from gpt2_sampler.decoding.text import Text
-from gpt2_sampler.engines.engine import Engine
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.engines.engine import Engine, require_engine
+from gpt2_sampler.errors import UsageError, brief, iterate
 from gpt2_sampler.limits import is_whole
 
 ROWS = 32
@@ -69,13 +69,14 @@ def score_texts(
 ) -> Iterator[tuple[int, list[Place]]]:
     """As places, for many texts that are read side by side: text by text and in order, the number
     of the text (0, 1, ...) and the next of its places. A text of one token has none."""
+    require_engine(engine)
     window, n_vocab = engine.hparams.n_ctx, engine.hparams.n_vocab
     step = window // 2 if stride is None else stride
     if not is_whole(step, 1) or step >= window:
-        raise UsageError(f"the stride must be 1 to {window - 1} tokens, not {step!r:.40}")
+        raise UsageError(f"the stride must be 1 to {window - 1} tokens, not {brief(step)}")
     to_read = (
         part
-        for number, tokens in enumerate(texts)
+        for number, tokens in enumerate(iterate("texts", texts, "several lists of tokens"))
         for part in windows(number, check_tokens(tokens, n_vocab), window, step, top)
     )
     for pieces in write_in_order(Texts(Batch(engine, rows)), to_read):

@@ -16,7 +16,8 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
+from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError, require_kind
+from gpt2_sampler.limits import check_ids
 from gpt2_sampler.weights.hparams import HParams
 
 Floats = npt.NDArray[np.float32]
@@ -109,20 +110,13 @@ class Engine(abc.ABC):
 
         Raises UsageError for more tokens than that, or for one that the model does not have.
         """
-        self.check(tokens)
-        n = len(tokens)
+        ids = check_ids(tokens, self.hparams.n_vocab)
+        n, window = len(ids), self.hparams.n_ctx
+        if n > window:
+            raise UsageError(f"{n} tokens do not fit the model's window of {window}")
         if n == 0:
             return np.zeros([0, self.hparams.n_vocab], np.float32)
-        return self.forward(self.new_cache(1), tokens, [0] * n, range(n), range(n))
-
-    def check(self, tokens: Sequence[int]) -> None:
-        """Raises UsageError for a text that this model cannot read at once."""
-        h = self.hparams
-        if len(tokens) > h.n_ctx:
-            raise UsageError(f"{len(tokens)} tokens do not fit the model's window of {h.n_ctx}")
-        for token in tokens:
-            if not 0 <= token < h.n_vocab:
-                raise UsageError(f"the model has tokens 0 to {h.n_vocab - 1}, and no {token}")
+        return self.forward(self.new_cache(1), ids, [0] * n, range(n), range(n))
 
     def close(self) -> None:
         """Frees the model's memory, once no call is under way. Later calls raise UsageError."""
@@ -145,3 +139,8 @@ class Engine(abc.ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def require_engine(engine: object, name: str = "engine") -> None:
+    """Raises UsageError for what is no engine, such as the name of a model."""
+    require_kind(name, engine, Engine, "an Engine, which load_engine gives")

@@ -12,7 +12,7 @@ from pathlib import Path
 from gpt2_sampler.engines.cgroups import ROOT
 from gpt2_sampler.engines.engine import Engine
 from gpt2_sampler.engines.processors import physical_cores
-from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError
+from gpt2_sampler.errors import EngineError, OutOfMemory, UsageError, brief
 from gpt2_sampler.limits import check_limits
 from gpt2_sampler.opening import open_model
 from gpt2_sampler.packages import is_installed, require
@@ -97,7 +97,7 @@ def find_device(device: str, precision: str) -> str:
     """
     for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if not isinstance(value, str) or value not in known:
-            raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+            raise UsageError(f"{name} must be one of {', '.join(known)}, not {brief(value)}")
     if device == "gpu" and precision != "float32":
         raise UsageError(f"precision {precision} is for the CPU; a GPU runs float32")
     if device == "cpu" or precision != "float32":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Protocol
 
-from gpt2_sampler.errors import UsageError
+from gpt2_sampler.errors import UsageError, brief
 
 
 class Stream(Protocol):
@@ -61,12 +61,12 @@ class Tokenizer(ABC):
         CheckpointError, with the file's name, where the vocabulary's own rules fail on it.
         """
         if not isinstance(text, str):
-            raise UsageError(f"text must be a str, not {text!r:.40} ({type(text).__name__})")
+            raise UsageError(f"text must be a str, not {brief(text)} ({type(text).__name__})")
         if special_tokens is None:
             special_tokens = self.special_tokens
         elif not isinstance(special_tokens, bool):
             raise UsageError(
-                f"special_tokens must be True, False or None, not {special_tokens!r:.40}"
+                f"special_tokens must be True, False or None, not {brief(special_tokens)}"
             )
         return [*self.before, *self._encode(text, special_tokens)]
 
@@ -115,7 +115,7 @@ def as_ids(tokens: Iterable[int]) -> list[int]:
             raise TypeError
         ids = list(map(index, tokens))
     except TypeError:
-        raise UsageError(f"tokens must be whole numbers, not {tokens!r:.60}") from None
+        raise UsageError(f"tokens must be whole numbers, not {brief(tokens)}") from None
     if ids and min(ids) < 0:
-        raise UsageError(f"tokens must be numbers from 0 up, not {min(ids)}")
+        raise UsageError(f"tokens must be numbers from 0 up, not {brief(min(ids))}")
     return ids
