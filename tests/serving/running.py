@@ -96,9 +96,11 @@ def running(
     server = configure(made)
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
+    here = Running(port, made, engine, server)
     try:
-        yield Running(port, made, engine, server)
+        yield here
     finally:
+        here.client.close()
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive(), "the server does not end"
