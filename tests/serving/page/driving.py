@@ -29,15 +29,21 @@ class Page:
 
     def begin(self) -> Page:
         """With a seed and a length that are known."""
-        self.driver.get(f"{self.address}page/paint.css")
-        kept = json.dumps({"seed": SEED, "length": LENGTH})
-        self.driver.execute_script(
-            "localStorage.setItem('gpt2-sampler settings', arguments[0])", kept
+        known = json.dumps({"seed": SEED, "length": LENGTH})
+        keep = f"localStorage.setItem('gpt2-sampler settings', '{known}')"
+        script = self.driver.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument", {"source": keep}
         )
-        return self.open()
+        self.load()
+        self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+        return self
 
     def open(self, fragment: str = "") -> Page:
+        """Anew, also where only the fragment is another."""
         self.driver.get("about:blank")
+        return self.load(fragment)
+
+    def load(self, fragment: str = "") -> Page:
         self.driver.get_log("browser")
         self.driver.get(self.address + fragment)
         self.ready()
