@@ -63,6 +63,8 @@ def test_help_is_cheap(script: Path, words: list[str]) -> None:
     modules, done = imported_by(str(script), *words)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: {script.name}")
+    assert "--model" in done.stdout and "\n    For text" not in done.stdout
+    assert done.stderr == ""
     assert not modules & (HEAVY | {"ai_edge_litert", "prompt_toolkit", "matplotlib", "wcwidth"})
 
 
@@ -74,7 +76,7 @@ def test_a_mistake_is_cheap(script: Path, words: list[str]) -> None:
     modules, done = imported_by(str(script), *words)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert not modules & (HEAVY | {"ai_edge_litert"})
+    assert not modules & (HEAVY | {"ai_edge_litert", "prompt_toolkit"})
 
 
 def test_sampling_on_a_cpu_loads_no_tensorflow() -> None:

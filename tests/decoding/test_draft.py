@@ -241,7 +241,7 @@ def test_int8_drafts_what_float32_writes(
     sampling: Sampling, rows: int, engines: Sequence[Engine]
 ) -> None:
     exact, fast = engines
-    asked = [Request(n, [5, 7, 11 + n], (1, n), sampling, 150) for n in range(rows)]
+    asked = [Request(n, [5, 7, 11 + n], (1, n), sampling, 60) for n in range(rows)]
     texts = []
     for draft in (None, fast):
         batch = Batch(exact, rows, draft)

@@ -256,10 +256,12 @@ def luminance(colour: str) -> float:
 @needs_browser
 @pytest.mark.parametrize(("dark", "width"), [(False, 1200), (True, 1200), (False, 420)])
 def test_it_can_be_read_light_and_dark_and_on_a_telephone(
-    dark: bool, width: int, tmp_path: Path
+    dark: bool, width: int, chromium: browser.Chrome, tmp_path: Path
 ) -> None:
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
-    with browser.browser(tmp_path / "profile", width, 900, dark=dark) as driver:
+    driver = chromium
+    with browser.Look(driver) as look:
+        look.set(width, dark=dark)
         driver.get((tmp_path / "page.html").as_uri())
         ink = driver.find_element("css selector", "body").value_of_css_property("color")
         for token in driver.find_elements("css selector", ".token, body"):
@@ -322,11 +324,8 @@ def test_axe_finds_nothing_and_long_names_fit(
     name = "a_very_long_name_without_a_single_space_" * 4
     path = tmp_path / "page.html"
     path.write_text(page([scored(name), scored("b")], name), encoding="utf-8")
-    chromium.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
-    try:
+    with browser.Look(chromium) as look:
+        look.set(width, touch=width < 500)
         chromium.get(path.as_uri())
         wide = "return document.documentElement.scrollWidth - window.innerWidth"
         assert chromium.execute_script(wide) <= 0
@@ -342,5 +341,3 @@ def test_axe_finds_nothing_and_long_names_fit(
         )
         seen = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in violations]
         assert seen == []
-    finally:
-        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

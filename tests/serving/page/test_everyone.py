@@ -7,48 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome
 from selenium.webdriver.common.keys import Keys
 
 from tests.seeing.axe import AXE, NEEDS_AXE
+from tests.seeing.browser import Look
 from tests.serving.page.driving import NEEDS_BROWSER, Page
 
 pytestmark = NEEDS_BROWSER
 
 
-class Look:
-    """How the browser pretends to be, until it is closed."""
-
-    def __init__(self, driver: Chrome) -> None:
-        self.driver = driver
-
-    def set(self, width: int, *, dark: bool = False, touch: bool = False) -> None:
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": touch},
-        )
-        self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": touch})
-        self.media({"prefers-color-scheme": "dark" if dark else "light"})
-
-    def media(self, features: dict[str, str]) -> None:
-        given = [{"name": name, "value": value} for name, value in features.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": given})
-
-    def language(self, name: str) -> None:
-        agent = self.driver.execute_script("return navigator.userAgent")
-        self.driver.execute_cdp_cmd(
-            "Emulation.setUserAgentOverride", {"userAgent": agent, "acceptLanguage": name}
-        )
-
-
 @pytest.fixture
 def look(page: Page) -> Iterator[Look]:
-    found = Look(page.driver)
-    yield found
-    found.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    found.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
-    found.media({"prefers-color-scheme": "light"})
-    found.language("en-US")
+    with Look(page.driver) as found:
+        yield found
 
 
 def fill(page: Page) -> None:
