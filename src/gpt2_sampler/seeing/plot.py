@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.packages import require
-from gpt2_sampler.seeing.scored import Scored, bits
+from gpt2_sampler.seeing.ranks import surprise
+from gpt2_sampler.seeing.scored import Scored
 
 MOST = 150  # texts: a picture may have 65,535 lines of pixels, and each takes 390
 
@@ -32,7 +33,7 @@ def plot(texts: Sequence[Scored]) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(texts), squeeze=False)[:, 0]
     for axis, text in zip(axes, texts, strict=True):
-        surprises = [bits(place.logprob) for place in text.places]
+        surprises = [surprise(place.logprob) for place in text.places]
         numbers = range(text.n_unscored + 1, len(text.tokens) + 1)
         axis.plot(numbers, surprises, color="#3f68b5", linewidth=1)
         axis.fill_between(numbers, surprises, color="#3f68b5", alpha=0.15, linewidth=0)

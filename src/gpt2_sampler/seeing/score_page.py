@@ -16,9 +16,9 @@ from importlib.resources import files
 from itertools import pairwise
 
 from gpt2_sampler.seeing.bars import percent
-from gpt2_sampler.seeing.ranks import NAMES
+from gpt2_sampler.seeing.ranks import NAMES, surprise
 from gpt2_sampler.seeing.score_data import pack
-from gpt2_sampler.seeing.scored import Scored, bits
+from gpt2_sampler.seeing.scored import Scored
 
 BINS = 16  # of the histogram of entropies
 WIDTH, HEIGHT = 1000, 100  # of the curve, in units of its own
@@ -165,7 +165,7 @@ def entropy(logprobs: Sequence[float]) -> float:
 def curve(text: Scored) -> str:
     """The surprise of each token, in bits, from left to right; of long texts the mean of as many
     tokens as lie in one unit of width."""
-    surprises = [min(bits(place.logprob), 1e3) for place in text.places]
+    surprises = [min(surprise(place.logprob), 1e3) for place in text.places]
     if not surprises:
         return "<p>Nothing is scored: the only token has nothing before it.</p>\n"
     drawn = thin_out(surprises)

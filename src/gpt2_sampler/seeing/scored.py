@@ -12,13 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.seeing.ranks import count_classes
+from gpt2_sampler.seeing.ranks import count_classes, surprise
 from gpt2_sampler.seeing.spans import TextSpan, WordSpan, group_words
-
-
-def bits(logprob: float) -> float:
-    """A token's surprise, from its log-probability in nats."""
-    return -logprob / math.log(2) + 0.0  # no -0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Scored:
 
     @property
     def bits_per_byte(self) -> float | None:
-        return bits(self.logprob) / self.n_bytes if self.places and self.n_bytes else None
+        return surprise(self.logprob) / self.n_bytes if self.places and self.n_bytes else None
 
     @property
     def classes(self) -> list[int]:

@@ -11,11 +11,12 @@ import codecs
 import re
 import sys
 from collections.abc import Mapping, Sequence, Sized
+from functools import cache, cached_property
 from heapq import heappop, heappush
-from itertools import chain, pairwise, repeat
+from itertools import chain, islice, pairwise
+from operator import sub
 from pathlib import Path
-
-import regex
+from typing import Any
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import read_object, read_text
@@ -27,7 +28,7 @@ END_OF_TEXT_NAME = "<|endoftext|>"
 UNKNOWN_SYMBOL = "ï¿½"  # the bytes of U+FFFD
 
 # Letters first, as the commonest: no other alternative can begin where they match.
-WORD = regex.compile(r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+WORD = r" ?\p{L}+|'(?:[stmd]|re|ve|ll)| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 OTHER_WORDS = (
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
@@ -51,6 +52,7 @@ def _byte_symbols() -> list[str]:
 
 BYTE_SYMBOLS = _byte_symbols()
 BYTE_OF_SYMBOL = {ord(symbol): byte for byte, symbol in enumerate(BYTE_SYMBOLS)}
+NO_SYMBOL = re.compile(f"[^{re.escape(''.join(BYTE_SYMBOLS))} ]")
 
 
 def _byte_level(text: str) -> list[str]:
@@ -59,13 +61,23 @@ def _byte_level(text: str) -> list[str]:
     return [BYTE_SYMBOLS[byte] for byte in raw]
 
 
+@cache
+def _word_pattern() -> Any:
+    import regex  # whoever only decodes does not wait for it
+
+    return regex.compile(WORD)
+
+
 class _WordIds(dict[str, Sequence[int]]):
     """word -> its token ids, merged when first asked for. Short words are remembered."""
 
     def __init__(self, encoder: dict[str, int], merges: Sequence[str]) -> None:
         super().__init__()
-        self._encoder = encoder
-        self._ranks = dict(zip(merges, range(len(merges)), strict=True))
+        self._encoder, self._merges = encoder, merges
+
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        return dict(zip(self._merges, range(len(self._merges)), strict=True))
 
     def __missing__(self, word: str) -> Sequence[int]:
         symbols = _byte_level(word)
@@ -129,14 +141,17 @@ def _learned_ids(encoder: dict[str, int], merges: Sequence[str]) -> list[int]:
 
     Asks all merges at once: there are 50,000, and this is a part of each start.
     """
-    if set(map(str.count, merges, repeat(" "))) - {1}:
+    if strange := NO_SYMBOL.search(" ".join(merges)):
+        raise CheckpointError(f"the merges have {strange[0]!r}, which stands for no byte")
+    made = "\n".join(merges).replace(" ", "").split("\n") if merges else []
+    if set(map(sub, map(len, merges), map(len, made))) - {1}:
         merge = next(merge for merge in merges if merge.count(" ") != 1)
         raise CheckpointError(f"a merge must be of two symbols, not {merge[:40]!r}")
-    if strange := set("".join(merges)) - {" ", *BYTE_SYMBOLS}:
-        raise CheckpointError(f"the merges have {min(strange)!r}, which stands for no byte")
-    made = "\n".join(merges).replace(" ", "").split("\n") if merges else []
+    learned = [*sorted(BYTE_SYMBOLS), *made]
+    if list(islice(encoder, len(learned))) == learned:  # as OpenAI writes them
+        return list(islice(encoder.values(), len(learned)))
     try:
-        return list(map(encoder.__getitem__, chain(BYTE_SYMBOLS, made)))
+        return list(map(encoder.__getitem__, learned))
     except KeyError as error:
         symbol = error.args[0][:40]
         raise CheckpointError(f"the vocabulary lacks {symbol!r} of the merges") from None
@@ -219,7 +234,8 @@ class Encoder(Tokenizer):
         return ids
 
     def _encode_ordinary(self, text: str) -> list[int]:
-        return list(chain.from_iterable(map(self._words.__getitem__, WORD.findall(text))))
+        words = _word_pattern().findall(text)
+        return list(chain.from_iterable(map(self._words.__getitem__, words)))
 
     def _decode_bytes(self, tokens: list[int]) -> bytes:
         symbols = "".join([self._symbols.get(token, UNKNOWN_SYMBOL) for token in tokens])

@@ -19,7 +19,8 @@ from gpt2_sampler.cli.flags.score_settings import ScoreSettings
 from gpt2_sampler.cli.session.loading import Model
 from gpt2_sampler.decoding.score import score
 from gpt2_sampler.errors import CheckpointError, UsageError
-from gpt2_sampler.seeing.scored import Scored, bits
+from gpt2_sampler.seeing.ranks import surprise
+from gpt2_sampler.seeing.scored import Scored
 from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, END_OF_TEXT_NAME, Encoder
 from gpt2_sampler.tokenizer.tokenizer import Tokenizer
 from tests.checkpoints import ROOT
@@ -97,8 +98,8 @@ def test_a_single_token_has_no_figures() -> None:
 
 
 def test_the_surprise_is_in_bits() -> None:
-    assert bits(math.log(0.25)) == pytest.approx(2)
-    assert str(bits(0.0)) == "0.0"
+    assert surprise(math.log(0.25)) == pytest.approx(2)
+    assert str(surprise(0.0)) == "0.0"
 
 
 @pytest.mark.parametrize("text", [TEXT, TEXT[:20], "O"])
@@ -116,7 +117,7 @@ def test_with_a_start_of_text_every_token_is_scored_after_it(text: str) -> None:
             logits[place.token] - np.log(np.exp(logits).sum()), abs=1e-5
         )
         assert place.rank == np.argsort(-logits).tolist().index(place.token) + 1  # as GLTR ranks
-    assert found.bits_per_byte == pytest.approx(bits(found.logprob) / len(tokens))
+    assert found.bits_per_byte == pytest.approx(surprise(found.logprob) / len(tokens))
 
 
 @pytest.mark.parametrize("before", [(256,), (65, 256)])

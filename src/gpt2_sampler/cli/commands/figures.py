@@ -14,8 +14,8 @@ from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.seeing.bars import bar, can_show_blocks, fit, percent
 from gpt2_sampler.seeing.paint import legend, paint_token
 from gpt2_sampler.seeing.pieces import quote
-from gpt2_sampler.seeing.ranks import NAMES
-from gpt2_sampler.seeing.scored import Scored, bits
+from gpt2_sampler.seeing.ranks import NAMES, surprise
+from gpt2_sampler.seeing.scored import Scored
 
 BAR = 40  # columns
 BEGINNING = 60  # columns for a text's beginning, if stdout is not a terminal
@@ -87,7 +87,7 @@ def paint(text: Scored, wrapped: bool) -> None:
     n_colours = colours(sys.stdout)
     parts = list(map(harmless, text.pieces[: text.n_unscored]))
     for place, piece in zip(text.places, text.pieces[text.n_unscored :], strict=True):
-        parts.append(paint_token(harmless(piece), bits(place.logprob), place.rank, n_colours))
+        parts.append(paint_token(harmless(piece), surprise(place.logprob), place.rank, n_colours))
     whole = "".join(parts)
     if wrapped and sys.stdout.isatty():
         wrapper = Wrapper(columns)

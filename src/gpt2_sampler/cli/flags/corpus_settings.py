@@ -11,7 +11,7 @@ from gpt2_sampler.corpus.jobs import LONG
 from gpt2_sampler.errors import UsageError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class CorpusSettings(Settings):
     """The flags of commands that write many samples."""
 

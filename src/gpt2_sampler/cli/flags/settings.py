@@ -1,4 +1,8 @@
-"""The flags of commands that load a model -> checked settings. Knows no files and no models."""
+"""The flags of commands that load a model -> checked settings. Knows no files and no models.
+
+Classes that others are made of are no settings by themselves, so they get no methods: making those
+takes time at each start.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ VERBOSE = "show the messages of the libraries underneath"
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class SamplingSettings:
     """The flags that say how samples are drawn; a session can change them."""
 
@@ -94,7 +98,7 @@ class SamplingSettings:
         return [re.sub(r"\\[nt\\]", lambda found: ESCAPES[found[0]], text) for text in texts]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class ShowSettings:
     """The flags that say how samples look at a terminal; a session can change them."""
 
@@ -104,7 +108,7 @@ class ShowSettings:
     nowrap: bool = flag(False, "do not wrap lines at words", rare=True)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class ModelSettings:
     """The flags that say what to load and how to run it."""
 
@@ -140,7 +144,7 @@ class ModelSettings:
         return 1, window
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class Settings(ModelSettings, SamplingSettings):
     """Every flag that all sampling commands have. Raises UsageError for an impossible value."""
 
@@ -174,12 +178,12 @@ class Settings(ModelSettings, SamplingSettings):
         return self.rows, self.sample_length(window)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class WriterSettings(ShowSettings, Settings):
     """The flags of commands that show a sample as it is written."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)
 class PromptSettings(Settings):
     """The flags of commands that continue prompts."""
 

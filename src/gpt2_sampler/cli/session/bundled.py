@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import regex
-
 from gpt2_sampler.cli.flags.remedies import command
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.terminal import notice
@@ -14,7 +12,6 @@ from gpt2_sampler.files import own_folder
 from gpt2_sampler.registry import DEFAULT, DEMO, DEMO_ZH, find_default
 
 LARGER_CHINESE = "hf:uer/gpt2-chinese-cluecorpussmall"
-HAN = regex.compile(r"\p{Han}")
 DAY = 24 * 60 * 60  # seconds
 
 
@@ -33,8 +30,11 @@ def choose_model(settings: ModelSettings, text: str) -> str:
 
 def is_chinese(text: str) -> bool:
     """Whether most of its letters are Chinese characters."""
-    letters = sum(map(str.isalpha, text))
-    return 2 * len(HAN.findall(text)) > letters
+    if text.isascii():
+        return False
+    import regex  # few starts need it
+
+    return 2 * len(regex.findall(r"\p{Han}", text)) > sum(map(str.isalpha, text))
 
 
 def explain_bundled(name: str) -> None:

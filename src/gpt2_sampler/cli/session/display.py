@@ -18,7 +18,7 @@ from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Token
 from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, paint_token
 from gpt2_sampler.seeing.pieces import piece
-from gpt2_sampler.seeing.scored import bits
+from gpt2_sampler.seeing.ranks import surprise
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 
@@ -59,7 +59,7 @@ class Display:
             return harmless(text)
         raw = self._tokenizer.decode_bytes([choice.id])
         shown = harmless(piece(raw, text))
-        return paint_token(shown, bits(choice.logprob), choice.rank, self._colours)
+        return paint_token(shown, surprise(choice.logprob), choice.rank, self._colours)
 
 
 def paints(settings: ShowSettings) -> int:
