@@ -166,7 +166,7 @@ def test_with_neither_one_line_says_what_this_platform_can_do(
     ("system", "says"),
     [
         ("win32", r"needs Microsoft's Visual C\+\+ runtime, which this machine lacks; install it"),
-        ("linux", "LiteRT cannot be loaded .*DLL load failed"),
+        ("linux", "cannot be loaded .*DLL load failed"),
     ],
 )
 def test_a_litert_that_cannot_be_loaded_is_one_line(

@@ -25,6 +25,10 @@ LITERT_RUNS_ON = {
 }
 
 
+NO_SPACE = "failed to map segment"
+"""What Linux says of a library for which no memory is left."""
+
+
 def load_engine(
     model: str | Path | Checkpoint,
     device: str = "auto",
@@ -40,24 +44,26 @@ def load_engine(
     value and a model that is not there, CheckpointError for one that is not complete, EngineError
     if the device is not available.
     """
-    device = find_device(device, precision)
-    if threads is None:
-        threads = physical_cores()
-    else:
-        check_limits("threads", threads)
     try:
+        device = find_device(device, precision)
+        if threads is None:
+            threads = physical_cores()
+        else:
+            check_limits("threads", threads)
         return new_engine(open_model(model), device, precision, int(threads))
     except MemoryError:
-        change = {"change": ["precision"]} if precision == "float32" and device == "cpu" else {}
-        raise OutOfMemory("the model does not fit the memory that is left", **change) from None
+        pass  # what was taken until here is given back before an error takes any
+    except ImportError as problem:
+        if NO_SPACE not in str(problem):
+            raise EngineError(explain_import(problem)) from None
+    change = {"change": ["precision"]} if precision == "float32" and device == "cpu" else {}
+    raise OutOfMemory("the model does not fit the memory that is left", **change)
 
 
 def new_engine(checkpoint: Checkpoint, device: str, precision: str, threads: int) -> Engine:
     if device == "cpu" and is_installed("ai_edge_litert"):
-        try:
-            from gpt2_sampler.engines.litert.engine import LiteRTEngine
-        except ImportError as problem:
-            raise EngineError(explain_import(problem)) from None
+        from gpt2_sampler.engines.litert.engine import LiteRTEngine
+
         return LiteRTEngine(checkpoint, precision, threads)
     if device == "cpu":
         require_tensorflow_instead(precision)
@@ -73,7 +79,7 @@ def explain_import(problem: ImportError) -> str:
             "LiteRT needs Microsoft's Visual C++ runtime, which this machine lacks; install it "
             f"from https://aka.ms/vs/17/release/vc_redist.x64.exe ({said})"
         )
-    return f"LiteRT cannot be loaded ({said})"
+    return f"what runs the model cannot be loaded ({said})"
 
 
 def require_tensorflow_instead(precision: str) -> None:
