@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.compiled import load_library
+from gpt2_sampler.compiled import address, load_library
 from gpt2_sampler.decoding.logits import COLDEST, Logits, Standing, check_numbers
 from gpt2_sampler.decoding.noise import Floats, Ids, Keys
 from gpt2_sampler.decoding.rules import History
@@ -86,10 +86,6 @@ def as_text(history: History, sampling: Sampling, n_vocab: int) -> array[int]:
     if min(text) < 0 or max(text) >= n_vocab:
         raise UsageError(f"a history has tokens 0 to {n_vocab - 1}, and others")
     return text
-
-
-def address(numbers: npt.NDArray[Any]) -> int:  # ctypes.data takes three times as long
-    return numbers.__array_interface__["data"][0]
 
 
 class DrawKernel:

@@ -43,9 +43,12 @@ def attend(
     """qkv [L, N, 3 E] -> [L, N, E]"""
     layers, n, wide = qkv.shape
     out = np.full([layers, n, wide // 3], np.nan, np.float32)
-    attention.begin(np.array(rows, np.int32), np.array(positions, np.int32))
+    now, found = qkv[0].copy(), out[0].copy()
+    attention.begin(np.array(rows, np.int32), np.array(positions, np.int32), now, found)
     for layer in range(layers):
-        attention.attend(layer, qkv[layer], out[layer])
+        now[...] = qkv[layer]
+        attention.attend(layer)
+        out[layer] = found
     return out
 
 

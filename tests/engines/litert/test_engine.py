@@ -122,20 +122,18 @@ def test_no_room_for_a_call_does_not_end_the_engine(
     expected = engine.logits([1, 2, 3])
     cache = engine.new_cache(1)
 
-    class Full:
-        def RunByIndex(self, *arguments: object) -> None:
-            raise RuntimeError("XNNPack delegate failed to reshape runtime")
+    def fill(*arguments: object) -> None:
+        raise RuntimeError("XNNPack delegate failed to reshape runtime")
 
-    class Choosy:
-        def RunByIndex(self, *arguments: object) -> None:
-            raise RuntimeError("unsupported scale value (nan)")
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError("unsupported scale value (nan)")
 
-    for model, kind, said in (
-        (Full(), OutOfMemory, "no room for 5 tokens"),
-        (Choosy(), EngineError, "cannot run 5 tokens"),
+    for run, kind, said in (
+        (fill, OutOfMemory, "no room for 5 tokens"),
+        (refuse, EngineError, "cannot run 5 tokens"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(engine.layers._model, "_model", model)
+            patch.setattr(engine.layers, "_run", run)
             patch.setattr(engine.layers, "prepare", lambda _: engine.layers._plans[3])
             patch.setattr(engine.layers, "_size", 5)
             with pytest.raises(EngineError, match=said) as raised:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.compiled import load_library
+from gpt2_sampler.compiled import address, load_library
 from gpt2_sampler.engines.engine import Cache
 
 Floats = npt.NDArray[np.float32]
@@ -48,12 +48,13 @@ class Attention(Cache):
     """
 
     @abc.abstractmethod
-    def begin(self, rows: Numbers, positions: Numbers) -> None:
-        """N tokens, those of one row in ascending order."""
+    def begin(self, rows: Numbers, positions: Numbers, qkv: Floats, out: Floats) -> None:
+        """N tokens, those of one row in ascending order, and where each layer's queries, keys and
+        values will be, [N, 3 E], and what attention finds is to be, [N, E]. Both are contiguous."""
 
     @abc.abstractmethod
-    def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
-        """qkv [N, 3 E], with scaled queries -> out [N, E]. Both are contiguous."""
+    def attend(self, layer: int) -> None:
+        """Reads what is in qkv by now, with scaled queries, and writes out."""
 
     @abc.abstractmethod
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
@@ -82,16 +83,17 @@ class Plain(Attention):
         self.cache = reserve([layers, rows, 2, heads, slots, head_size], np.float32)
         self.int8 = int8
 
-    def begin(self, rows: Numbers, positions: Numbers) -> None:
+    def begin(self, rows: Numbers, positions: Numbers, qkv: Floats, out: Floats) -> None:
+        self.qkv, self.out = qkv, out
         ends = runs(rows, positions, len(rows))
         self.runs = [
             (slice(first, last), int(rows[first]), int(positions[first]))
             for first, last in itertools.pairwise(ends)
         ]
 
-    def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
+    def attend(self, layer: int) -> None:
         heads, size = self.cache.shape[3], self.cache.shape[5]
-        parts = qkv.reshape(-1, 3, heads, size).transpose(1, 2, 0, 3)  # [3, H, N, K]
+        parts = self.qkv.reshape(-1, 3, heads, size).transpose(1, 2, 0, 3)  # [3, H, N, K]
         for tokens, row, first in self.runs:
             query, key, value = parts[:, :, tokens]
             end = first + query.shape[1]
@@ -103,7 +105,7 @@ class Plain(Attention):
             scores[:, later] = -np.inf
             weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
             attended = weights @ values / weights.sum(axis=-1, keepdims=True)
-            out[tokens] = attended.transpose(1, 0, 2).reshape(end - first, heads * size)
+            self.out[tokens] = attended.transpose(1, 0, 2).reshape(end - first, heads * size)
 
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
         for target in targets:
@@ -120,6 +122,8 @@ def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
     """Where each run of tokens of one row at consecutive positions begins, and N at the end. A run
     has at most so many tokens."""
     goes_on = (rows[1:] == rows[:-1]) & (positions[1:] == positions[:-1] + 1)
+    if not goes_on.any():  # each text has one token, as in most steps
+        return np.arange(len(rows) + 1, dtype=np.int32)
     begins = np.flatnonzero(np.r_[True, ~goes_on])
     ends = np.r_[begins[1:], len(rows)]
     cut = [np.arange(b, e, most) for b, e in zip(begins, ends, strict=True)]
@@ -172,26 +176,21 @@ class Kernel(Attention):
         self.version = library.attention_versions() - 1
         self.heads = heads
         self.cache = reserve([layers, rows, heads, chunks, CHUNK * a_slot], np.int8)
-        self.calls = [
-            Call(
-                cache=cache.ctypes.data, heads=heads, head_size=head_size, chunks=chunks, int8=int8
-            )
-            for cache in self.cache
-        ]
+        self.layers = [address(layer) for layer in self.cache]
+        self.call = Call(heads=heads, head_size=head_size, chunks=chunks, int8=int8)
+        self.call_address = ctypes.addressof(self.call)
 
-    def begin(self, rows: Numbers, positions: Numbers) -> None:
-        self.kept = rows, positions, runs(rows, positions, QUERIES)  # the calls point to them
-        pointers = [array.ctypes.data for array in self.kept]
-        for call in self.calls:
-            call.rows, call.positions, call.groups = pointers
-            call.n_groups = len(self.kept[2]) - 1
+    def begin(self, rows: Numbers, positions: Numbers, qkv: Floats, out: Floats) -> None:
+        call, groups = self.call, runs(rows, positions, QUERIES)
+        self.kept = qkv, out, rows, positions, groups  # the call points to them
+        call.qkv, call.out, call.rows, call.positions, call.groups = map(address, self.kept)
+        call.n_groups = len(groups) - 1
         seen = self.heads * (int(positions.sum()) + len(positions))
         self.helped = self.threads if seen >= WORTH_A_THREAD else 1
 
-    def attend(self, layer: int, qkv: Floats, out: Floats) -> None:
-        call = self.calls[layer]
-        call.qkv, call.out = qkv.ctypes.data, out.ctypes.data
-        self.library.attention(ctypes.byref(call), self.version, self.helped)
+    def attend(self, layer: int) -> None:
+        self.call.cache = self.layers[layer]
+        self.library.attention(self.call_address, self.version, self.helped)
 
     def copy(self, source: int, targets: Sequence[int], tokens: int) -> None:
         filled = -(-tokens // CHUNK)

@@ -59,8 +59,10 @@ class LiteRTEngine(Engine):
         assert isinstance(cache, Attention), "a cache of this engine's own"
         given = np.array([tokens, rows, positions], np.int32)  # [3, N]
         last = np.asarray(wanted, np.intp)
-        logits = np.empty([len(last), self.hparams.n_vocab], np.float32)
         with self._turn():
+            if given.shape[1] <= LITERT_PIECE:
+                return self._read(cache, given, last).copy()
+            logits = np.empty([len(last), self.hparams.n_vocab], np.float32)
             for start in range(0, given.shape[1], LITERT_PIECE):
                 here = (last >= start) & (last < start + LITERT_PIECE)
                 piece = given[:, start : start + LITERT_PIECE]
@@ -72,11 +74,11 @@ class LiteRTEngine(Engine):
         LiteRT's own memory, which the next call overwrites."""
         tokens, rows, positions = given
         plan = self.layers.prepare(len(tokens))
-        attention.begin(rows, positions)
+        attention.begin(rows, positions, plan.out, plan.attended)
         plan.x[...] = self._embed(tokens, positions)
         for layer in range(self.hparams.n_layer):
             self.layers.run(plan, layer)
-            attention.attend(layer, plan.out, plan.attended)
+            attention.attend(layer)
         if not len(wanted):
             return np.empty([0, self.hparams.n_vocab], np.float32)
         last = self.last.prepare(len(wanted))
@@ -90,7 +92,7 @@ class LiteRTEngine(Engine):
         if self.int8:
             x *= arrays["wte_scales"][tokens, None] * arrays["wte_columns"]
         x += arrays["wpe"][positions]
-        x -= x.mean(axis=1, keepdims=True)
+        x -= np.add.reduce(x, axis=1, keepdims=True) / np.float32(x.shape[1])  # the mean, sooner
         return x
 
     def copy(self, cache: Cache, source: int, targets: Sequence[int], tokens: int) -> None:

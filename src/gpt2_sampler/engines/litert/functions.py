@@ -34,6 +34,8 @@ from gpt2_sampler.errors import EngineError, OutOfMemory
 Floats = npt.NDArray[np.float32]
 KEPT = 8
 """Sizes N whose buffers are kept: a batch goes back and forth between a few."""
+ERRORS = MemoryError, RuntimeError, ValueError
+"""What LiteRT raises."""
 NO_ROOM = ("reshape", "allocate", "memory")
 """What LiteRT's messages have in them where it finds no memory."""
 
@@ -62,7 +64,7 @@ class Chain:
     """Functions that run one after another on the same N tokens."""
 
     def __init__(self, model: CompiledModel, names: Sequence[str]) -> None:
-        self._model = model
+        self._model, self._run = model, model._model.RunByIndex
         self._signatures = [
             (name, model.get_signature_index(name), *inputs_and_outputs(model, name))
             for name in names
@@ -89,8 +91,10 @@ class Chain:
 
     def run(self, plan: StepPlan, number: int) -> None:
         """Runs one function of the plan that was prepared last. Raises as prepare does."""
-        with explain_errors(f"{self._size} tokens"):
-            self._model._model.RunByIndex(*plan.calls[number])
+        try:
+            self._run(*plan.calls[number])
+        except ERRORS as error:
+            raise translate_error(error, f"{self._size} tokens") from None
 
     def _new_plan(self, n_tokens: int) -> StepPlan:
         buffers, memory, calls = dict[str, TensorBuffer](), dict[str, Floats](), []
@@ -230,11 +234,16 @@ def give_back(path: Path) -> None:
 def explain_errors(what: str) -> Iterator[None]:
     try:
         yield
-    except (MemoryError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
-        if isinstance(error, MemoryError) or any(word in said.lower() for word in NO_ROOM):
-            raise OutOfMemory(f"LiteRT has no room for {what} ({said})") from None
-        raise EngineError(f"LiteRT cannot run {what} ({said})") from None
+    except ERRORS as error:
+        raise translate_error(error, what) from None
+
+
+def translate_error(error: Exception, what: str) -> EngineError:
+    """What LiteRT raised, in our words."""
+    said = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(word in said.lower() for word in NO_ROOM):
+        return OutOfMemory(f"LiteRT has no room for {what} ({said})")
+    return EngineError(f"LiteRT cannot run {what} ({said})")
 
 
 @contextlib.contextmanager
