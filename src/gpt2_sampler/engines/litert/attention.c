@@ -36,7 +36,7 @@ typedef struct {
     float *out;       /* [N, H, K] */
     char *cache;
     const int32_t *rows, *positions;  /* [N], tokens of one row in ascending order */
-    const int32_t *groups;            /* [G + 1]: where each run of at most QUERIES tokens of one
+    int32_t *groups;                  /* [G + 1]: where each run of at most QUERIES tokens of one
                                          row at consecutive positions begins, and N */
     int32_t n_groups, heads, head_size, chunks, int8; /* chunks of a row's head */
 } Call;
@@ -206,6 +206,23 @@ typedef struct {
 static void do_part(const void *job, int item, int worker) {
     (void)worker;
     ((const Job *)job)->part(((const Job *)job)->call, item);
+}
+
+/* Finds the groups of N tokens; there is room for N + 1 -> how many cached vectors a layer looks at. */
+EXPORTED int64_t attention_begin(Call *call, int n) {
+    const int32_t *rows = call->rows, *positions = call->positions;
+    int32_t *groups = call->groups;
+    int64_t seen = 0;
+    int n_groups = 0;
+    for (int i = 0; i < n; i++) {
+        if (i == 0 || rows[i] != rows[i - 1] || positions[i] != positions[i - 1] + 1 ||
+            i - groups[n_groups - 1] == QUERIES)
+            groups[n_groups++] = i;
+        seen += positions[i] + 1;
+    }
+    groups[n_groups] = n;
+    call->n_groups = n_groups;
+    return seen * call->heads;
 }
 
 /* Writes the keys and values of N tokens and attends. An item of the work is a head of a group.

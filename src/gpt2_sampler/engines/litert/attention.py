@@ -26,7 +26,7 @@ from gpt2_sampler.engines.engine import Cache
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
 
-LANES, CHUNK, QUERIES, HEAD_MAX = 16, 64, 8, 512
+LANES, CHUNK, HEAD_MAX = 16, 64, 512
 """As in attention.c."""
 WORTH_A_THREAD = 4096
 """Cached vectors that a call has to look at; fewer are done before a second thread has woken up."""
@@ -85,7 +85,7 @@ class Plain(Attention):
 
     def begin(self, rows: Numbers, positions: Numbers, qkv: Floats, out: Floats) -> None:
         self.qkv, self.out = qkv, out
-        ends = runs(rows, positions, len(rows))
+        ends = runs(rows, positions)
         self.runs = [
             (slice(first, last), int(rows[first]), int(positions[first]))
             for first, last in itertools.pairwise(ends)
@@ -118,16 +118,10 @@ def round_to_int8(vectors: Floats) -> Floats:  # [..., K] -> [..., K]
     return np.rint(vectors * (INT8_TOP / top)) * (top / INT8_TOP)
 
 
-def runs(rows: Numbers, positions: Numbers, most: int) -> Numbers:
-    """Where each run of tokens of one row at consecutive positions begins, and N at the end. A run
-    has at most so many tokens."""
+def runs(rows: Numbers, positions: Numbers) -> npt.NDArray[np.intp]:
+    """Where each run of tokens of one row at consecutive positions begins, and N at the end."""
     goes_on = (rows[1:] == rows[:-1]) & (positions[1:] == positions[:-1] + 1)
-    if not goes_on.any():  # each text has one token, as in most steps
-        return np.arange(len(rows) + 1, dtype=np.int32)
-    begins = np.flatnonzero(np.r_[True, ~goes_on])
-    ends = np.r_[begins[1:], len(rows)]
-    cut = [np.arange(b, e, most) for b, e in zip(begins, ends, strict=True)]
-    return np.r_[np.concatenate(cut), len(rows)].astype(np.int32)
+    return np.flatnonzero(np.r_[True, ~goes_on, True])
 
 
 def reserve(shape: Sequence[int], dtype: type[np.generic]) -> npt.NDArray[Any]:
@@ -174,18 +168,16 @@ class Kernel(Attention):
         a_slot = fours + wide + 2 * 4 if int8 else 4 * (head_size + wide)  # bytes
         self.library, self.threads = library, threads
         self.version = library.attention_versions() - 1
-        self.heads = heads
         self.cache = reserve([layers, rows, heads, chunks, CHUNK * a_slot], np.int8)
         self.layers = [address(layer) for layer in self.cache]
         self.call = Call(heads=heads, head_size=head_size, chunks=chunks, int8=int8)
         self.call_address = ctypes.addressof(self.call)
 
     def begin(self, rows: Numbers, positions: Numbers, qkv: Floats, out: Floats) -> None:
-        call, groups = self.call, runs(rows, positions, QUERIES)
+        call, groups = self.call, np.empty(len(rows) + 1, np.int32)
         self.kept = qkv, out, rows, positions, groups  # the call points to them
         call.qkv, call.out, call.rows, call.positions, call.groups = map(address, self.kept)
-        call.n_groups = len(groups) - 1
-        seen = self.heads * (int(positions.sum()) + len(positions))
+        seen = self.library.attention_begin(self.call_address, len(rows))
         self.helped = self.threads if seen >= WORTH_A_THREAD else 1
 
     def attend(self, layer: int) -> None:
@@ -211,9 +203,11 @@ def implementation() -> str:
 def find_kernel() -> ctypes.CDLL | None:
     """The compiled attention.c, if the installation has one."""
     library = load_library(Path(__file__).parent, "_attention")
-    if library is None:
+    if library is None or not hasattr(library, "attention_begin"):  # or of an earlier checkout
         log.debug("attention runs in NumPy: there was no C compiler when this was installed")
         return None
     library.attention.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
     library.attention.restype = None
+    library.attention_begin.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    library.attention_begin.restype = ctypes.c_int64
     return library

@@ -31,7 +31,8 @@ class LiteRTEngine(Engine):
             self.weight_bytes //= 4
         self.threads = threads
         file = export_model(checkpoint, precision)
-        self.arrays = file.arrays
+        # NumPy's own class for mapped files takes its time over each index.
+        self.arrays = {name: np.asarray(array) for name, array in file.arrays.items()}
         packed = None
         if file.is_kept:
             packed = packed_weights(file.path, lambda part: load_model(file.path, threads, part))
@@ -82,7 +83,8 @@ class LiteRTEngine(Engine):
         if not len(wanted):
             return np.empty([0, self.hparams.n_vocab], np.float32)
         last = self.last.prepare(len(wanted))
-        last.x[...], last.attended[...] = plan.state[wanted], plan.attended[wanted]
+        which: np.ndarray | slice = wanted if len(tokens) > 1 else slice(None)
+        last.x[...], last.attended[...] = plan.state[which], plan.attended[which]
         self.last.run(last, 0)
         return last.out
 

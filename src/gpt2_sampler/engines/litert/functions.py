@@ -74,20 +74,23 @@ class Chain:
 
     def prepare(self, n_tokens: int) -> StepPlan:
         """Sets N. Raises OutOfMemory, or EngineError for what LiteRT does not take."""
-        with explain_errors(f"{n_tokens} tokens"):
-            if n_tokens != self._size:
-                self._size = 0
-                for _, number, inputs, _ in self._signatures:
-                    for place, width in enumerate(inputs.values()):
-                        shape = [n_tokens, width]
-                        self._model.resize_input_tensor(place, shape, number, strict=False)
-                self._size = n_tokens
-            if n_tokens not in self._plans:
-                self._plans[n_tokens] = self._new_plan(n_tokens)
-            self._plans.move_to_end(n_tokens)
-            while len(self._plans) > KEPT:
-                self._plans.popitem(last=False)
-            return self._plans[n_tokens]
+        if n_tokens != self._size:
+            self._size = 0
+            with explain_errors(f"{n_tokens} tokens"):
+                self._resize(n_tokens)
+            self._size = n_tokens
+        return self._plans[n_tokens]
+
+    def _resize(self, n_tokens: int) -> None:
+        for _, number, inputs, _ in self._signatures:
+            for place, width in enumerate(inputs.values()):
+                shape = [n_tokens, width]
+                self._model.resize_input_tensor(place, shape, number, strict=False)
+        if n_tokens not in self._plans:
+            self._plans[n_tokens] = self._new_plan(n_tokens)
+        self._plans.move_to_end(n_tokens)
+        while len(self._plans) > KEPT:
+            self._plans.popitem(last=False)
 
     def run(self, plan: StepPlan, number: int) -> None:
         """Runs one function of the plan that was prepared last. Raises as prepare does."""
