@@ -41,10 +41,11 @@ def slow_top_k(row: list[float], k: int) -> set[int]:
 
 
 def slow_top_p(row: list[float], p: float) -> list[int]:
-    """The tokens from the likeliest on, of equals the first one first, until p is reached."""
-    share = probabilities(row)
+    """The tokens from the likeliest on, of equals the first one first, until p is reached. Equal
+    are those whose distance from the likeliest one is the same number."""
+    share, best = probabilities(row), max(row)
     kept, mass = [], 0.0
-    for token in sorted(range(len(row)), key=lambda token: (-row[token], token)):
+    for token in sorted(range(len(row)), key=lambda token: (best - row[token], token)):
         if mass >= p or row[token] == -np.inf:
             break
         kept.append(token)

@@ -24,6 +24,8 @@ from gpt2_sampler.decoding.request import (
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.window import in_window, that_matter
 
+KEYS_AT_ONCE = 16  # places
+
 
 class Progress:
     """How far a request has come. Its tokens are the latest ones, as many as matter."""
@@ -41,6 +43,7 @@ class Progress:
         """What comes next, once it is asked for."""
         self.drawn = 0
         """New tokens."""
+        self._keys = dict[int, int]()
 
     @property
     def left(self) -> int:
@@ -65,6 +68,15 @@ class Progress:
             self.own.popleft()
         if len(self.tokens) > 4 * self.window:
             self.tokens = self.tokens[-that_matter(len(self.tokens), self.window) :]
+
+    def key(self, place: int) -> int:
+        """What fixes the noise at a place of the request's stream. Some places' are found at once:
+        between two steps SHA-256's code leaves the processor's cache, and fetching it takes longer
+        than running it."""
+        if place not in self._keys:
+            stream = self.request.stream
+            self._keys = {n: key(stream, n) for n in range(place, place + KEYS_AT_ONCE)}
+        return self._keys[place]
 
     def why_ended(self, token: Token) -> str:
         """Why, if the request ended with this token, its latest; else ""."""
@@ -94,7 +106,7 @@ class Spot(NamedTuple):
     @property
     def key(self) -> int:
         """What fixes the noise there."""
-        return key(self.progress.request.stream, self.place)
+        return self.progress.key(self.place)
 
     @property
     def history(self) -> History:
