@@ -50,6 +50,16 @@ def test_who_names_none_gets_the_default_or_the_demo_with_a_notice(models: Path)
     assert find_default() == Path("models/117M")
 
 
+def test_a_path_from_here_is_no_name_of_a_model_that_is_kept(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (models / "own", models.parent / "own"):
+        folder.mkdir()
+    assert find_model("own") == Path("models/own") and find_model("./own") == Path("own")
+    monkeypatch.chdir("own")
+    assert find_model(".") == Path() and find_model("../own") == Path("../own")
+
+
 def test_a_path_will_do_for_a_name(models: Path) -> None:
     run = models.parent / "checkpoint" / "run1"
     run.mkdir(parents=True)

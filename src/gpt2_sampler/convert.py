@@ -48,8 +48,7 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
     Raises UsageError if target exists, CheckpointError if the logits differ, SamplerError if
     it cannot be written.
     """
-    require_new(target)
-    require_place(target, folders=True)
+    require_target(target)
     vocabulary = find_vocabulary(source)
     folder = vocabulary if isinstance(vocabulary, Path) else None
     tokenizer = open_vocabulary(vocabulary) if folder is None or has_vocabulary(folder) else None
@@ -65,6 +64,12 @@ def convert(source: Checkpoint, target: Path, kind: str) -> None:
             (new / name).write_bytes(content)
         compare(source, new)
         require_new(target)  # still
+
+
+def require_target(target: Path) -> None:
+    """Raises UsageError unless a new folder can be made there."""
+    require_new(target)
+    require_place(target, folders=True)
 
 
 def require_new(target: Path) -> None:

@@ -61,6 +61,8 @@ KNOWN_AS: Mapping[str, str] = {
 OPENAI = "openai-community/"
 OF_A_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 """OWNER/NAME, which may also be a path."""
+FROM_HERE = re.compile(r"\.\.?([/\\].*)?", re.DOTALL)
+"""Paths that begin in the current folder or above it, and are no names."""
 
 
 def known_as(name: str) -> str:
@@ -121,7 +123,7 @@ def find_model(name: str, models_dir: str | None = None) -> Path:
     path = user_path(name) if name and not name.startswith(HUB) else None
     for candidate in (name, *aliases(source)):
         folder = models / candidate.removeprefix(HUB)
-        if name and folder.is_dir():
+        if name and not FROM_HERE.fullmatch(name) and folder.is_dir():
             return folder
     if name in BUNDLED and bundled_folder(name).is_dir():
         return bundled_folder(name)

@@ -48,7 +48,7 @@ def files_of_run(path: Path) -> list[Path]:
 
 
 def meta_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.meta.json")
+    return path.parent / f"{path.name}.meta.json"
 
 
 def growing_path(path: Path) -> Path:

@@ -261,6 +261,7 @@ def test_a_file_of_another_model_is_refused_with_both_their_names(
         ("gpt2-generate", ["--first", "-1"], "--first must be 0 or more, not -1"),
         (CONDITIONAL, ["--on_long", "x"], "--on_long must be one of tail, error, not 'x'"),
         (CONDITIONAL, ["missing.txt"], "missing.txt cannot be read"),
+        ("gpt2-generate", ["--output", "/"], "the name of / must end in one of .jsonl"),
         (CONDITIONAL, ["--separator", "-", "--jsonl"], "not both"),
     ],
 )

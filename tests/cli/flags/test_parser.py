@@ -76,6 +76,7 @@ def test_words_become_settings(argv: list[str], expected: Settings) -> None:
         (["--COUNT", "7"], "there is no flag --COUNT; did you mean --count?"),
         (["--zzz"], "there is no flag --zzz; --help lists them"),
         (["-c", "7"], "there is no flag -c"),
+        (["--zzz", "-1"], "there is no flag --zzz; --help lists them"),
         (["--count"], "--count takes a whole number; none was given"),
         (["--count", "--loud"], "--count takes a whole number; none was given"),
         (["--count", "1.5"], "--count takes a whole number, not '1.5'"),

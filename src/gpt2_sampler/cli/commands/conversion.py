@@ -10,7 +10,7 @@ from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import CHECKPOINT, MODELS_DIR, VERBOSE
 from gpt2_sampler.cli.session.quiet import quiet
 from gpt2_sampler.cli.session.terminal import notice, run
-from gpt2_sampler.convert import KINDS, convert
+from gpt2_sampler.convert import KINDS, convert, require_target
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import user_path
 from gpt2_sampler.opening import open_model
@@ -40,13 +40,14 @@ class ConvertSettings:
 
 def run_convert(argv: Sequence[str], program: str) -> None:
     settings = parse(ConvertSettings, argv, program, positional="paths")
-    name, target = settings.paths
+    name, target = settings.paths[0], user_path(settings.paths[1])
+    require_target(target)
     path = find_model(name, settings.models_dir)
     source = open_model(path, settings.checkpoint, settings.models_dir)
     kind = settings.to or next(kind for kind in KINDS if kind != source.tensors.kind)
     notice(f"converting {path} to {target}, a folder as {kind}'s")
     with quiet(settings.verbose):
-        convert(source, user_path(target), kind)
+        convert(source, target, kind)
     if kind == "openai" and beyond_openai(source.hparams):
         notice("OpenAI's own code cannot run it: it differs in more than size")
     notice(f"done; every logit of {target} agrees with {path}'s")

@@ -147,8 +147,10 @@ def read_flag(name: str, value: str | None, kind_of: Mapping[str, type]) -> tupl
     kind = kind_of.get(name)
     if kind is None and kind_of.get(name.removeprefix("no")) is bool:
         return name.removeprefix("no"), "False"
-    if value is not None or kind is None:
-        return name, value or ""
+    if kind is None:
+        raise UsageError(explain_unknown(f"--{name}", kind_of))
+    if value is not None:
+        return name, value
     if kind is bool:
         return name, "True"
     hint = f"; one that begins with dashes is written --{name}=--VALUE"

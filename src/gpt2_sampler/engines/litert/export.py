@@ -26,7 +26,7 @@ import numpy as np
 from gpt2_sampler.engines.litert.packed import sweep_packed
 from gpt2_sampler.engines.litert.stamps import is_own, is_unchanged, lock_of, stamp, stamp_of
 from gpt2_sampler.errors import EngineError, UsageError
-from gpt2_sampler.files import map_bytes, own_folder
+from gpt2_sampler.files import map_bytes, own_folder, reason
 from gpt2_sampler.weights.checkpoint import Checkpoint
 from gpt2_sampler.weights.storage import crc32c
 from gpt2_sampler.writing import hold_lock
@@ -74,7 +74,8 @@ def export_model(checkpoint: Checkpoint, precision: str) -> Exported:
                 found = read(path, key)
         sweep()
     except (OSError, UsageError, NotImplementedError) as problem:
-        log.warning("the model is prepared anew at each start: there is no cache (%s)", problem)
+        why = reason(problem)
+        log.warning("the model is prepared anew at each start: there is no cache (%s)", why)
         return export_for_now(checkpoint, precision, key)
     if not found:
         raise EngineError(f"{path} changes while it is read; try again")
