@@ -14,7 +14,7 @@ they do not. CTranslate2 takes many minutes for "nothing", so 8 samples of it, i
 measured, as in bench_decode.py. It has no texts of different lengths. llama.cpp's rows of "uneven"
 are not refilled, as a program has to do that by itself.
 
-    pip install ctranslate2 transformers torch gguf llama-cpp-python
+    pip install ctranslate2 gguf llama-cpp-python
     python3 benchmarks/bench_corpus.py --folder MODEL --results FILE [--rows 32]
         [--kinds prompts] [--only "llama.cpp q8_0"]
 
