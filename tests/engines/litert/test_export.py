@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import filelock
 import numpy as np
+import psutil
 import pytest
 
 from gpt2_sampler import load_engine
@@ -227,6 +230,35 @@ def test_on_a_system_that_is_read_only_the_file_is_in_memory(
 ) -> None:
     monkeypatch.setattr(tempfile, "TemporaryDirectory", nothing_can_be_written)
     assert np.isfinite(load_engine(no_cache, "cpu").logits(TEXT)).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs files in memory")
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_engine_leaves_no_file_open_before_garbage_is_collected(
+    no_cache: Path, precision: str, in_memory: bool, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise EngineError("LiteRT cannot run the model")
+
+    def use() -> None:
+        with contextlib.suppress(EngineError), load_engine(no_cache, "cpu", precision) as engine:
+            engine.logits(TEXT)
+
+    use()  # what LiteRT opens once for all
+    if in_memory:
+        monkeypatch.setattr(tempfile, "TemporaryDirectory", nothing_can_be_written)
+    if fails:
+        monkeypatch.setattr("gpt2_sampler.engines.litert.engine.load_functions", fail)
+    gc.collect()
+    before = psutil.Process().num_fds()
+    gc.disable()
+    try:
+        use()
+        assert psutil.Process().num_fds() == before
+    finally:
+        gc.enable()
 
 
 def test_nowhere_to_write_at_all_is_one_line(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import logging
 import math
@@ -98,8 +97,8 @@ def export_for_now(checkpoint: Checkpoint, precision: str, key: str) -> Exported
                 f"({error.strerror or error}); make room or permission, or set XDG_CACHE_HOME to "
                 "another folder"
             ) from None
-        memory = os.memfd_create("gpt2-sampler")
-        path, loaded = Path(f"/proc/self/fd/{memory}"), functools.partial(os.close, memory)
+        memory = os.fdopen(os.memfd_create("gpt2-sampler"), "rb")
+        path, loaded = Path(f"/proc/self/fd/{memory.fileno()}"), memory.close
         fill(path, checkpoint, precision, key)
     found = read(path, key)
     assert found is not None, "it has just been made"
@@ -144,8 +143,8 @@ def read(path: Path, key: str) -> Exported | None:
             return None
         with contextlib.suppress(OSError):
             stamp(path)
-    if hasattr(mmap, "MADV_RANDOM"):  # a token's row of the embedding, and not what lies around it
-        data._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
+    if isinstance(data.base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
+        data.base.madvise(mmap.MADV_RANDOM)  # a token's row of the embedding, not what lies around
     arrays = {
         name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
         .view(dtype)

@@ -98,7 +98,8 @@ class ModelFile:
         return self.codes[op, version]
 
     def write(self, file: BinaryIO) -> None:
-        """Writes the FlatBuffer and then the weights. Raises OSError."""
+        """Writes the FlatBuffer and then the weights, and lets go of what makes them, to which the
+        model's own files belong. Raises OSError."""
         at = align(len(self.pack()) + ALIGNMENT * len(self.weights))
         for buffer, _ in self.weights:
             buffer.offset = at
@@ -108,6 +109,7 @@ class ModelFile:
             file.write(b"\0" * (buffer.offset - file.tell()))
             file.write(np.ascontiguousarray(make()).data)
         file.write(b"\0" * (at - file.tell()))
+        self.weights.clear()
 
     def pack(self) -> bytes:
         builder = flatbuffers.Builder()
