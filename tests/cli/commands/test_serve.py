@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,13 @@ from gpt2_sampler.cli.commands.serve import serve_completions
 from gpt2_sampler.errors import SamplerError
 from tests.checkpoints import ROOT
 
-openai = pytest.importorskip("openai")
 SCRIPT = str(ROOT / "src" / "serve_completions.py")
+
+
+@pytest.fixture(scope="module")
+def openai() -> Any:
+    """Takes longer to import than most tests to run, so only one process does."""
+    return pytest.importorskip("openai")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def server() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def test_openais_client_gets_the_texts_of_the_command(
-    server: tuple[subprocess.Popen[str], str], tmp_path: Path
+    openai: Any, server: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
     client = openai.OpenAI(base_url=f"{server[1]}/v1", api_key="any")
     asked = {"model": "demo", "prompt": "Once upon a time", "max_tokens": 30, "seed": 7}
@@ -59,6 +65,7 @@ def test_openais_client_gets_the_texts_of_the_command(
 
 
 def test_openais_client_is_told_what_was_wrong(
+    openai: Any,
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     client = openai.OpenAI(base_url=f"{server[1]}/v1", api_key="any")
@@ -69,6 +76,7 @@ def test_openais_client_is_told_what_was_wrong(
 
 
 def test_ctrl_c_ends_it_within_seconds_and_without_a_word(
+    openai: Any,
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     own, url = server
