@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from gpt2_sampler.decoding.score import Place
-from gpt2_sampler.seeing.score_page import entropy, page
+from gpt2_sampler.seeing.score_page import LONG, LONGEST, blocks, cut_up, entropy, page
 from gpt2_sampler.seeing.scored import Scored
 from tests.seeing import browser
 from tests.seeing.axe import AXE, NEEDS_AXE
@@ -123,6 +123,28 @@ def test_a_long_text_takes_less_than_a_hundred_bytes_a_token() -> None:
     assert Outline(html).text == "".join(pieces)
     [points] = re.findall(r'<polyline class="curve" points="(.*?)"', html)
     assert len(points.split()) == 1000
+
+
+@pytest.mark.parametrize(
+    ("pieces", "starts"),
+    [
+        (["a"], [0]),
+        (["a" * LONG, "b"], [0]),
+        (["a" * LONG, "\n"], [0]),
+        (["a" * LONG, "\n", "b"], [0, 2]),
+        (["a" * (LONG - 1), "\n", "b"], [0]),
+        (["a" * (LONG + 1), "b\n", "c", "d"], [0, 2]),
+        (["a" * LONGEST, "b", "c"], [0, 2]),
+        (["a" * LONGEST, "b"], [0]),
+        (["a" * (LONGEST + 1), "b" * LONGEST, "c" * 2, "d"], [0, 1, 3]),
+    ],
+)
+def test_blocks_end_with_a_line_or_where_they_are_too_long(
+    pieces: list[str], starts: list[int]
+) -> None:
+    assert cut_up(pieces) == starts
+    texts = re.findall(r'<div dir="auto">(.*?)</div>', "".join(blocks(pieces, starts)), re.S)
+    assert len(texts) == len(starts) and "".join(texts) == "".join(pieces)
 
 
 # In a browser.
