@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def test_a_choice_that_is_none_is_refused_by_name(kind: str, name: str, tmp_path
     folder = changed(kind, tmp_path, "tokenizer_config.json", **{name: "yes"})
     with pytest.raises(CheckpointError, match=f"its {name} must be true or false, not 'yes'"):
         load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("kind", ["distilgpt2", "kogpt2", "stanford"])
+def test_numbers_are_those_that_are_said_in_whatever_order(kind: str, tmp_path: Path) -> None:
+    plain = load_tokenizer(PUBLISHED / kind)
+    saved = json.loads((PUBLISHED / kind / "tokenizer.json").read_text(encoding="utf-8"))
+    model = saved["model"]
+    backwards = {**model, "vocab": dict(reversed(model["vocab"].items()))}
+    tokenizer = load_tokenizer(changed(kind, tmp_path, "tokenizer.json", model=backwards))
+    assert tokenizer.encode("Hello there") == plain.encode("Hello there")
+    assert tokenizer.start_of_text == plain.start_of_text

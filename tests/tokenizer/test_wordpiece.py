@@ -67,6 +67,14 @@ def test_marks_between_texts_are_line_breaks(tmp_path: Path) -> None:
     assert vocabulary.decode([2, 15, 3, 38, 4, 0, 1]) == "\n天\nhello [UNK]"
 
 
+@pytest.mark.parametrize(("settings", "unknown"), [({}, 1), ({"unk_token": "[PAD]"}, 0)])
+def test_what_is_in_no_vocabulary_is_the_token_for_it(
+    settings: dict[str, str], unknown: int, tmp_path: Path
+) -> None:
+    vocabulary = load_tokenizer(bert(tmp_path, "vocab.txt", **settings))
+    assert vocabulary.encode("天龘地") == [15, unknown, 16]
+
+
 def test_case_is_kept_where_the_settings_say_so(tmp_path: Path) -> None:
     vocabulary = load_tokenizer(bert(tmp_path, "vocab.txt", do_lower_case=False))
     assert vocabulary.encode("GPT gpt") == [1, 37]

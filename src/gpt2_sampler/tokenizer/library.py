@@ -85,7 +85,7 @@ class Subwords(Tokenizer):
             ) from None
 
     def _ids(self, text: str) -> list[int]:
-        return self.library.encode_batch_fast([text], add_special_tokens=False)[0].ids
+        return self.library.encode_batch_fast([text])[0].ids
 
     def _decode_bytes(self, tokens: list[int]) -> bytes:
         if self.tidies:
