@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from gpt2_sampler.tokenizer.load import load_tokenizer
-from gpt2_sampler.tokenizer.wordpiece import WordPieces
+from gpt2_sampler.tokenizer.wordpiece import WordPieces, is_unspaced
 from tests.tokenizer.test_load import CHINESE, bert, streamed
 
 EXPECTED = json.loads((CHINESE / "expected.json").read_text(encoding="utf-8"))
@@ -48,6 +49,17 @@ def test_no_spaces_stand_between_chinese_characters(text: str, shown: str, tmp_p
     ids = vocabulary.encode(text)
     assert vocabulary.decode(ids) == streamed(vocabulary, ids) == shown
     assert vocabulary.decode_bytes(ids) == shown.encode()
+
+
+CHINESE_SIGNS = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "CJK RADICAL", "FULLWIDTH")
+SPACED_SIGNS = ("LATIN", "GREEK", "CYRILLIC", "HEBREW", "ARABIC", "HANGUL SYLLABLE", "YI SYLLABLE")
+
+
+def test_scripts_without_spaces_are_those_of_chinese() -> None:
+    for number in (*range(1 << 16), 0x20000, 0x2A6DF, 0x30000, 0x3134A):
+        name = unicodedata.name(chr(number), "")
+        if name.startswith(CHINESE_SIGNS + SPACED_SIGNS):
+            assert is_unspaced(chr(number)) == name.startswith(CHINESE_SIGNS), name
 
 
 def test_a_sample_goes_on_from_the_prompts_last_word(tmp_path: Path) -> None:
