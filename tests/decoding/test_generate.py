@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from gpt2_sampler.engines.load import load_engine
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.opening import load_tokenizer
 from gpt2_sampler.tokenizer.load import Tokenizer
-from tests.checkpoints import ROOT
+from tests.checkpoints import ROOT, byte_vocabulary
 from tests.decoding.test_batch import FRESH, PLAIN, C, V, requests, slow_text
 from tests.fake_engine import FakeEngine
 
@@ -61,6 +62,21 @@ def test_what_is_impossible_is_refused_at_once(change: dict[str, object], said: 
     options = {"tokens": [1], "length": 5, "samples": [0]} | change
     with pytest.raises(UsageError, match=said):
         generate(FakeEngine(V, C), **options)  # type: ignore[arg-type]
+
+
+def test_a_prompt_may_fill_the_window() -> None:
+    [tokens] = generate(FakeEngine(V, C), [1] * C, length=1)
+    assert len(tokens) == 1
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 13])
+def test_without_a_length_a_prompt_gets_half_a_window_and_nothing_a_whole_one(
+    window: int, tmp_path: Path
+) -> None:
+    engine, tokenizer = FakeEngine(258, window), load_tokenizer(byte_vocabulary(tmp_path))
+    for prompt, length in (("a", max(1, window // 2)), ("", window)):
+        *_, last = continue_text(engine, tokenizer, prompt, ignore_eot=True)
+        assert len(last.text.tokens) == length
 
 
 # Text in, text out.

@@ -46,6 +46,7 @@ def test_what_is_told_is_what_sorting_everything_gives(
 def test_nothing_is_told_of_no_rows() -> None:
     standing = tell(np.zeros([0, 5], np.float32), [], [], [], [])
     assert [len(part) for part in standing] == [0] * 6
+    assert standing.top_ids.shape == (0, 0)
 
 
 @pytest.mark.parametrize("logit", [-3e38, -1e5, 0.0, 1e5, 3e38])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.serving.running import Running, running
@@ -19,6 +21,11 @@ def test_metrics_count_requests_and_tokens() -> None:
     assert f'gpt2_tokens_total{{kind="drawn"}} {usage["completion_tokens"]}.0' in found
     assert "gpt2_time_to_first_token_seconds_count 1.0" in found
     assert 'gpt2_texts{state="waiting"} 0.0' in found
+    for name in ("gpt2_time_to_first_token_seconds", "gpt2_request_seconds"):
+        assert re.findall(rf'{name}_bucket{{le="(.*?)"}}', found) == [
+            *("0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0"),
+            *("30.0", "60.0", "120.0", "+Inf"),
+        ]
 
 
 def test_metrics_are_off_unless_asked_for(server: Running) -> None:
