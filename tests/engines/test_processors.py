@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,6 +68,27 @@ def test_a_mac_counts_its_fast_cores(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(sysctlbyname=sysctlbyname))
     assert physical_cores(tmp_path) == 6
     assert asked == [b"hw.perflevel0.physicalcpu"]
+
+
+def test_processors_differ_by_their_kind_and_their_instructions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    (tmp_path / "proc").mkdir()
+    kinds = []
+    for model, speed, flags in ((33, 2400, "avx2"), (33, 3300, "avx2"), (33, 2400, "avx2 vnni")):
+        core = f"vendor_id\t: A\nmodel\t\t: {model}\ncpu MHz\t\t: {speed}\nflags\t\t: {flags}\n"
+        (tmp_path / "proc/cpuinfo").write_text(core * 2)
+        kinds.append(processors.processor_kind(tmp_path))
+    assert kinds[0] == kinds[1] != kinds[2]
+    assert kinds[2].splitlines()[1:] == ["flags\t\t: avx2 vnni", "model\t\t: 33", "vendor_id\t: A"]
+    for system, module, name, told in (
+        ("darwin", processors, "sysctl", b"Apple M1"),
+        ("win32", platform, "processor", "Apple M1"),
+    ):
+        monkeypatch.setattr(sys, "platform", system)
+        monkeypatch.setattr(module, name, lambda *_, told=told: told)
+        assert processors.processor_kind(tmp_path).splitlines()[1:] == ["Apple M1"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")

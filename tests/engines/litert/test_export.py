@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import numpy as np
@@ -136,6 +137,30 @@ def test_files_of_models_that_are_gone_and_of_killed_runs_are_swept(
     path = exported(folder)
     assert not gone.exists() and not killed.exists()
     assert path.exists()
+
+
+def test_what_another_run_has_just_removed_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, gone = open_checkpoint(folder), exported(folder).with_name("gone.tflite")
+    monkeypatch.setattr(Path, "glob", lambda *_: [gone])
+    export.discard(checkpoint)
+    export.sweep()
+
+
+@pytest.mark.parametrize(("megabytes", "is_told"), [(128, False), (129, True)])
+def test_whoever_waits_for_a_large_model_is_told_why(
+    megabytes: int,
+    is_told: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hparams = SimpleNamespace(variable_shapes=lambda: {"wte": (megabytes << 18,)})
+    monkeypatch.setattr(export, "fill", lambda path, *_: path.touch())
+    with caplog.at_level("INFO"):
+        export.write(tmp_path / "x.tflite", SimpleNamespace(hparams=hparams), "int8", "key")  # type: ignore[arg-type]
+    assert ("preparing the model for this machine, once (int8)" in caplog.text) == is_told
 
 
 def test_what_another_run_is_writing_is_not_swept(folder: Path) -> None:
