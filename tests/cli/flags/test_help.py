@@ -57,6 +57,18 @@ def test_all_of_the_help_is_a_word_away(settings: type) -> None:
     assert [name for name in names if f"  --{name}" not in whole] == []
     n_rare = len(names) - sum(f"  --{name}" in usual for name in names)
     assert (f"--help all shows {n_rare} more" in usual) == (n_rare > 0)
+    assert whole.endswith("zsh or fish") and usual.endswith("SHELL" if n_rare else "zsh or fish")
+
+
+@pytest.mark.parametrize("settings", ALL, ids=lambda settings: settings.__name__)
+def test_names_and_descriptions_stand_in_two_columns(settings: type) -> None:
+    whole = help_text(settings, "program", None, full=True)
+    places = set()
+    for one in dataclasses.fields(settings):
+        begin = f"  --{one.name} {one.metadata['value']}".rstrip()
+        [line] = [line for line in whole.splitlines() if line.startswith(f"{begin}  ")]
+        places.add(len(line) - len(line.removeprefix(begin).lstrip()))
+    assert len(places) == 1
 
 
 def test_defaults_and_limits_are_shown() -> None:

@@ -30,6 +30,7 @@ os.write(2, b"after\\n")
         (False, "raise EngineError('no GPU')", ["no GPU"], ["chatter"]),
         (False, "raise RuntimeError('odd')", ["chatter", "odd"], ["after"]),
         (False, "raise KeyboardInterrupt", ["KeyboardInterrupt"], ["chatter"]),
+        (False, "os._exit(1)", ["before", "a notice"], ["chatter"]),  # each line arrives at once
     ],
 )
 def test_only_what_a_person_can_use_is_shown(

@@ -14,10 +14,12 @@ import pytest
 from gpt2_sampler.cli.session.terminal import (
     Terminated,
     as_standard_output,
+    complain,
     signal_behind,
     understands_escapes,
     wants_colour,
 )
+from gpt2_sampler.errors import UsageError
 
 RAISED = [
     (KeyboardInterrupt(), signal.SIGINT),
@@ -53,6 +55,23 @@ def test_a_signal_is_found_behind_the_error_that_a_module_made_of_it(
     wrapped: Callable[[BaseException], BaseException], raised: BaseException, number: int
 ) -> None:
     assert signal_behind(wrapped(raised)) == number
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UsageError("there is\nno text"), "there is no text"),
+        (OSError(28, "No space left on device", "a file"), "a file: No space left on device"),
+        (OSError(28, "No space left on device"), "a file or a stream: No space left on device"),
+        (OSError("odd"), "OSError: odd"),
+        (ValueError("odd\nand long"), "ValueError: odd"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complain(error)
+    assert capsys.readouterr() == ("", f"error: {said}\n")
 
 
 class Kernel32:
