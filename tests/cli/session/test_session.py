@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from collections.abc import Callable
 
@@ -63,6 +64,20 @@ def test_a_text_that_goes_on_can_be_drawn_anew_from_there() -> None:
     assert story.steps[-1].start is story.steps[2].samples[0]
     assert story.steps[-1].samples[0].number == 1
     assert begun == texts(story)[0]
+
+
+def test_a_text_that_goes_on_is_not_read_again() -> None:
+    story = session(length=5)
+    engine = FakeEngine(256, 41)
+    story.answering = lambda prompt: Model(BYTES, engine)
+    story.ask("Once")
+    engine.calls.clear()
+    story.more()
+    assert engine.calls == [1] * 5
+    story.settings = dataclasses.replace(story.settings, batch_size=2, nsamples=2)
+    engine.calls.clear()
+    story.more()
+    assert engine.calls == [len("Once") + 10, *[1] * 4]
 
 
 @pytest.mark.parametrize(
@@ -356,3 +371,23 @@ def test_a_prompt_counts_when_room_is_looked_for(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(EngineError, match="2 texts of 43 tokens"):
         story.ask("x" * 40)
     assert len(story.steps) == 1
+
+
+def test_room_is_looked_for_as_long_as_the_whole_text_becomes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def require(
+        _: object, precision: str, rows: int, tokens: int, *rest: object, **_2: bool
+    ) -> None:
+        asked.append((rows, tokens))
+
+    monkeypatch.setattr("gpt2_sampler.cli.session.loading.require_memory", require)
+    model = Model(BYTES, FakeEngine(256, 41), precision="float32")
+    settings = InteractiveSettings(seed=5, length=3, nsamples=2, batch_size=2)
+    story = Session(lambda prompt: model, settings)
+    story.ask("Once")
+    story.more()
+    story.more()
+    assert asked == [(2, 4 + 3), (1, 4 + 3 + 3), (1, 4 + 3 + 3 + 3)]
