@@ -44,3 +44,14 @@ def test_ctrl_c_before_the_package_is_imported_prints_nothing(script: Path) -> N
             check=False,
         )
         assert (done.returncode, done.stderr) == (-signal.SIGINT, b""), imported
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts its threads")
+def test_numpy_starts_no_threads_for_a_command_unless_it_is_told_to() -> None:
+    modules = "gpt2_sampler.cli.commands.start, numpy, os"
+    count = f"import {modules}; print(len(os.listdir('/proc/self/task')))"
+    without = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    for asked, threads in ({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, min(2, os.cpu_count() or 1)):
+        environment = {**without, **asked, "PYTHONPATH": str(ROOT / "src")}
+        counted = subprocess.check_output([sys.executable, "-c", count], env=environment)
+        assert int(counted) == threads

@@ -11,6 +11,10 @@ import sys
 
 from gpt2_sampler.cli.session.keys import give_back, hold
 
+# NumPy's library for matrices would start a thread for each processor, with room for each. What few
+# products it is asked for, where attention was not compiled, are no faster with them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 def start(module: str) -> int:
     """Runs a command -> its exit code. Before and after it Ctrl-C ends the process silently."""
