@@ -72,6 +72,7 @@ def test_a_limit_is_kept_while_reading(tmp_path: Path) -> None:
         (b"[" * 100_000, "not JSON"),
         (b"[1]", "is not a JSON object"),
         (b"null", "is not a JSON object"),
+        (b'{"a": 1, "b": {"n_head": 2, "n_head": 4}}', r"not JSON \(it has 'n_head' twice\)"),
     ],
 )
 def test_what_is_no_json_object_is_named(content: bytes, says: str, tmp_path: Path) -> None:

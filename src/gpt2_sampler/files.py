@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
+from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError, brief
 
 LIMIT = 256 << 20  # bytes of a file that is read at once: the largest vocabularies have 30 MB
 WINDOWS = os.name == "nt"
@@ -62,15 +63,25 @@ def read_text(
 
 
 def read_object(path: Path, *, error: type[SamplerError] = CheckpointError) -> dict[str, Any]:
-    """The JSON object in a file."""
+    """The JSON object in a file, in which no name is given twice."""
     text = read_text(path, error=error)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=refuse_repeats)
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} is not JSON ({problem})", file=path) from None
     if not isinstance(content, dict):
         raise error(f"{path} is not a JSON object", file=path)
     return content
+
+
+def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError for a name that has two values, of which programs take
+    one or the other."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"it has {brief(twice)} twice")
+    return fields
 
 
 def map_bytes(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gpt2_sampler.errors import CheckpointError, brief
-from gpt2_sampler.files import map_bytes
+from gpt2_sampler.files import map_bytes, refuse_repeats
 from gpt2_sampler.weights.storage import STORED, Floats, Rows, is_natural, require_shape, size_of
 
 LENGTH_SIZE = 8  # bytes
@@ -67,13 +67,6 @@ def read_entry(name: str, entry: object) -> tuple[str, tuple[int, ...], int, int
     if end - begin != size_of(dtype, shape):
         raise ValueError(f"{name!r:.80} has {end - begin} bytes for {dtype} {list(shape)}")
     return dtype, shape, begin, end
-
-
-def refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("its table has a name twice")
-    return fields
 
 
 def write_safetensors(
