@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,24 @@ def test_log_probabilities_come_with_the_pieces(demo: tuple[Engine, Tokenizer]) 
     tokens = [token for piece in pieces for token, _ in piece.tokens]
     assert len(tokens) == len(pieces[-1].text.choices) == 9
     assert all(token and token.choice and len(token.top) == 3 for token in tokens)
+
+
+def test_one_text_that_several_threads_take_from_stays_whole(
+    demo: tuple[Engine, Tokenizer],
+) -> None:
+    """Whoever comes while another one waits for its piece is told so by Python."""
+    pieces, taken = continue_text(*demo, "Once", length=30, seed=1), list[str]()
+
+    def take() -> None:
+        while pieces.gi_frame is not None:  # type: ignore[attr-defined]
+            with contextlib.suppress(ValueError):
+                taken.extend(piece.characters for piece in pieces)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(take) for _ in range(4)]:
+            done.result()
+    expected = continue_text(*demo, "Once", length=30, seed=1)
+    assert sorted(taken) == sorted(piece.characters for piece in expected)
 
 
 def test_without_a_seed_each_text_is_another_one(demo: tuple[Engine, Tokenizer]) -> None:

@@ -56,7 +56,7 @@ def continue_text(
         special_tokens,
     )  # fmt: skip
     written = write_in_order(Texts(Batch(engine, 1, draft)), [text])
-    return itertools.chain.from_iterable(written)
+    return (piece for pieces in written for piece in pieces)  # chain does not survive two threads
 
 
 def continue_texts(
@@ -91,7 +91,7 @@ def continue_texts(
         ignore_eot, special_tokens,
     )  # fmt: skip
     written = write_in_order(Texts(Batch(engine, rows, draft)), to_write)
-    return (piece.text for piece in itertools.chain.from_iterable(written) if piece.ended)
+    return (piece.text for pieces in written for piece in pieces if piece.ended)
 
 
 def _texts_of(
@@ -164,7 +164,7 @@ def generate(
 
     text_of(0)  # raises at once what any of them would
     written = write_in_order(Texts(Batch(engine, rows)), map(text_of, numbers))
-    return (piece.text.tokens for piece in itertools.chain.from_iterable(written) if piece.ended)
+    return (piece.text.tokens for pieces in written for piece in pieces if piece.ended)
 
 
 def _encode(
