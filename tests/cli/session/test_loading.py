@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,8 @@ from gpt2_sampler.errors import EngineError, UsageError
 from gpt2_sampler.opening import load_tokenizer
 from gpt2_sampler.weights.checkpoint import open_checkpoint
 from gpt2_sampler.weights.hparams import HParams
-from tests.checkpoints import ROOT, byte_vocabulary, random_checkpoint
+from tests.checkpoints import DATA, ROOT, byte_vocabulary, random_checkpoint
+from tests.cli.commands.test_unconditional import environment
 
 LARGE = HParams(n_vocab=50257, n_ctx=1024, n_embd=768, n_head=12, n_layer=12)
 SMALL = HParams(n_vocab=37, n_ctx=41, n_embd=6, n_head=2, n_layer=2)
@@ -169,3 +172,20 @@ def test_a_seed_that_is_chosen_is_shown_and_may_be_given(
     chosen = loading.choose_seed(GenerateSettings())
     assert chosen.seed == seed and capsys.readouterr().err == f"seed {seed}\n"
     assert loading.choose_seed(chosen) is chosen and capsys.readouterr().err == ""
+
+
+def test_what_the_library_says_of_a_tokenizer_that_it_cannot_read_is_one_line(
+    tmp_path: Path,
+) -> None:
+    folder = shutil.copytree(DATA / "published" / "kogpt2", tmp_path / "model")
+    saved = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    saved["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    (folder / "tokenizer.json").write_text(json.dumps(saved), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, ROOT / "src" / "score_text.py", "--model_name", folder, "--text", "x"],
+        env={**environment(), "RUST_BACKTRACE": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1 and done.stderr.count(b"\n") == 1, done.stderr
+    assert b"the library tokenizers fails on it" in done.stderr

@@ -132,7 +132,8 @@ def tokens_before(model: Model, settings: ScoreSettings) -> list[int]:
 
 def tokens_of(name: str, text: str, model: Model, settings: ScoreSettings) -> list[int]:
     n_vocab, tokenizer = model.engine.hparams.n_vocab, model.tokenizer
-    tokens = encode_prompt(text, tokenizer, n_vocab, settings.special_tokens, source=name)
+    with quiet(settings.verbose):
+        tokens = encode_prompt(text, tokenizer, n_vocab, settings.special_tokens, source=name)
     if len(tokens) == len(tokenizer.before):
         raise UsageError(f"nothing of {name} is in the model's vocabulary")
     return tokens[len(tokenizer.before) :]

@@ -109,7 +109,9 @@ def find_files(settings: ModelSettings, text: str = "", loader: Loader = LOADER)
     path = find_model(name, s.models_dir)
     checkpoint = loader.open_model(path, s.checkpoint, s.models_dir)
     vocabulary = find_vocabulary(checkpoint, s.models_dir)
-    tokenizer, hparams = open_vocabulary(vocabulary), checkpoint.hparams
+    hparams = checkpoint.hparams
+    with quiet(s.verbose):  # the library tokenizers says more of what it cannot read than an error
+        tokenizer = open_vocabulary(vocabulary)
     if isinstance(vocabulary, Path) and vocabulary != checkpoint.folder:
         notice(f"the vocabulary is that of {vocabulary}")
     if tokenizer.n_learned > hparams.n_vocab:
@@ -253,7 +255,9 @@ def tokens_of(prompt: str, model: Model, special_tokens: bool | None = None) -> 
     if prompt.endswith(" "):
         aside("the prompt ends in a space; leave it out, as words begin with their own space")
     window = model.window
-    tokens = encode_prompt(prompt, model.tokenizer, model.engine.hparams.n_vocab, special_tokens)
+    n_vocab = model.engine.hparams.n_vocab
+    with quiet():
+        tokens = encode_prompt(prompt, model.tokenizer, n_vocab, special_tokens)
     if len(tokens) > window:
         left_out = len(tokens) - window
         notice(f"the prompt has {len(tokens)} tokens; the first {left_out} are left out")
