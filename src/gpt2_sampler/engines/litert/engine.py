@@ -12,6 +12,7 @@ import numpy as np
 
 from gpt2_sampler.engines.engine import Cache, Engine, Floats
 from gpt2_sampler.engines.litert.attention import Attention, new_attention
+from gpt2_sampler.engines.litert.embedding import Embedding
 from gpt2_sampler.engines.litert.export import export_model
 from gpt2_sampler.engines.litert.functions import load_functions, load_model
 from gpt2_sampler.engines.litert.packed import packed_weights
@@ -31,8 +32,7 @@ class LiteRTEngine(Engine):
             self.weight_bytes //= 4
         self.threads = threads
         file = export_model(checkpoint, precision)
-        # NumPy's own class for mapped files takes its time over each index.
-        self.arrays = {name: np.asarray(array) for name, array in file.arrays.items()}
+        self.embedding = Embedding(file.path, file.places)
         packed = None
         if file.is_kept:
             packed = packed_weights(file.path, lambda part: load_model(file.path, threads, part))
@@ -76,7 +76,7 @@ class LiteRTEngine(Engine):
         tokens, rows, positions = given
         plan = self.layers.prepare(len(tokens))
         attention.begin(rows, positions, plan.out, plan.attended)
-        plan.x[...] = self._embed(tokens, positions)
+        plan.x[...] = self.embedding.look_up(tokens, positions)
         for layer in range(self.hparams.n_layer):
             self.layers.run(plan, layer)
             attention.attend(layer)
@@ -88,20 +88,11 @@ class LiteRTEngine(Engine):
         self.last.run(last, 0)
         return last.out
 
-    def _embed(self, tokens: np.ndarray, positions: np.ndarray) -> Floats:  # [N] -> [N, E]
-        arrays = self.arrays
-        x = arrays["wte"][tokens].astype(np.float32)
-        if self.int8:
-            x *= arrays["wte_scales"][tokens, None] * arrays["wte_columns"]
-        x += arrays["wpe"][positions]
-        x -= np.add.reduce(x, axis=1, keepdims=True) / np.float32(x.shape[1])  # the mean, sooner
-        return x
-
     def copy(self, cache: Cache, source: int, targets: Sequence[int], tokens: int) -> None:
         assert isinstance(cache, Attention), "a cache of this engine's own"
         with self._turn():
             cache.copy(source, targets, tokens)
 
     def _free(self) -> None:
-        self.arrays = {}
+        self.embedding.close()
         del self.layers, self.last

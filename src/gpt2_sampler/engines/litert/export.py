@@ -12,7 +12,6 @@ import dataclasses
 import json
 import logging
 import math
-import mmap
 import os
 import stat
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from gpt2_sampler.engines.litert.embedding import Place
 from gpt2_sampler.engines.litert.packed import sweep_packed
 from gpt2_sampler.engines.litert.stamps import is_own, is_unchanged, lock_of, stamp, stamp_of
 from gpt2_sampler.errors import EngineError, UsageError
@@ -44,10 +44,10 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """A file that LiteRT can load, and by name the arrays in it that are read without LiteRT."""
+    """A file that LiteRT can load, and by name where the arrays are that are read without it."""
 
     path: Path
-    arrays: dict[str, np.ndarray]
+    places: dict[str, Place]
     is_kept: bool = True
     """False for a file that only this process knows."""
     loaded: Callable[[], None] = lambda: None
@@ -143,15 +143,7 @@ def read(path: Path, key: str) -> Exported | None:
             return None
         with contextlib.suppress(OSError):
             stamp(path)
-    if isinstance(data.base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        data.base.madvise(mmap.MADV_RANDOM)  # a token's row of the embedding, not what lies around
-    arrays = {
-        name: data[start : start + math.prod(shape) * np.dtype(dtype).itemsize]
-        .view(dtype)
-        .reshape(shape)
-        for name, (start, shape, dtype) in notes["arrays"].items()
-    }
-    return Exported(path, arrays)
+    return Exported(path, notes["arrays"])
 
 
 def read_notes(path: Path) -> dict[str, Any] | None:
