@@ -22,7 +22,6 @@ TESTED_THROUGH = {
     "cli.commands.download": "fetching.fetch_model",
     "cli.commands.figures": "cli.commands.scoring",
     "cli.commands.inventory": "fetching.fetch_model",
-    "cli.commands.plans": "cli.commands.conditional",
     "cli.commands.sample_sets": "cli.commands.conditional",
     "cli.flags.corpus_settings": "cli.commands.conditional",
     "cli.flags.fields": "cli.flags.parser",
