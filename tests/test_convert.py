@@ -17,7 +17,7 @@ from gpt2_sampler import convert as module
 from gpt2_sampler import load_engine
 from gpt2_sampler.cli.commands.conversion import run_convert
 from gpt2_sampler.convert import convert
-from gpt2_sampler.errors import CheckpointError, SamplerError, UsageError
+from gpt2_sampler.errors import CheckpointError, EngineError, SamplerError, UsageError
 from gpt2_sampler.tokenizer.load import load_tokenizer
 from gpt2_sampler.weights import tensor_bundle
 from gpt2_sampler.weights.checkpoint import open_checkpoint
@@ -104,6 +104,15 @@ def test_a_tokenizer_json_becomes_openais_two_files(openai: Path, tmp_path: Path
     convert(open_checkpoint(tmp_path / "there"), tmp_path / "back", "openai")
     encoders = [json.loads((f / "encoder.json").read_text()) for f in (openai, tmp_path / "back")]
     assert encoders[0] == encoders[1]
+
+
+def test_where_there_is_no_room_to_compare_nothing_is_begun(
+    openai: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda: 1000)
+    with pytest.raises(EngineError, match="of memory are needed") as error:
+        convert(open_checkpoint(openai), tmp_path / "target", "huggingface")
+    assert not error.value.facts and not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize("there", ["folder", "file", "link"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from pathlib import Path
 
 import platformdirs
@@ -61,6 +62,16 @@ def test_a_limit_is_kept_while_reading(tmp_path: Path) -> None:
     assert len(read_bytes(path, limit=11)) == 11
     with pytest.raises(CheckpointError, match="more than the 10 bytes"):
         read_bytes(path, limit=10)
+
+
+def test_a_small_file_takes_little_memory_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"small")
+    tracemalloc.start()
+    assert read_bytes(path) == b"small"
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ import numpy as np
 
 from gpt2_sampler.engines.litert.export import discard
 from gpt2_sampler.engines.load import load_engine
-from gpt2_sampler.errors import CheckpointError, UsageError
+from gpt2_sampler.engines.memory import free_memory, require_memory
+from gpt2_sampler.errors import CheckpointError, EngineError, UsageError
 from gpt2_sampler.files import read_bytes, require_place
 from gpt2_sampler.opening import find_vocabulary, open_vocabulary
 from gpt2_sampler.tokenizer.byte_level import ENCODER_NAME, END_OF_TEXT_NAME, MERGES_NAME, Encoder
@@ -32,6 +33,7 @@ from gpt2_sampler.tokenizer.declared import (
 )
 from gpt2_sampler.tokenizer.load import OPENAI_NAMES, VOCABULARY_FILES, Tokenizer, has_vocabulary
 from gpt2_sampler.weights.checkpoint import Checkpoint, open_checkpoint
+from gpt2_sampler.weights.hparams import HParams
 from gpt2_sampler.weights.huggingface import save_huggingface
 from gpt2_sampler.weights.openai import save_checkpoint
 from gpt2_sampler.writing import write_whole
@@ -45,10 +47,11 @@ SAME = ("n_vocab", "start_of_text", "end_of_text", "ends", "before")
 def convert(source: Checkpoint, target: Path, kind: str) -> None:
     """Writes the model to target, which appears only once it is complete and has the same logits.
 
-    Raises UsageError if target exists, CheckpointError if the logits differ, SamplerError if
-    it cannot be written.
+    Raises UsageError if target exists, CheckpointError if the logits differ, EngineError if there
+    is no room in memory to compare them, SamplerError if it cannot be written.
     """
     require_target(target)
+    require_room(source.hparams)
     vocabulary = find_vocabulary(source)
     folder = vocabulary if isinstance(vocabulary, Path) else None
     tokenizer = open_vocabulary(vocabulary) if folder is None or has_vocabulary(folder) else None
@@ -70,6 +73,14 @@ def require_target(target: Path) -> None:
     """Raises UsageError unless a new folder can be made there."""
     require_new(target)
     require_place(target, folders=True)
+
+
+def require_room(hparams: HParams) -> None:
+    """Raises EngineError if the models cannot be compared in memory, one after the other."""
+    try:
+        require_memory(hparams, "float32", 1, COMPARED, free_memory())
+    except EngineError as error:  # whose settings that would fit are not for a conversion
+        raise EngineError(str(error)) from None
 
 
 def require_new(target: Path) -> None:

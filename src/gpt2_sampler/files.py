@@ -39,8 +39,9 @@ def read_bytes(
     """The content of a regular file of at most limit bytes."""
     try:
         with open(path, "rb", opener=without_waiting) as file:
-            require_regular(path, os.fstat(file.fileno()), error)
-            content = file.read(limit + 1)
+            status = os.fstat(file.fileno())
+            require_regular(path, status, error)
+            content = file.read(min(limit, status.st_size) + 1)  # for which room is made at once
     except (OSError, ValueError) as problem:
         raise unreadable(path, problem, error) from None
     if len(content) > limit:

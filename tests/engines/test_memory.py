@@ -123,4 +123,9 @@ def test_what_is_mapped_while_a_model_is_loaded_counts_where_that_is_limited(
     least = memory.address_space_needed(LARGE, "float32") + memory_needed(LARGE, "float32", 1, 1)
     assert f"takes {memory.size(least)} of address space" in str(error.value)
     assert error.value.facts["change"] == ["precision"]
+    monkeypatch.setattr(memory, "address_space", lambda: GB)
+    with pytest.raises(EngineError) as error:
+        require_memory(LARGE, "float32", 1, 100, 12 * GB)
+    assert error.value.facts["change"] == []
+    monkeypatch.setattr(memory, "address_space", lambda: 12 * GB)
     require_memory(LARGE, "float32", 1, 100, 12 * GB, loaded=True)

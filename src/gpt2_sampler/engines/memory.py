@@ -64,14 +64,8 @@ def require_memory(
 ) -> None:
     """Raises EngineError, with settings that would fit, if the memory does not suffice. loaded says
     that the model is in memory, so that its precision is fixed and only its texts need room."""
-    space = address_space()
-    taken = address_space_needed(hparams, precision) + memory_needed(hparams, precision, 1, 1)
-    if not loaded and space < taken:
-        raise EngineError(
-            f"loading {precision} weights takes {size(taken)} of address space, and this process "
-            f"is limited to {size(int(space))} more (ulimit -v)",
-            change=[name for name in ["precision"] if precision != "int8"],
-        )
+    if not loaded:
+        require_address_space(hparams, precision)
     need = memory_needed(hparams, precision, rows, tokens, loaded=loaded)
     if need <= available:
         return
@@ -85,6 +79,23 @@ def require_memory(
         if memory_needed(hparams, p, r, t, loaded=loaded) <= available:
             raise EngineError(message, fits=fits)
     raise EngineError(f"{message}; no setting fits, only a smaller model")
+
+
+def require_address_space(hparams: HParams, precision: str) -> None:
+    """Raises EngineError, with a precision that would fit, if the model cannot be loaded."""
+    space, taken = address_space(), address_space_taken(hparams, precision)
+    if space < taken:
+        fits = address_space_taken(hparams, "int8") <= space
+        raise EngineError(
+            f"loading {precision} weights takes {size(taken)} of address space, and this process "
+            f"is limited to {size(int(space))} more (ulimit -v)",
+            change=["precision"] if fits else [],
+        )
+
+
+def address_space_taken(hparams: HParams, precision: str) -> int:
+    """The bytes of address space that a run of one text takes."""
+    return address_space_needed(hparams, precision) + memory_needed(hparams, precision, 1, 1)
 
 
 def alternatives(

@@ -65,6 +65,8 @@ def test_a_signal_is_found_behind_the_error_that_a_module_made_of_it(
         (OSError(28, "No space left on device"), "a file or a stream: No space left on device"),
         (OSError("odd"), "OSError: odd"),
         (ValueError("odd\nand long"), "ValueError: odd"),
+        (MemoryError(), "there is no room in memory"),
+        (MemoryError("for 9 GB"), "there is no room in memory (for 9 GB)"),
     ],
 )
 def test_whatever_goes_wrong_is_one_line(

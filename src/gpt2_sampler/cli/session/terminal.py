@@ -263,7 +263,21 @@ def complain(error: Exception, verbose: bool = False) -> None:
         text = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         if isinstance(error, OSError) and error.strerror:
             text = f"{error.filename or 'a file or a stream'}: {error.strerror}"
+        if isinstance(error, MemoryError):
+            text = explain_no_room(str(error).strip())
     notice(f"error: {' '.join(text.split(chr(10)))}")
+
+
+def explain_no_room(said: str) -> str:
+    """What a MemoryError means, which seldom says anything itself."""
+    text = f"there is no room in memory ({said})" if said else "there is no room in memory"
+    if not WINDOWS:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            text += f"; ulimit -v gives this process {limit // 1024:,} kB, which it needs more of"
+    return text
 
 
 def harmless(text: str) -> str:
