@@ -63,11 +63,14 @@ def start(models: Path, tmp_path: Path) -> Iterator[Start]:
         session = (pexpect.spawn if shell or "PYTHONIOENCODING" in env else Session)(
             words[0], words[1:], env=env, encoding="utf-8", timeout=10, dimensions=(40, 120)
         )
+        session.delaybeforesend = None  # each test waits for what shows that it may type
         started.append(session)
         return session
 
     yield starting
     for session in started:
+        session.kill(signal.SIGKILL)
+        session.ptyproc.delayafterclose = 0
         session.close(force=True)
 
 
@@ -105,6 +108,8 @@ def tell(session: pexpect.spawn, command_line: str) -> str:
 def left(session: pexpect.spawn) -> int | None:
     """The exit code of a session that has been left."""
     session.expect(pexpect.EOF)
+    session.wait()
+    session.ptyproc.delayafterclose = 0
     session.close()
     return session.exitstatus
 
