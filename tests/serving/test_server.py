@@ -11,7 +11,7 @@ import pytest
 from gpt2_sampler.serving.server import bind
 from tests.serving.running import running
 from tests.serving.test_app import ASKED, text
-from tests.serving.test_decoder import open_stream
+from tests.serving.test_delivery import open_stream
 
 
 def test_an_event_does_not_wait_until_the_one_before_it_was_acknowledged() -> None:
@@ -55,18 +55,6 @@ def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.Monkey
                 client.sendall(sent)
                 assert client.recv(100) in (b"",)
         assert server.complete(**ASKED)["choices"]
-
-
-def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt2_sampler.serving.app.BODY_TIME", 0.2)
-    with running() as server:
-        head = (
-            b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-            b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{" % server.port
-        )
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
-            client.sendall(head)
-            assert b" 408 " in client.recv(4096)
 
 
 def test_a_reader_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpt2_sampler.decoding.text import Piece
-from gpt2_sampler.errors import SamplerError, UsageError
+from gpt2_sampler.errors import SamplerError
 from gpt2_sampler.serving.answer import Answer, LlamaAnswer
 from gpt2_sampler.serving.choices import Served, Writing, check_ids
-from gpt2_sampler.serving.decoder import News, QueueFull, TextGroup
+from gpt2_sampler.serving.delivery import deliver, failure
 from gpt2_sampler.serving.guard import Guard
+from gpt2_sampler.serving.incoming import Receive, read_json
 from gpt2_sampler.serving.llama import read_llama
 from gpt2_sampler.serving.page import INDEX, page_files
 from gpt2_sampler.serving.reply import ClientGone, Reply, Send
@@ -29,42 +27,9 @@ if TYPE_CHECKING:  # needs a package that only who counts has loaded
 log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-BODY_TIME = 30  # seconds for a body to come
-MOST_UNREAD = 4096  # pieces that a reader may be behind
-AGAIN = 5  # seconds, after which a client may try a full queue again
 OPEN = ("/health", "/")
 COUNTED = ("/v1/completions", "/completion")
-
-
-class Channel:
-    """What the decoder says of a job -> whoever awaits it."""
-
-    def __init__(self) -> None:
-        self._items: deque[News] = deque()
-        self._news = asyncio.Event()
-        self.unread = 0
-        """Pieces."""
-
-    def put(self, item: News) -> None:
-        self._items.append(item)
-        self.unread += len(item) if isinstance(item, list) else 0
-        self._news.set()
-
-    async def get(self) -> list[Piece]:
-        """All that there is. Raises what ended the job."""
-        if not self._items:
-            self._news.clear()
-            await self._news.wait()
-        pieces = list[Piece]()
-        while self._items:
-            item = self._items.popleft()
-            if isinstance(item, Exception):
-                raise item
-            pieces += item
-        self.unread = 0
-        return pieces
 
 
 class App:
@@ -157,35 +122,7 @@ class App:
             raise Refusal(f"there is no {path:.80}", status=404)
         if method == "GET":
             return await call(reply)
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refusal("the body must be application/json", status=415)
-        body = await self._read_body(headers, receive)
-        await call(parse(body), receive, reply)
-
-    async def _read_body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        too_large = Refusal(f"the body is larger than {self._max_body} bytes", status=413)
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._max_body:
-            raise too_large
-        body = bytearray()
-
-        async def read() -> None:
-            more = True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                body.extend(message.get("body", b""))
-                if len(body) > self._max_body:
-                    raise too_large
-                more = message.get("more_body", False)
-
-        try:
-            await asyncio.wait_for(read(), BODY_TIME)
-        except asyncio.TimeoutError:
-            raise Refusal(f"no whole body came in {BODY_TIME} seconds", status=408) from None
-        return bytes(body)
+        await call(await read_json(headers, receive, self._max_body), receive, reply)
 
     # What is answered.
 
@@ -257,38 +194,7 @@ class App:
         seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
         answer = kind(asked, secrets.token_hex(12), served.name, seed)
         writing = await asyncio.to_thread(Writing, asked, served, answer, self._length)
-        channel = Channel()
-
-        def hear(news: News) -> None:
-            if channel.unread > MOST_UNREAD:
-                served.decoder.cancel(job)
-                news = ClientGone()
-            channel.put(news)
-
-        job = TextGroup(writing.texts, hear, asyncio.get_running_loop())
-        try:
-            served.decoder.submit(job)
-        except QueueFull:
-            raise Refusal(
-                "too many texts are waiting; try again later",
-                status=429,
-                kind="rate_limit_error",
-                code="rate_limit_exceeded",
-                headers={"Retry-After": str(AGAIN)},
-            ) from None
-        gone = asyncio.create_task(watch(receive, channel))
-        try:
-            if asked.stream:
-                await stream(writing, channel, reply)
-            else:
-                while not writing.is_over:
-                    for _ in writing.add(await channel.get()):
-                        pass
-                await reply.send_json(writing.whole())
-        finally:
-            gone.cancel()
-            if not writing.is_over:
-                served.decoder.cancel(job)
+        await deliver(writing, served.decoder, receive, reply)
         if self._metrics is not None:
             n_prompt, n_drawn = answer.prompt_tokens, answer.completion_tokens
             self._metrics.observe(began, writing.texts, n_prompt, n_drawn)
@@ -309,50 +215,12 @@ class App:
         )
 
 
-async def stream(writing: Writing, channel: Channel, reply: Reply) -> None:
-    """Events as they come. The first of them, or an error, is there before the answer begins."""
-    pieces = await channel.get()
-    await reply.begin_events()
-    while True:
-        await reply.send_events(writing.answer.event([c]) for c in writing.add(pieces))
-        if writing.is_over:
-            break
-        try:
-            pieces = await channel.get()
-        except (SamplerError, MemoryError, ConnectionAbortedError) as problem:
-            return await reply.end_events(failure(problem).body)
-    if writing.asked.include_usage:
-        await reply.send_events([writing.answer.event([], usage=True)])
-    await reply.end_events()
-
-
-async def watch(receive: Receive, channel: Channel) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    channel.put(ClientGone())
-
-
 async def follow_lifespan(receive: Receive, send: Send) -> None:
     while True:
         kind = (await receive())["type"].rpartition(".")[2]
         await send({"type": f"lifespan.{kind}.complete"})
         if kind == "shutdown":
             return
-
-
-def parse(body: bytes) -> dict[str, Any]:
-    """Raises Refusal for what is no JSON object, NaN and Infinity included."""
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
-
-    try:
-        found = json.loads(body.decode("utf-8"), parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(f"the body is not JSON ({str(error)[:100]})") from None
-    if not isinstance(found, dict):
-        raise Refusal("the body must be a JSON object")
-    return found
 
 
 def describe(served: Served) -> dict[str, Any]:
@@ -370,13 +238,3 @@ def model_of(body: Mapping[str, Any]) -> str | None:
     if not isinstance(model, str | None):
         raise Refusal("model must be a text", param="model")
     return model or None
-
-
-def failure(problem: Exception) -> Refusal:
-    """An error while a text was written, as the client is told it."""
-    if isinstance(problem, UsageError):
-        return Refusal(str(problem))
-    if isinstance(problem, ConnectionAbortedError):
-        return Refusal(str(problem), status=503, kind="server_error")
-    said = str(problem) or "there is no memory for it"
-    return Refusal(said, status=500, kind="server_error")

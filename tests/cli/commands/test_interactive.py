@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def start(models: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts a session; its options are those of environment()."""
-    started = []
+    started: list[Any] = []
 
     def starting(*flags: str, shell: str = "", **options: object) -> pexpect.spawn:
         variables = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
@@ -109,7 +110,6 @@ def left(session: pexpect.spawn) -> int | None:
     """The exit code of a session that has been left."""
     session.expect(pexpect.EOF)
     session.wait()
-    session.ptyproc.delayafterclose = 0
     session.close()
     return session.exitstatus
 
