@@ -76,9 +76,10 @@ def test_without_a_length_a_prompt_gets_half_a_window_and_nothing_a_whole_one(
     window: int, tmp_path: Path
 ) -> None:
     engine, tokenizer = FakeEngine(258, window), load_tokenizer(byte_vocabulary(tmp_path))
-    for prompt, length in (("a", max(1, window // 2)), ("", window)):
-        *_, last = continue_text(engine, tokenizer, prompt, ignore_eot=True)
-        assert len(last.text.tokens) == length
+    lengths = [("a", None, max(1, window // 2)), ("", None, window), ("a", 1, 1), ("", 1, 1)]
+    for prompt, length, n_tokens in lengths:
+        *_, last = continue_text(engine, tokenizer, prompt, length=length, ignore_eot=True)
+        assert len(last.text.tokens) == n_tokens
 
 
 # Text in, text out.

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.tokenizer import byte_level as encoder_module
-from gpt2_sampler.tokenizer.byte_level import Encoder, StreamDecoder, load_encoder
+from gpt2_sampler.tokenizer.byte_level import BYTE_SYMBOLS, Encoder, StreamDecoder, load_encoder
 from tests.vocabulary import real_vocabulary
 
 # As OpenAI wrote it.
@@ -386,6 +386,19 @@ def test_a_damaged_file_is_named_in_one_line(
     assert raised.value.facts["file"].parent == tmp_path
     assert "\n" not in message
     assert len(message) < 200 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("merges", "said"),
+    [
+        (["h e", "he"], "a merge must be of two symbols, not 'he'"),
+        (["h e", "h e l"], "a merge must be of two symbols, not 'h e l'"),
+        (["h e", "h \u5929"], "the merges have '\u5929', which stands for no byte"),
+    ],
+)
+def test_a_merge_that_is_none_is_named(merges: list[str], said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        Encoder({symbol: n for n, symbol in enumerate([*BYTE_SYMBOLS, "he"])}, merges)
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "vocab.bpe"])
