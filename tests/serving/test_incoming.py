@@ -41,6 +41,10 @@ def test_a_body_too_large_is_refused_before_it_is_read() -> None:
             "/v1/completions", content=iter([b"x" * 500] * 3), headers=JSON
         )
         assert chunked.status_code == 413
+        full = BODY.encode().ljust(1000)
+        for content in (full, iter([full[:500], full[500:]])):
+            done = server.client.post("/v1/completions", content=content, headers=JSON)
+            assert done.status_code == 200
 
 
 def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
