@@ -1,5 +1,5 @@
-"""What all tests share: folders of their own, so that none finds or leaves anything, and
-signals that end a process, also where the suite runs in the background and ignores them."""
+"""What all tests share: folders of their own, so that none finds or leaves anything, signals that
+end a process, also where the suite runs in the background and ignores them, and patience."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gpt2_sampler.cli.session.bundled import is_first_of_the_day
+
+# A machine that has other things to do is slow, and nothing is wrong with what it tests.
+settings.register_profile("slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("slow")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -38,7 +38,7 @@ def load(data: bytes) -> object:
     return Pickle(data, KNOWN).load()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(value=PLAIN, protocol=st.integers(2, pickle.HIGHEST_PROTOCOL))
 def test_plain_data_is_what_was_saved(value: object, protocol: int) -> None:
     assert load(pickle.dumps(value, protocol)) == value
@@ -184,7 +184,7 @@ def test_what_is_nested_without_end_is_read_and_forgotten() -> None:
     assert isinstance(deep, list)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     at=st.integers(0, 10_000),
     bytes_=st.binary(min_size=1, max_size=3),

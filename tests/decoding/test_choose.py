@@ -12,7 +12,7 @@ from gpt2_sampler.decoding.sampling import Sampling
 from tests.decoding.slow import Rows, extremes, keys
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(extremes, st.integers(0, 2**32))
 def test_each_row_draws_what_it_draws_alone(rows: Rows, seed: int) -> None:
     logits, histories, samplings = rows

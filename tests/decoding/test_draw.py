@@ -11,7 +11,7 @@ from gpt2_sampler.decoding.rules import scale
 from tests.decoding.slow import keys
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.sampled_from([1, 31, 2047, 2053, 9001, 70001]),
     st.integers(0, 2**32),

@@ -40,7 +40,7 @@ def agree(kernel: DrawKernel, rows: Rows, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(extremes, st.integers(0, 2**32))
 def test_a_few_tokens_are_drawn_as_numpy_draws_them(
     kernel: DrawKernel, rows: Rows, seed: int
@@ -49,7 +49,7 @@ def test_a_few_tokens_are_drawn_as_numpy_draws_them(
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(large_rows, st.integers(0, 2**32))
 def test_many_tokens_are_drawn_as_numpy_draws_them(
     kernel: DrawKernel, rows: Rows, seed: int
@@ -58,7 +58,7 @@ def test_many_tokens_are_drawn_as_numpy_draws_them(
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(extremes | large_rows, st.data())
 def test_the_same_is_told(kernel: DrawKernel, rows: Rows, data: st.DataObject) -> None:
     logits, histories, samplings = rows

@@ -61,7 +61,7 @@ def test_own_tokens_are_told_as_they_were_when_they_were_drawn(
         max_size=7,
     ),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_told_and_untold_requests_beside_each_other_are_what_they_are_alone(
     wrong: float | None, rows: int, window: int, asked: list[tuple[list[int], int, int, Sampling]]
 ) -> None:

@@ -38,7 +38,7 @@ def alone(number: int, stops: tuple[str, ...] = (), length: int = 23) -> tuple[s
     ahead=st.integers(1, 9) | st.none(),
     lengths=st.lists(st.integers(1, 30), max_size=9),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_each_text_is_what_it_is_alone_and_comes_in_its_turn(
     rows: int, ahead: int | None, lengths: list[int]
 ) -> None:

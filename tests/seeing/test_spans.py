@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2_sampler.seeing.spans import TextSpan, WordSpan, find_spans, group_words
@@ -35,7 +35,6 @@ def test_spans_of_any_bytes_are_the_whole_text(raw: bytes) -> None:
         assert (span.start_byte, span.end_byte) == (byte, byte + 1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 49)), st.sampled_from(OTHERS))
 def test_spans_of_any_tokens_are_the_whole_text(tokens: list[int], tokenizer: Tokenizer) -> None:
     spans = require_whole(tokenizer, tokens)

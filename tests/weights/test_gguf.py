@@ -260,7 +260,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_gguf(path, shape, random_weights(shape), "Q8_0").read_bytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     at=st.integers(0, 1 << 12),
     replaced=st.binary(min_size=1, max_size=8),

@@ -296,7 +296,7 @@ def mutated(source: Path) -> Callable[[int, bytes, int], bytes]:
     return change
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     source=st.sampled_from([WHOLE, LEGACY]),
     at=st.integers(0, 1 << 20),

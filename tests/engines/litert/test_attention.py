@@ -74,7 +74,7 @@ def calls(draw: st.DrawFn) -> list[tuple[list[int], list[int]]]:
 
 @compiled
 @pytest.mark.parametrize("version", VERSIONS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     calls=calls(),
     heads=st.integers(1, 3),
