@@ -21,6 +21,15 @@ def test_the_likeliest_tokens_are_in_order(logits: np.ndarray, n: int) -> None:
         assert take_likeliest(row, n) == in_order[:n]
 
 
+@pytest.mark.parametrize("n_vocab", [63, 64, 641, 5003])
+@pytest.mark.parametrize("n_values", [2, 90, 10**6])
+def test_the_likeliest_of_many_are_too(n_vocab: int, n_values: int) -> None:
+    row = np.random.default_rng(n_vocab).integers(n_values, size=n_vocab).astype(np.float32)
+    in_order = sorted(range(n_vocab), key=lambda token: (-row[token], token))
+    for n in (0, 1, 2, 9, 10, 11, 78, 79, n_vocab, n_vocab + 1):
+        assert take_likeliest(row, n) == in_order[:n]
+
+
 @given(rows_of_logits, st.data())
 def test_what_is_told_is_what_sorting_everything_gives(
     logits: np.ndarray, data: st.DataObject
