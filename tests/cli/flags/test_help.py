@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -87,6 +88,16 @@ def test_defaults_and_limits_are_shown() -> None:
 def test_what_a_sampler_is_asked_for_first_comes_first() -> None:
     names = [field.name for field in dataclasses.fields(InteractiveSettings)]
     assert names.index("top_k") < names.index("model_name") < names.index("color")
+
+
+@pytest.mark.parametrize("settings", ALL[:3], ids=lambda settings: settings.__name__)
+def test_samplers_show_the_same_few_flags_first(settings: type) -> None:
+    usual = re.findall(r"^  --(\w+)", help_text(settings, "program", None), re.MULTILINE)
+    assert usual[:11] == [
+        *("seed", "nsamples", "batch_size", "length", "temperature", "top_k", "top_p", "stop"),
+        *("model_name", "device", "precision"),
+    ]
+    assert len(usual) <= 14
 
 
 def test_help_has_one_margin() -> None:
