@@ -12,7 +12,7 @@ import numpy as np
 from gpt2_sampler.decoding import plain
 from gpt2_sampler.decoding.kernel import DrawKernel, find_kernel
 from gpt2_sampler.decoding.logits import Logits, Standing
-from gpt2_sampler.decoding.noise import Floats, Ids, Keys
+from gpt2_sampler.decoding.noise import Doubles, Ids, Keys
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling, check_bias
 
@@ -34,7 +34,7 @@ def choose(
     return plain.choose(logits, histories, samplings, keys)
 
 
-def distribution(logits: Logits, history: History, sampling: Sampling) -> Floats:
+def distribution(logits: Logits, history: History, sampling: Sampling) -> Doubles:
     """The log-probability with which each token is drawn: [V] -> [V], -inf for those left out.
     Raises as choose does."""
     check_bias(sampling, len(logits))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from gpt2_sampler.compiled import address, load_library
 from gpt2_sampler.decoding.logits import COLDEST, Logits, Standing, check_numbers
-from gpt2_sampler.decoding.noise import Floats, Ids, Keys
+from gpt2_sampler.decoding.noise import Doubles, Ids, Keys
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.errors import UsageError
@@ -112,7 +112,7 @@ class DrawKernel:
         self._run("choose", logits, ids, histories, samplings, threads, keys=address(keys))
         return ids.astype(np.intp, copy=False)
 
-    def distribution(self, logits: Logits, history: History, sampling: Sampling) -> Floats:
+    def distribution(self, logits: Logits, history: History, sampling: Sampling) -> Doubles:
         logprobs = np.empty(len(logits))
         ids = np.empty(1, np.int64)
         self._run(

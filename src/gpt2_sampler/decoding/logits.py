@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gpt2_sampler.decoding.noise import Floats, Ids
+from gpt2_sampler.decoding.noise import Doubles, Ids
 from gpt2_sampler.errors import CheckpointError
 
-Logits = npt.NDArray[np.float32] | Floats
+Logits = npt.NDArray[np.float32] | Doubles
 """[B, V], as the model gives them or, where a number might exceed float32's range, in float64."""
 BLOCKS = 64  # tokens of each of the blocks that likeliest compares
 COLDEST = 1e-300
@@ -26,12 +26,12 @@ def check_numbers(logits: Logits) -> None:  # [B, V]
         )
 
 
-def log_softmax(logits: Logits) -> Floats:  # [..., N] -> [..., N]
+def log_softmax(logits: Logits) -> Doubles:  # [..., N] -> [..., N]
     shifted = below(logits.max(axis=-1, keepdims=True), logits)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def logsumexp(logits: Logits) -> Floats:  # [..., N] -> [...]
+def logsumexp(logits: Logits) -> Doubles:  # [..., N] -> [...]
     """What to subtract from a logit for its log-probability; much cheaper than log_softmax."""
     best = logits.max(axis=-1, keepdims=True)
     with np.errstate(over="ignore"):
@@ -39,7 +39,7 @@ def logsumexp(logits: Logits) -> Floats:  # [..., N] -> [...]
     return best[..., 0] + np.log(np.exp(shifted).sum(axis=-1, dtype=np.float64))
 
 
-def below(best: Logits, logits: Logits, temperature: float = 1) -> Floats:
+def below(best: Logits, logits: Logits, temperature: float = 1) -> Doubles:
     """Logits relative to the best one, which cannot overflow: the smallest temperatures give -inf,
     which no draw would choose either."""
     with np.errstate(over="ignore"):
@@ -77,9 +77,9 @@ class Standing(NamedTuple):
     """Where one token of each of W rows stands among all, and which are the likeliest; filtered is
     how likely they are to be drawn."""
 
-    own_logprobs: Floats  # [W], nats
+    own_logprobs: Doubles  # [W], nats
     ranks: Ids  # [W], 1 for the likeliest; of equals the first one is ahead
     top_ids: Ids  # [W, N], the likeliest first; -1 beyond what a row wants
-    top_logprobs: Floats  # [W, N], -inf there
-    own_filtered: Floats  # [W]
-    top_filtered: Floats  # [W, N], -inf there
+    top_logprobs: Doubles  # [W, N], -inf there
+    own_filtered: Doubles  # [W]
+    top_filtered: Doubles  # [W, N], -inf there

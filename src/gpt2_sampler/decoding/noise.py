@@ -29,7 +29,7 @@ Keys = npt.NDArray[np.uint64]
 """[B], one for each row."""
 Ids = npt.NDArray[np.intp]
 Bits = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 APART_BITS, MEMBER_BITS = 11, 5
 APART, MEMBERS = 1 << APART_BITS, 1 << MEMBER_BITS  # tokens
@@ -46,28 +46,28 @@ def key(stream: Sequence[int], place: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def noise(keys: Keys, ids: Ids) -> Floats:  # [B], [B, N] -> [B, N]
+def noise(keys: Keys, ids: Ids) -> Doubles:  # [B], [B, N] -> [B, N]
     """The noise of some tokens of each row."""
     block = (ids >> (APART_BITS + MEMBER_BITS) << APART_BITS) + (ids & (APART - 1))
     shortest, holder = of_blocks(keys, block.astype(np.uint64))
     return within_blocks(keys, ids, shortest, holder)
 
 
-def of_blocks(keys: Keys, blocks: Bits) -> tuple[Floats, Ids]:
+def of_blocks(keys: Keys, blocks: Bits) -> tuple[Doubles, Ids]:
     """The shortest time of some blocks, and which of its tokens has it: [B], [N] or [B, N] ->
     [B, N] each."""
     random = bits(keys, blocks + FIRST_BLOCK)
     return times(random) / MEMBERS, (random & LOWEST_5).view(np.int64)
 
 
-def within_blocks(keys: Keys, ids: Ids, shortest: Floats, holder: Ids) -> Floats:
+def within_blocks(keys: Keys, ids: Ids, shortest: Doubles, holder: Ids) -> Doubles:
     """The noise of tokens in blocks of which that is known: [B], [B, N] each -> [B, N]."""
     later = times(bits(keys, ids.astype(np.uint64)))
     later[holder == (ids >> APART_BITS & (MEMBERS - 1))] = 0
     return -np.log(shortest + later)
 
 
-def block_tops(row: npt.NDArray[np.floating]) -> Floats:  # [V] -> [D]
+def block_tops(row: npt.NDArray[np.floating]) -> Doubles:  # [V] -> [D]
     """The largest logit of each of the D blocks that the vocabulary has."""
     tops = []
     for start in range(0, len(row), GROUP):
@@ -100,7 +100,7 @@ def bits(keys: Keys, counters: Bits) -> Bits:
     return x
 
 
-def times(random: Bits) -> Floats:
+def times(random: Bits) -> Doubles:
     """64 random bits -> Exp(1), from the upper 52 of them, so that 0 and 1 are never met."""
     uniform = (random >> UPPER_52).astype(np.float64)
     uniform += 0.5

@@ -20,7 +20,7 @@ from gpt2_sampler.decoding.logits import (
     rank,
     take_likeliest,
 )
-from gpt2_sampler.decoding.noise import Floats, Ids, Keys
+from gpt2_sampler.decoding.noise import Doubles, Ids, Keys
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 
@@ -60,7 +60,7 @@ def apply_rules(
     return rules.min_p(logits, s.min_p)
 
 
-def distribution(logits: Logits, history: History, sampling: Sampling) -> Floats:
+def distribution(logits: Logits, history: History, sampling: Sampling) -> Doubles:
     """[V]."""
     check_numbers(logits[None])
     return log_softmax(apply_rules(logits[None], [history], sampling)[0])

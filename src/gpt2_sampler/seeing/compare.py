@@ -9,7 +9,7 @@ import numpy as np
 
 from gpt2_sampler.decoding.choose import distribution
 from gpt2_sampler.decoding.logits import Logits, take_likeliest
-from gpt2_sampler.decoding.noise import Floats
+from gpt2_sampler.decoding.noise import Doubles
 from gpt2_sampler.decoding.rules import History
 from gpt2_sampler.decoding.sampling import Sampling
 from gpt2_sampler.seeing.bars import bar, fit, percent
@@ -32,7 +32,7 @@ class Effect(NamedTuple):
     """Tokens that can still be drawn."""
     mass: float
     """The probability that the model gives to these, all together."""
-    likely: Floats
+    likely: Doubles
     """The probabilities under the settings, [V]."""
 
 
