@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from gpt2_sampler.engines import memory
@@ -99,6 +101,17 @@ def test_a_container_may_have_less_than_the_machine(tmp_path: Path) -> None:
     assert free_memory(root) == 9000
     (root / "sys/fs/cgroup/job/memory.current").write_text("9100\n")
     assert free_memory(root) == 0
+
+
+def test_the_machines_memory_is_what_linux_says_or_psutil(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = SimpleNamespace(available=5000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: told)
+    assert free_memory(tmp_path) == 5000
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:  9 kB\nMemFree: 1 kB\nMemAvailable:  7 kB\n")
+    assert free_memory(tmp_path) == 7 * 1024
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits itself")

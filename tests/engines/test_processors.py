@@ -51,8 +51,10 @@ def test_without_topology_there_are_at_most_as_many_as_are_allowed(
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
     monkeypatch.setattr(processors, "allowed_processors", lambda: {3, 5})
     assert physical_cores(tmp_path) == 2
-    monkeypatch.setattr(processors, "allowed_processors", lambda: None)
+    monkeypatch.setattr(processors, "allowed_processors", lambda: set(range(8)))
     assert physical_cores(tmp_path) == 4
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: None)
+    assert physical_cores(tmp_path) == 8
 
 
 def test_a_mac_counts_its_fast_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

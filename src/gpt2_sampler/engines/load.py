@@ -53,8 +53,10 @@ def load_engine(
         return new_engine(open_model(model), device, precision, int(threads))
     except MemoryError:
         pass  # what was taken until here is given back before an error takes any
-    except ImportError as problem:
+    except (ImportError, OSError) as problem:  # LiteRT loads a library by itself
         if NO_SPACE not in str(problem):
+            if isinstance(problem, OSError):
+                raise
             raise EngineError(explain_import(problem)) from None
     change = {"change": ["precision"]} if precision == "float32" and device == "cpu" else {}
     raise OutOfMemory("the model does not fit the memory that is left", **change)

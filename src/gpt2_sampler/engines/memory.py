@@ -7,13 +7,16 @@ benchmarks/bench_sizes.py compares these predictions with what is really used.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpt2_sampler.engines.cgroups import ROOT, group_memory
+from gpt2_sampler.engines.cgroups import ROOT, group_memory, read
 from gpt2_sampler.errors import EngineError
 from gpt2_sampler.weights.hparams import HParams
 
+AVAILABLE = re.compile(r"^MemAvailable: *(\d+) kB", re.MULTILINE)
+"""As Linux says it."""
 MOST_ROWS = 64
 """117M writes 15% faster than with 32, as benchmarks/README.md shows, for twice their memory."""
 BASE = 30 << 20  # bytes: Python, the libraries, the vocabulary
@@ -126,10 +129,17 @@ def rows_that_fit(hparams: HParams, precision: str, tokens: int, available: int)
 
 def free_memory(root: Path = ROOT) -> int:
     """The bytes that this process may still use, of the machine and of its limits."""
-    import psutil
+    return max(0, int(min(machine_memory(root), group_memory(root), address_space())))
 
-    free = psutil.virtual_memory().available
-    return max(0, int(min(free, group_memory(root), address_space())))
+
+def machine_memory(root: Path) -> int:
+    """The bytes that programs of the machine can still have."""
+    if told := AVAILABLE.search(read(root / "proc/meminfo")):
+        return int(told[1]) << 10
+    import psutil  # knows all systems, and takes as long to import as the model to load
+
+    free: int = psutil.virtual_memory().available
+    return free
 
 
 def address_space() -> float:

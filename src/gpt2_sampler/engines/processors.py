@@ -20,31 +20,30 @@ def physical_cores(root: Path = ROOT) -> int:
 
 
 def cores(root: Path) -> int:
-    import psutil
-
     if sys.platform == "darwin" and (fast := performance_cores()):
         return fast
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     allowed = allowed_processors()
-    if allowed is None:
-        return physical
     siblings = root / "sys/devices/system/cpu"
     try:
         return len(
             {(siblings / f"cpu{n}/topology/thread_siblings_list").read_text() for n in allowed}
         )
     except OSError:
-        return min(physical, len(allowed))
+        import psutil
+
+        return min(psutil.cpu_count(logical=False) or len(allowed), len(allowed))
 
 
-def allowed_processors() -> set[int] | None:
-    """The numbers of the processors that the process may run on, None where no system says so."""
+def allowed_processors() -> set[int]:
+    """The numbers of the processors that the process may run on: all where no system says so."""
+    if sys.platform == "linux":  # psutil takes as long to import as the model to load
+        return os.sched_getaffinity(0)
     import psutil
 
     try:
         return set(psutil.Process().cpu_affinity())
     except (AttributeError, OSError, psutil.Error):
-        return None
+        return set(range(os.cpu_count() or 1))
 
 
 def performance_cores() -> int:
