@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from gpt2_sampler.cli.session.display import colours, columns
 from gpt2_sampler.cli.session.terminal import harmless, show
-from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.seeing.bars import bar, can_show_blocks, fit, percent
 from gpt2_sampler.seeing.paint import legend, paint_token
 from gpt2_sampler.seeing.pieces import quote
 from gpt2_sampler.seeing.ranks import NAMES, surprise
 from gpt2_sampler.seeing.scored import Scored
+from gpt2_sampler.seeing.wrap import Wrapper
 
 BAR = 40  # columns
 BEGINNING = 60  # columns for a text's beginning, if stdout is not a terminal

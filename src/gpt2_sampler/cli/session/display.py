@@ -14,11 +14,11 @@ from typing import TextIO
 
 from gpt2_sampler.cli.flags.settings import ShowSettings
 from gpt2_sampler.cli.session.terminal import harmless, wants_colour
-from gpt2_sampler.cli.session.wrap import Wrapper
 from gpt2_sampler.decoding.request import END_OF_TEXT, Choice, Token
 from gpt2_sampler.seeing.paint import COLOURS_256, TRUE_COLOUR, legend, paint_token
 from gpt2_sampler.seeing.pieces import piece
 from gpt2_sampler.seeing.ranks import surprise
+from gpt2_sampler.seeing.wrap import Wrapper
 from gpt2_sampler.tokenizer.load import Tokenizer
 
 

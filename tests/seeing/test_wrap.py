@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from gpt2_sampler.cli.session.wrap import Wrapper
+from gpt2_sampler.seeing.wrap import Wrapper
 
 texts = st.text(st.sampled_from("abc  \n\t国，。é😀\u0301"), max_size=80)
 
