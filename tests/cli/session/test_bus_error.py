@@ -24,7 +24,7 @@ import os, sys
 import numpy as np
 from gpt2_sampler.cli.session.keys import hold
 from gpt2_sampler.cli.session.quiet import quiet
-from gpt2_sampler.cli.session.terminal import run
+from gpt2_sampler.cli.session.process import run
 from gpt2_sampler.files import map_bytes
 
 def read(words, program):

@@ -1,9 +1,8 @@
-"""What a signal raises, however it comes out of what was going on -> the signal that it was."""
+"""Whatever a person sees is one line, in colours where they are wanted and understood."""
 
 from __future__ import annotations
 
 import ctypes
-import signal
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,49 +11,12 @@ from typing import TextIO, cast
 import pytest
 
 from gpt2_sampler.cli.session.terminal import (
-    Terminated,
     as_standard_output,
     complain,
-    signal_behind,
     understands_escapes,
     wants_colour,
 )
 from gpt2_sampler.errors import UsageError
-
-RAISED = [
-    (KeyboardInterrupt(), signal.SIGINT),
-    (Terminated(signal.SIGTERM), signal.SIGTERM),
-    (ValueError(), 0),
-]
-if hasattr(signal, "SIGHUP"):
-    RAISED.append((Terminated(signal.SIGHUP), signal.SIGHUP))
-
-
-def chained(error: BaseException) -> Exception:
-    """As native modules do it, whose import a signal breaks off."""
-    try:
-        raise ImportError("initialization failed") from error
-    except ImportError as made:
-        return made
-
-
-def suppressed(error: BaseException) -> Exception:
-    """As code does it that says in its own words what it cannot import."""
-    try:
-        try:
-            raise chained(error)
-        except ImportError:
-            raise ValueError("it needs a package") from None
-    except ValueError as made:
-        return made
-
-
-@pytest.mark.parametrize("wrapped", [lambda error: error, chained, suppressed])
-@pytest.mark.parametrize(("raised", "number"), RAISED)
-def test_a_signal_is_found_behind_the_error_that_a_module_made_of_it(
-    wrapped: Callable[[BaseException], BaseException], raised: BaseException, number: int
-) -> None:
-    assert signal_behind(wrapped(raised)) == number
 
 
 @pytest.mark.parametrize(

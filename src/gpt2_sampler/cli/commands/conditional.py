@@ -13,7 +13,7 @@ from gpt2_sampler.cli.flags.corpus_settings import ConditionalSettings
 from gpt2_sampler.cli.flags.inputs import STDIN, STDIN_NUMBER
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.session.loading import LOADER, Files, Loader
-from gpt2_sampler.cli.session.terminal import run
+from gpt2_sampler.cli.session.process import run
 from gpt2_sampler.corpus.jobs import Job, Plan, after_prompts
 from gpt2_sampler.corpus.prompts import JSON_LINES, Prompt, open_prompts, read_prompts
 from gpt2_sampler.corpus.run import files_of_run

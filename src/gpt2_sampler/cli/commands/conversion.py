@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from gpt2_sampler.cli.flags.fields import check_flags, flag
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import CHECKPOINT, MODELS_DIR, VERBOSE
+from gpt2_sampler.cli.session.process import run
 from gpt2_sampler.cli.session.quiet import quiet
-from gpt2_sampler.cli.session.terminal import notice, run
+from gpt2_sampler.cli.session.terminal import notice
 from gpt2_sampler.convert import KINDS, convert, require_target
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import user_path

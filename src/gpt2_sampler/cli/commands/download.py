@@ -16,7 +16,7 @@ from gpt2_sampler.cli.flags.fields import flag
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.remedies import command
 from gpt2_sampler.cli.flags.settings import MODELS_DIR
-from gpt2_sampler.cli.session import terminal
+from gpt2_sampler.cli.session import process, terminal
 from gpt2_sampler.errors import DownloadError, UsageError, first_line
 from gpt2_sampler.fetching.fetch_folder import Watch
 from gpt2_sampler.fetching.fetch_model import (
@@ -170,4 +170,4 @@ def export(folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return terminal.run(run, argv)
+    return process.run(run, argv)

@@ -17,16 +17,10 @@ from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.keys import give_back
 from gpt2_sampler.cli.session.loading import LOADER, Loader, Models, choose_seed, tokens_of
+from gpt2_sampler.cli.session.process import run
 from gpt2_sampler.cli.session.session import QUESTION, Session
 from gpt2_sampler.cli.session.slash import Leave, is_open, obey, unquote
-from gpt2_sampler.cli.session.terminal import (
-    aside,
-    complain,
-    drop_what_is_buffered,
-    notice,
-    run,
-    show,
-)
+from gpt2_sampler.cli.session.terminal import aside, complain, drop_what_is_buffered, notice, show
 from gpt2_sampler.cli.session.typeahead import TypeAhead, type_ahead
 from gpt2_sampler.cli.session.writer import CLOSING, write
 from gpt2_sampler.decoding.scheduler import Texts

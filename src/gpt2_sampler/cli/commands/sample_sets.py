@@ -19,8 +19,9 @@ from gpt2_sampler.cli.session.loading import (
     find_files,
     start_engine,
 )
+from gpt2_sampler.cli.session.process import Terminated
 from gpt2_sampler.cli.session.quiet import quiet_at_first
-from gpt2_sampler.cli.session.terminal import Terminated, harmless, notice, show
+from gpt2_sampler.cli.session.terminal import harmless, notice, show
 from gpt2_sampler.cli.session.writer import CLOSING, header
 from gpt2_sampler.corpus.cluster import write_on
 from gpt2_sampler.corpus.jobs import Job, Plan

@@ -25,8 +25,9 @@ from gpt2_sampler.cli.flags.inputs import sources, texts
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.score_settings import TOP, ScoreSettings
 from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, Models
+from gpt2_sampler.cli.session.process import run
 from gpt2_sampler.cli.session.quiet import quiet, quiet_at_first
-from gpt2_sampler.cli.session.terminal import notice, run
+from gpt2_sampler.cli.session.terminal import notice
 from gpt2_sampler.decoding.score import Place, next_logprobs, score_texts
 from gpt2_sampler.decoding.text import encode_prompt
 from gpt2_sampler.errors import UsageError

@@ -14,7 +14,8 @@ from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.flags.settings import ModelSettings
 from gpt2_sampler.cli.session.bundled import choose_model, uses_bundled
 from gpt2_sampler.cli.session.loading import LOADER, Loader, Model, load
-from gpt2_sampler.cli.session.terminal import notice, run
+from gpt2_sampler.cli.session.process import run
+from gpt2_sampler.cli.session.terminal import notice
 from gpt2_sampler.decoding.scheduler import Texts
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.packages import require

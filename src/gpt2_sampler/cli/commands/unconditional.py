@@ -10,7 +10,7 @@ from gpt2_sampler.cli.flags.corpus_settings import GenerateSettings
 from gpt2_sampler.cli.flags.parser import parse
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.loading import LOADER, Files, Loader, choose_seed, load
-from gpt2_sampler.cli.session.terminal import run
+from gpt2_sampler.cli.session.process import run
 from gpt2_sampler.cli.session.writer import write
 from gpt2_sampler.corpus.jobs import Job, Plan, out_of_nothing
 from gpt2_sampler.decoding.scheduler import Texts

@@ -24,12 +24,7 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
-from gpt2_sampler.cli.session.terminal import (
-    as_standard_output,
-    aside,
-    let_samples_arrive,
-    notice,
-)
+from gpt2_sampler.cli.session.terminal import as_standard_output, aside, let_samples_arrive, notice
 from gpt2_sampler.cli.session.typeahead import TypeAhead, split_paste
 from gpt2_sampler.errors import UsageError
 from gpt2_sampler.files import own_folder

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from gpt2_sampler.cli.flags.settings import InteractiveSettings
 from gpt2_sampler.cli.session.loading import Model, tokens_of
-from gpt2_sampler.cli.session.terminal import interruptible, show
+from gpt2_sampler.cli.session.process import interruptible
+from gpt2_sampler.cli.session.terminal import show
 from gpt2_sampler.cli.session.writer import CLOSING, header, write
 from gpt2_sampler.decoding.request import Choice
 from gpt2_sampler.decoding.scheduler import Texts

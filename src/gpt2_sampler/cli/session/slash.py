@@ -13,8 +13,9 @@ from gpt2_sampler.cli.flags.settings import change, list_changeable
 from gpt2_sampler.cli.flags.words import DASHES, shorten
 from gpt2_sampler.cli.session.display import explain_colours
 from gpt2_sampler.cli.session.loading import choose_seed
+from gpt2_sampler.cli.session.process import interruptible
 from gpt2_sampler.cli.session.session import Session
-from gpt2_sampler.cli.session.terminal import interruptible, notice
+from gpt2_sampler.cli.session.terminal import notice
 from gpt2_sampler.errors import UsageError, brief
 from gpt2_sampler.files import require_place, user_path
 from gpt2_sampler.seeing.bars import can_show_blocks
