@@ -148,11 +148,11 @@ def address_space() -> float:
         import resource
     except ImportError:  # Windows has no such limit
         return math.inf
-    import psutil
-
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return math.inf
+    import psutil
+
     return float(limit - psutil.Process().memory_info().vms)
 
 
