@@ -1,7 +1,7 @@
 """Every reader gets mutated files, and answers with a model or with one line.
 
     PYTHONPATH=src python3 -m tests.long.fuzzing 2000      # inputs for each file, some minutes
-    PYTHONPATH=src python3 -m tests.long.fuzzing 2000 gguf
+    PYTHONPATH=src python3 -m tests.long.fuzzing 2000 gguf --seed 1      # other ones
 
 A mutation changes, cuts, repeats or removes bytes in one section of a file, of which there are
 sixteen; in JSON it sometimes puts another value in place of one. Half of the files of weights get
@@ -10,6 +10,7 @@ another structure instead, with right lengths and checksums. All is drawn from a
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import random
@@ -205,16 +206,21 @@ def fuzz(kind: str, count: int, seed: int = 0) -> dict[str, int]:
     return outcomes
 
 
-def main(count: int, *kinds: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Mutated files for every reader.")
+    parser.add_argument("count", type=int, help="inputs for each file")
+    parser.add_argument("kinds", nargs="*", help="of models, by default all")
+    parser.add_argument("--seed", type=int, default=0, help="of the mutations")
+    chosen = parser.parse_args()
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for kind in kinds or MODELS:
+    for kind in chosen.kinds or MODELS:
         began = time.monotonic()
-        outcomes = fuzz(kind, count)
+        outcomes = fuzz(kind, chosen.count, chosen.seed)
         print(kind, outcomes, f"{time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])
+    main()

@@ -91,3 +91,9 @@ def test_what_a_terminal_sends_without_a_pause_is_read_in_one_go() -> None:
             assert len(keyboard.read_keys()) == AT_ONCE - 1
             terminal.write(b"a" * 3000)
             assert len(keyboard.read_keys()) == 17
+
+
+def test_ctrl_c_ends_a_paste_that_has_no_end(keyboard: Keyboard) -> None:
+    presses = read(keyboard, f"{BEGIN}{LONG}", "more\r", "\x03", "k")
+    assert presses == [(PASTE, f"{LONG}more\r"), ("Keys.ControlC", "\x03"), ("k", "k")]
+    assert (PASTE, f"{LONG}\x03") in read(keyboard, f"{BEGIN}{LONG}\x03{END}")

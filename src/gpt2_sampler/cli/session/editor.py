@@ -39,6 +39,7 @@ CHUNK, LONGEST = 1 << 16, 1 << 24  # bytes to read in one go, characters of one 
 MOST = 100_000
 """Characters of one paste that go into the editor, which looks at all of them at each key. No
 model's window holds as many."""
+CTRL_C, END_OF_PASTE = "\x03", "\x1b[201~"
 NOT_PLAIN = re.compile(r"(\x1b.{0,16}|[\x00-\x1f\x7f-\x9f])", re.DOTALL)
 
 
@@ -59,6 +60,8 @@ else:
 
         def read_keys(self) -> list[KeyPress]:
             text = self._read()
+            if text == CTRL_C and self.vt100_parser._in_bracketed_paste:
+                text = END_OF_PASTE + CTRL_C  # of one that has no end, and would take every key
             if len(text) < AT_ONCE:
                 self.vt100_parser.feed(text)
             else:
