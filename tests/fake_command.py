@@ -97,7 +97,6 @@ class SlowBook(SlowEngine, Book):
 if __name__ == "__main__":
     if not sys.argv[1:]:
         import prompt_toolkit  # noqa: F401
-        import psutil  # noqa: F401
 
         from tests.forked import serve
 

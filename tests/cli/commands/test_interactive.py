@@ -490,7 +490,7 @@ def test_an_error_that_nobody_foresaw_costs_its_turn_only(
     assert taken == ["one", "two", "three"]
     said = capsys.readouterr().err
     assert "Traceback" in said and "error: ZeroDivisionError: by zero\n" in said
-    assert "error: MemoryError" in said and "error: RecursionError" in said
+    assert "error: there is no room in memory\n" in said and "error: RecursionError" in said
 
 
 def test_who_loses_the_reader_of_the_samples_is_told_why(start: Start, tmp_path: Path) -> None:
