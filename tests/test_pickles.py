@@ -147,6 +147,15 @@ def test_each_operation_that_calls_or_lacks_something_is_refused(kind: str) -> N
     assert len(str(error.value)) < 250
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("a set", "EMPTY_SET"), ("out of band", "NEXT_BUFFER"), ("no opcode", "0xff")],
+)
+def test_an_operation_that_has_no_place_is_named(kind: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"the operation {name} has no place in plain data"):
+        load(ONE + HOSTILE[kind] + STOP)
+
+
 def nested_key(depth: int) -> bytes:
     """A tuple of itself twice, and so on: its hash would take 2 ** depth steps."""
     twice = pickle.BINPUT + b"\x01" + pickle.BINGET + b"\x01" + pickle.TUPLE2
