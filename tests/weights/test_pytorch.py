@@ -258,6 +258,13 @@ def test_a_hostile_file_is_one_clear_line(kind: str, tmp_path: Path) -> None:
     assert time.process_time() - began < 10  # seconds
 
 
+def test_what_is_referred_to_is_a_storage(tmp_path: Path) -> None:
+    module = b"(U\x06modulectorch\nFloatStorage\nU\x010U\x03cpuK\x06tQ."
+    for reference in (b"K\x07Q.", b"U\x07storageQ.", module):
+        with pytest.raises(CheckpointError, match="refers to something that is no storage"):
+            read(tmp_path, zipped(reference, S))
+
+
 @pytest.mark.parametrize(
     "value",
     [
