@@ -14,6 +14,7 @@ import numpy as np
 
 from gpt2_sampler.errors import CheckpointError
 from gpt2_sampler.files import require_regular, user_path
+from gpt2_sampler.weights.digests import find_digest
 from gpt2_sampler.weights.format import Tensors
 from gpt2_sampler.weights.gguf import GGUFTensors
 from gpt2_sampler.weights.hparams import FILE_NAME
@@ -45,7 +46,7 @@ class Checkpoint(Mapping[str, np.ndarray]):
     @cached_property
     def fingerprint(self) -> str:
         """Changes whenever a weight or a hyperparameter does."""
-        return hashlib.sha256(self.tensors.digest() + repr(self.hparams).encode()).hexdigest()
+        return hashlib.sha256(find_digest(self.tensors) + repr(self.hparams).encode()).hexdigest()
 
     def __getitem__(self, name: str) -> Floats:
         array = self.tensors.read(name)
