@@ -50,4 +50,9 @@ def test_the_best_of_several_is_the_likeliest(server: Running) -> None:
         values = choice["logprobs"]["token_logprobs"]
         return math.fsum(values) / len(values)
 
-    assert best["text"] == max(every, key=mean)["text"] and best["index"] == 0
+    likeliest = max(every, key=mean)
+    assert (best["text"], best["index"], best["logprobs"]) == (likeliest["text"], 0, None)
+    [told] = server.complete(**ASKED, best_of=6, logprobs=2)["choices"]
+    assert told["text"] == best["text"]
+    assert told["logprobs"]["token_logprobs"] == likeliest["logprobs"]["token_logprobs"]
+    assert all(len(top) >= 2 for top in told["logprobs"]["top_logprobs"])

@@ -90,16 +90,9 @@ class Part:
         for (id, piece), token in zip(tokens, [None, *told], strict=True):
             self._add(id, piece, token)
 
-    def add(self, parts: Iterable[tuple[Token | None, str]]) -> None:
-        """Tokens that were drawn, with the characters that each completed; at the end there may be
-        some of no token."""
-        for token, text in parts:
-            if token is None:
-                if self._rows:
-                    self._rows[-1]["tokens"] += text
-                self._text += text
-            elif token.drawn:
-                self._add(token.id, text, token)
+    def add(self, token: Token, text: str) -> None:
+        """A token that was drawn, with the characters that it completed."""
+        self._add(token.id, text, token)
 
     def take(self, ended: str) -> dict[str, Any]:
         """The choice with all that is new."""

@@ -91,11 +91,11 @@ class Writing:
         self._told[number] += [t for t, _ in piece.tokens if t is not None and not t.drawn]
         if not self._echoed[number] and self._echo(number) and streams and not piece.ended:
             yield part.take("")
-        drawn = [one for one in piece.tokens if one[0] is None or one[0].drawn]
-        for n, one in enumerate(drawn, 1):
-            part.add([one])
+        drawn = [(t, text) for t, text in piece.tokens if t is not None and t.drawn]
+        for n, (token, text) in enumerate(drawn, 1):
+            part.add(token, text)
             last = n == len(drawn) and piece.ended
-            if streams and not last and (one[1] or self.asked.logprobs is not None):
+            if streams and not last and (text or self.asked.logprobs is not None):
                 yield part.take("")
         if streams and piece.ended:
             yield part.take(piece.ended)
