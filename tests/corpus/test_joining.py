@@ -21,13 +21,17 @@ def test_an_address_where_nobody_listens_is_a_mistake_at_once() -> None:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(UsageError, match=f"no Ray cluster at {address}"):
         require_answer(address)
-    with pytest.raises(UsageError, match="HOST:PORT, or local, not 'somewhere'"):
-        require_answer("somewhere")
     with pytest.raises(UsageError, match=r"is for Ray's client; give first:6379"):
         require_answer("ray://first:10001")
     for impossible in ("a..b:1", f"{'x' * 70}.org:1", f"here:{'9' * 5000}"):
         with pytest.raises(UsageError, match="there is no Ray cluster at"):
             require_answer(impossible)
+
+
+@pytest.mark.parametrize("address", ["", "here", ":6379", "here:", "here:port", "here:-1"])
+def test_an_address_is_a_host_and_a_port(address: str) -> None:
+    with pytest.raises(UsageError, match=f"is HOST:PORT, or local, not '{address}'"):
+        require_answer(address)
 
 
 def test_a_port_that_is_not_rays_is_told_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
