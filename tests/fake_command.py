@@ -55,7 +55,7 @@ class FakeTensors(Tensors):
     """A shape without weights."""
 
     def __init__(self, path: Path) -> None:
-        self.hparams = load_hparams(path)
+        self.files, self.hparams = (), load_hparams(path)
 
     def digest(self) -> bytes:
         return b""

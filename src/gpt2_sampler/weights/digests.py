@@ -29,7 +29,9 @@ State = list[list[int]]
 
 def find_digest(tensors: Tensors) -> bytes:
     """What tensors.digest() gives, or gave when the files were what they are now."""
-    if tensors.checksums or os.name != "posix":  # elsewhere a change can keep all of a file's times
+    if tensors.checksums or not tensors.files:
+        return tensors.digest()  # at once
+    if os.name != "posix":  # where a change can keep all of a file's times
         return tensors.digest()
     try:
         note, state = note_of(tensors), state_of(tensors)

@@ -138,6 +138,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(models: Path, tmp_path: Path)
         text=True,
     ) as stopped:
         while not output.exists() or output.stat().st_size < 999:
+            assert stopped.poll() is None
             time.sleep(0.01)
         stopped.send_signal(signal.SIGINT)
         _, told = stopped.communicate()
@@ -202,6 +203,7 @@ def test_killed_and_started_again_it_ends_in_the_same_bytes(models: Path, tmp_pa
         stderr=subprocess.DEVNULL,
     ) as killed:
         while not output.exists() or output.stat().st_size < 999:
+            assert killed.poll() is None
             time.sleep(0.01)
         killed.send_signal(signal.SIGKILL)
     done = run("gpt2-generate", models, *flags, "--output", str(output), book=None)
