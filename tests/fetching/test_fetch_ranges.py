@@ -6,9 +6,13 @@ import gzip
 from pathlib import Path
 
 import pytest
+import requests
 
 from gpt2_sampler.fetching.client import Client, Network
 from gpt2_sampler.fetching.fetch_file import fetch
+from gpt2_sampler.fetching.fetch_ranges import Changed, NoRanges, require_range
+from gpt2_sampler.fetching.partfile import Span
+from gpt2_sampler.fetching.remote import Remote
 from gpt2_sampler.fetching.trouble import SourceError
 from tests.fetching.test_fetch_file import CONTENT, SPEC, get
 from tests.misbehaving_server import (
@@ -57,3 +61,28 @@ def test_ranges_that_come_compressed_are_not_mixed_up(
     server.misbehave("file", packed)
     get(server, target)
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("bytes 5-9/10", None),
+        ("bytes 5-9/*", None),
+        ("items 5-9/10", NoRanges),
+        ("bytes 4-9/10", NoRanges),
+        ("", NoRanges),
+        ("bytes 5-9/11", Changed),
+    ],
+)
+def test_an_answer_is_taken_for_the_range_that_it_says(
+    said: str, error: type[Exception] | None
+) -> None:
+    response = requests.Response()
+    response.status_code = 206
+    response.headers.update({"ETag": "x", "Content-Range": said})
+    remote = Remote("http://here/file", 10, "x", None, framed=True, ranges=True)
+    if error is None:
+        require_range(response, remote, Span(5, 10))
+        return
+    with pytest.raises(error):
+        require_range(response, remote, Span(5, 10))

@@ -153,3 +153,11 @@ def test_what_failed_its_check_is_no_longer_mapped_when_it_is_removed(
     with pytest.raises(SourceError, match="not what was meant"):
         fetch(client, client.probe(f"{server.url}/file"), target, UNKNOWN, check=check)
     assert removed and all(removed)
+
+
+def test_a_journal_may_say_that_the_first_byte_is_missing(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.with_name("file.part").write_bytes(bytes(10))
+    journal = '{"length": 10, "validator": "x", "missing": [[0, 4]]}'
+    target.with_name("file.part.json").write_text(journal)
+    assert partfile.keep(target, 10, "x") == 6

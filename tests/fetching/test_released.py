@@ -1,6 +1,6 @@
 import pytest
 
-from gpt2_sampler.fetching.released import DATA_FILE, FILES
+from gpt2_sampler.fetching.released import DATA_FILE, FILES, files_of
 from gpt2_sampler.registry import RELEASED, aliases, canonical
 from gpt2_sampler.weights.hparams import HParams
 
@@ -43,3 +43,7 @@ def test_checksums_are_sha256() -> None:
     versions = [v for files in FILES.values() for spec in files for v in spec.versions]
     assert all(len(bytes.fromhex(v.sha256)) == 32 for v in versions if v.sha256)
     assert all(spec.has_sha256 for spec in FILES["117M"])
+
+
+def test_of_a_model_that_openai_did_not_release_only_the_weights_are_large() -> None:
+    assert [spec.name for spec in files_of("my-own") if spec.large] == [DATA_FILE]
