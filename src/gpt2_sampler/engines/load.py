@@ -46,11 +46,8 @@ def load_engine(
     """
     try:
         device = find_device(device, precision)
-        if threads is None:
-            threads = physical_cores()
-        else:
-            check_limits("threads", threads)
-        return new_engine(open_model(model), device, precision, int(threads))
+        threads = physical_cores() if threads is None else check_limits("threads", threads)
+        return new_engine(open_model(model), device, precision, threads)
     except MemoryError:
         pass  # what was taken until here is given back before an error takes any
     except (ImportError, OSError) as problem:  # LiteRT loads a library by itself
